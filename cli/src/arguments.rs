@@ -1,0 +1,275 @@
+//! Arguments that several commands share.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use enarx_owner_deployer::{
+    HttpHost,
+    application::{Application, LoadOptions, Mount, parse_bytes, parse_duration, read_key_file},
+};
+use enarx_wire_package::Limits;
+use zeroize::Zeroizing;
+
+use crate::failure::{Advice, WithAdvice as _};
+
+/// The application and what it is given.
+#[derive(Debug, Args)]
+pub struct ApplicationArguments {
+    /// The application: a .wasm or .wat file, a folder, or a package
+    ///
+    /// A folder is run as its Enarx.toml says (see `enarx config init`); without one,
+    /// its main.wasm, main.wat or only program is run. A package needs --key.
+    #[arg(value_name = "APP")]
+    pub application: PathBuf,
+
+    /// The key file of the package, if the application is one
+    ///
+    /// `enarx package build` wrote it. It must be readable by you alone.
+    #[arg(short, long, value_name = "FILE", help_heading = "Application")]
+    pub key: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub given: GivenArguments,
+}
+
+/// What an application is given beside what it brings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Application")]
+pub struct GivenArguments {
+    /// Set a variable, or hand on this one's value (repeatable)
+    ///
+    /// Nothing of the environment reaches the program otherwise. What Enarx.toml sets
+    /// is replaced. With KEY alone the value is taken from the environment, and does
+    /// not appear in the list of processes.
+    #[arg(short, long = "env", value_name = "KEY[=VALUE]", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+
+    /// Give the program a file or directory to read (repeatable)
+    ///
+    /// TARGET is the absolute path that the program sees. The files are encrypted with
+    /// the application; what a program writes to them stays in the Keep and ends with it.
+    #[arg(short, long = "mount", value_name = "SOURCE:TARGET", value_parser = mount)]
+    pub mounts: Vec<Mount>,
+
+    /// Limit the memory that the program may use, such as 256MiB
+    ///
+    /// All linear memories together. Replaces the limit in Enarx.toml.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory_limit: Option<u64>,
+
+    /// End the program after this time, such as 30s
+    ///
+    /// Replaces the limit in Enarx.toml. The Keep counts it, so a host can only make
+    /// it longer. The exit status is then 124.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+
+    /// Arguments for the program, after those in Enarx.toml
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub args: Vec<String>,
+}
+
+impl ApplicationArguments {
+    /// Loads the application.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the application or its key file.
+    pub fn load(&self) -> anyhow::Result<Application> {
+        let key = self
+            .key
+            .as_deref()
+            .map(read_key_file)
+            .transpose()
+            .with_advice(|| {
+                (
+                    "cannot use the package's key",
+                    "give the key file that `enarx package build` wrote",
+                )
+            })?;
+        let options = LoadOptions {
+            key,
+            ..self.given.load_options()
+        };
+        load(&self.application, options)
+    }
+}
+
+impl GivenArguments {
+    /// As options for loading an application.
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            args: self.args.clone(),
+            env: self.env.clone(),
+            mounts: self.mounts.clone(),
+            limits: Limits {
+                memory_bytes: self.memory_limit,
+                wall_milliseconds: self.timeout.map(milliseconds),
+            },
+            key: None,
+        }
+    }
+}
+
+/// Loads the application at `path`.
+///
+/// # Errors
+///
+/// What is wrong with the application, with a remedy where there is one.
+pub fn load(path: &Path, options: LoadOptions) -> anyhow::Result<Application> {
+    use enarx_owner_deployer::application::ApplicationError;
+    Application::load(path, options).map_err(|error| {
+        let help = match &error {
+            ApplicationError::NoProgram { .. } => {
+                "compile your program to WebAssembly (such as `cargo build --target \
+                 wasm32-wasip1`), or give the .wasm file itself"
+            }
+            ApplicationError::KeyNeeded { .. } => "add --key FILE",
+            ApplicationError::Configuration(_) => {
+                "`enarx config init` writes an Enarx.toml with every key explained"
+            }
+            _ => return anyhow::Error::new(error),
+        };
+        Advice::error(error.to_string(), help)
+    })
+}
+
+/// How a host is reached.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Host")]
+pub struct HostAccessArguments {
+    /// A file with the token that the host asks for
+    ///
+    /// The same file that `enarx host serve --token-file` was given. It only protects
+    /// the host from strangers; what you send is encrypted to the Keep in any case.
+    #[arg(long, value_name = "FILE", env = "ENARX_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Certificate authorities for the host's TLS certificate, in PEM
+    ///
+    /// In addition to those of the system.
+    #[arg(long, value_name = "FILE", env = "ENARX_TLS_AUTHORITIES")]
+    pub tls_authorities: Option<PathBuf>,
+}
+
+impl HostAccessArguments {
+    /// A connection to the host at `url`.
+    ///
+    /// # Errors
+    ///
+    /// For a URL that is none, or a file that cannot be read.
+    pub fn connect(&self, url: &str) -> anyhow::Result<HttpHost> {
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        let authorities = self
+            .tls_authorities
+            .as_deref()
+            .map(|path| {
+                std::fs::read(path)
+                    .with_context(|| format!("cannot read the authorities in {}", path.display()))
+            })
+            .transpose()?;
+        HttpHost::new(url, token, authorities.as_deref()).with_advice(|| {
+            (
+                "cannot use this host",
+                "write the host's address like http://machine:7363",
+            )
+        })
+    }
+}
+
+/// Reads an access token from a file: its text without white space around it.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds no token.
+pub fn read_token(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .with_context(|| format!("cannot read the token in {}", path.display()))?;
+    let token = text.trim();
+    if token.is_empty() || token.chars().any(|character| !character.is_ascii_graphic()) {
+        return Err(Advice::error(
+            format!("{}: there is no token in this file", path.display()),
+            "write a random text into it, such as: openssl rand -hex 32 > FILE",
+        ));
+    }
+    Ok(Zeroizing::new(token.to_owned()))
+}
+
+/// Milliseconds, or as many as can be said.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => {
+            let value = std::env::var(text).map_err(|error| match error {
+                std::env::VarError::NotPresent => {
+                    format!("{text} is not set here; write {text}=VALUE")
+                }
+                std::env::VarError::NotUnicode(_) => format!("the value of {text} is not UTF-8"),
+            })?;
+            (text, value)
+        }
+    };
+    if name.is_empty() {
+        return Err("the variable has no name".to_owned());
+    }
+    Ok((name.to_owned(), value))
+}
+
+fn mount(text: &str) -> Result<Mount, String> {
+    // Programs' paths rarely contain colons; the owner's may.
+    let (source, target) = text
+        .rsplit_once(':')
+        .filter(|(source, _)| !source.is_empty())
+        .ok_or("write it as SOURCE:TARGET, such as data:/data")?;
+    Mount::new(source, target).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_set_or_handed_on() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(variable("A=1=2"), pair("A", "1=2"));
+        assert_eq!(variable("A="), pair("A", ""));
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(variable("PATH"), pair("PATH", &path));
+        assert!(variable("=x").is_err());
+        assert!(
+            variable("ENARX_SURELY_NOT_SET")
+                .unwrap_err()
+                .contains("is not set")
+        );
+    }
+
+    #[test]
+    fn mounts_have_two_parts() {
+        let parsed = mount("C:a:/data").unwrap();
+        assert_eq!(parsed.source, Path::new("C:a"));
+        assert_eq!(parsed.target, "/data");
+        for wrong in ["data", ":/data", "data:", "data:relative", "data:/a/../b"] {
+            assert!(mount(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_one_word() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, " abc123\n").unwrap();
+        assert_eq!(*read_token(file.path()).unwrap(), "abc123");
+        for wrong in ["", "\n", "two words", "ümlaut"] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(read_token(file.path()).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `enarx config`: an application's `Enarx.toml`.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use clap::{Args, Subcommand};
+use enarx_owner_compiler::Program;
+use enarx_owner_deployer::application::{CONFIGURATION_FILE_NAME, LoadOptions};
+
+use crate::{arguments::load, console::Console, exit::Status, failure::Advice};
+
+/// Write or check an application's Enarx.toml
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(Init),
+    Check(Check),
+}
+
+/// Write an Enarx.toml with every key explained
+///
+/// All keys are commented out, so that it changes nothing until it is edited.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  enarx config init            in this folder
+  enarx config init shop       in the folder shop")]
+struct Init {
+    /// The application's folder; it is created if it does not exist
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+
+    /// Replace an Enarx.toml that is there
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Check a folder's Enarx.toml, its program and its data files
+///
+/// Loads the application like `run` would, and says what would be run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  enarx config check examples/hello")]
+struct Check {
+    /// The application's folder
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+}
+
+impl Arguments {
+    pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+        match self.command {
+            Command::Init(init) => init.run(console),
+            Command::Check(check) => check.run(console),
+        }
+    }
+}
+
+impl Init {
+    fn run(self, console: &Console) -> anyhow::Result<Status> {
+        let path = self.folder.join(CONFIGURATION_FILE_NAME);
+        let written = std::fs::create_dir_all(&self.folder).and_then(|()| {
+            OpenOptions::new()
+                .write(true)
+                .truncate(self.force)
+                .create(self.force)
+                .create_new(!self.force)
+                .open(&path)?
+                .write_all(TEMPLATE.as_bytes())
+        });
+        match written {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Advice::error(
+                format!("{} is there already", path.display()),
+                "edit it, or replace it with --force",
+            )),
+            other => {
+                other.with_context(|| format!("cannot write {}", path.display()))?;
+                console.note(format_args!("{} written", path.display()));
+                Ok(Status::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Check {
+    fn run(self, console: &Console) -> anyhow::Result<Status> {
+        let application = load(&self.folder, LoadOptions::default())?;
+        let program = Program::new(&application.program)
+            .with_context(|| format!("the program {} cannot be run", application.args[0]))?;
+        console.print(format_args!("application  {}", application.name))?;
+        console.print(format_args!(
+            "program      {} ({}, {})",
+            application.args[0],
+            super::program_kind(program.kind()),
+            ByteSize(program.wasm().len() as u64)
+        ))?;
+        console.print(format_args!(
+            "data         {} files, {}",
+            application.files.len(),
+            ByteSize(application.data_bytes())
+        ))?;
+        Ok(Status::SUCCESS)
+    }
+}
+
+const TEMPLATE: &str = include_str!("config/Enarx.toml");
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use enarx_owner_deployer::application::Configuration;
+
+    use super::*;
+
+    #[test]
+    fn the_template_changes_nothing_and_each_of_its_lines_is_right() {
+        let parse = |text: &str| {
+            Configuration::parse(Path::new("Enarx.toml"), text)
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
+        assert_eq!(parse(TEMPLATE), Configuration::default());
+        // Explanations begin with "# ", keys that are commented out with "#".
+        let keys: String = TEMPLATE
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
+            .collect();
+        let configuration = parse(&keys);
+        assert!(configuration.descriptors.is_some() && configuration.name.is_some());
+        assert!(!configuration.args.is_empty() && !configuration.env.is_empty());
+        assert!(!configuration.mounts.is_empty() && configuration.module.is_some());
+        assert!(configuration.limits.memory_bytes.is_some());
+        assert!(configuration.limits.wall_milliseconds.is_some());
+    }
+}

@@ -1,0 +1,69 @@
+//! `enarx measure`: what a Keep of this version measures.
+
+use std::collections::BTreeMap;
+
+use bytesize::ByteSize;
+use clap::Args;
+use enarx_owner_appraisal::ReferenceValues;
+use enarx_owner_deployer::application::parse_bytes;
+use enarx_wire_launch::Platform;
+use serde_json::json;
+
+use crate::{console::Console, exit::Status, local_host::keep_image};
+
+/// Print the digests of the Keep images inside this program
+///
+/// These are the reference values that evidence is compared with. They are the same for
+/// everybody who builds the same source with the same toolchain. A backend that is not in
+/// this version has none.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  enarx measure
+  enarx measure --keep-memory 2GiB --json")]
+pub struct Arguments {
+    /// Memory of the Keep, which is measured too
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
+    keep_memory: u64,
+
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+        let image = keep_image();
+        let runtime = hex::encode(image.runtime_digest);
+        let launches: BTreeMap<_, Vec<_>> = Platform::ALL
+            .into_iter()
+            .map(|platform| {
+                let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
+                let digests = values.measurements().iter().map(hex::encode).collect();
+                (platform.as_str(), digests)
+            })
+            .filter(|(_, digests): &(_, Vec<String>)| !digests.is_empty())
+            .collect();
+        if self.json {
+            console.print_json(&json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "runtime": { "bytes": image.runtime.len(), "sha384": runtime },
+                "keep_memory_bytes": self.keep_memory,
+                "launch_digests": launches,
+            }))?;
+            return Ok(Status::SUCCESS);
+        }
+        console.print(format_args!(
+            "runtime ({})\n  {runtime}",
+            ByteSize(image.runtime.len() as u64)
+        ))?;
+        for (platform, digests) in launches {
+            let memory = ByteSize(self.keep_memory);
+            console.print(format_args!("launch of {platform} with {memory} of memory"))?;
+            for digest in digests {
+                console.print(format_args!("  {digest}"))?;
+            }
+        }
+        Ok(Status::SUCCESS)
+    }
+}

@@ -1,0 +1,130 @@
+//! `enarx package inspect`.
+
+use bytesize::ByteSize;
+use enarx_wire_package::{EntryKind, Manifest};
+use serde_json::{Value, json};
+
+use super::PackageArguments;
+use crate::{console::Console, exit::Status};
+
+/// Show what a package holds, from its manifest
+///
+/// Only the manifest is read; `enarx package verify` reads and checks everything.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  enarx package inspect hello.enarx --key hello.key")]
+pub struct Arguments {
+    #[command(flatten)]
+    package: PackageArguments,
+
+    /// Write JSON, with the values of variables too
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+        let reader = self.package.open(&console.without_progress())?;
+        let digest = hex::encode(reader.manifest_digest());
+        if self.json {
+            console.print_json(&as_json(reader.manifest(), &digest))?;
+        } else {
+            show(console, reader.manifest(), &digest)?;
+        }
+        Ok(Status::SUCCESS)
+    }
+}
+
+fn show(console: &Console, manifest: &Manifest, digest: &str) -> anyhow::Result<()> {
+    let line = |name: &str, value: &dyn std::fmt::Display| {
+        console.print(format_args!("{name:<12} {value}"))
+    };
+    let list = |values: &mut dyn Iterator<Item = &str>| {
+        let all: Vec<_> = values.collect();
+        if all.is_empty() {
+            "none".to_owned()
+        } else {
+            all.join(" ")
+        }
+    };
+    line("application", &manifest.name)?;
+    line("manifest", &digest)?;
+    line("program", &hex::encode(manifest.workload.digest))?;
+    line("kind", &kind(manifest))?;
+    line(
+        "arguments",
+        &list(&mut manifest.args.iter().map(String::as_str)),
+    )?;
+    // Values may be secrets, and terminals have a history.
+    let names = &mut manifest.env.iter().map(|(name, _)| name.as_str());
+    line("variables", &list(names))?;
+    let descriptors = &mut manifest
+        .descriptors
+        .iter()
+        .map(|descriptor| descriptor.name.as_str());
+    line("descriptors", &list(descriptors))?;
+    if let Some(bytes) = manifest.limits.memory_bytes {
+        line("memory", &format_args!("at most {}", ByteSize(bytes)))?;
+    }
+    if let Some(time) = manifest.limits.wall_milliseconds {
+        let time = std::time::Duration::from_millis(time);
+        line(
+            "time",
+            &format_args!("at most {}", humantime::format_duration(time)),
+        )?;
+    }
+    line("contents", &ByteSize(manifest.content_size()))?;
+    for entry in &manifest.entries {
+        let size = ByteSize(entry.size).to_string();
+        let what = match entry.kind {
+            EntryKind::Artifact => "compiled program",
+            EntryKind::Wasm => "program",
+            EntryKind::File => "file",
+        };
+        console.print(format_args!("  {size:>10}  {what}  {}", entry.path))?;
+    }
+    Ok(())
+}
+
+fn as_json(manifest: &Manifest, digest: &str) -> Value {
+    let entries: Vec<_> = manifest
+        .entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "path": entry.path,
+                "kind": entry.kind,
+                "size": entry.size,
+                "digest": entry.digest.map(hex::encode),
+            })
+        })
+        .collect();
+    let env: Vec<_> = manifest
+        .env
+        .iter()
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    json!({
+        "name": manifest.name,
+        "manifest_digest": digest,
+        "workload": {
+            "kind": manifest.workload.kind,
+            "digest": hex::encode(manifest.workload.digest),
+        },
+        "args": manifest.args,
+        "env": env,
+        "descriptors": manifest.descriptors,
+        "limits": manifest.limits,
+        "target": manifest.target.map(hex::encode),
+        "entries": entries,
+    })
+}
+
+fn kind(manifest: &Manifest) -> &'static str {
+    use enarx_wire_package::WorkloadKind;
+    match manifest.workload.kind {
+        WorkloadKind::Module => "core module",
+        WorkloadKind::Component => "component",
+    }
+}

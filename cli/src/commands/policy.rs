@@ -1,0 +1,85 @@
+//! `enarx policy`: what an owner demands of a Keep.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use enarx_owner_appraisal::{Policy, Profile};
+
+use crate::{console::Console, exit::Status, failure::WithAdvice as _};
+
+/// Show the built-in policies, or check one of yours
+///
+/// A policy says which Keeps may have your application. Without --policy, `run` and
+/// `deploy` use the policy `standard`, which demands genuine evidence; when --simulate
+/// or a backend without a TEE is named, `simulation`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(Show),
+    Check(Check),
+}
+
+/// Write a built-in policy to standard output, to start one's own from
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  enarx policy show standard > policy.toml")]
+struct Show {
+    /// The policy: standard or simulation
+    #[arg(value_name = "NAME", default_value = "standard")]
+    profile: Profile,
+}
+
+/// Check a policy file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  enarx policy check policy.toml")]
+struct Check {
+    /// The policy
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl Arguments {
+    pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+        match self.command {
+            Command::Show(Show { profile }) => {
+                console.print(profile.toml().trim_end())?;
+            }
+            Command::Check(Check { file }) => {
+                let policy = read(&file)?;
+                let simulation = match policy.simulation {
+                    enarx_owner_appraisal::Permission::Allow => {
+                        "accepts simulated evidence: protects nothing there"
+                    }
+                    enarx_owner_appraisal::Permission::Deny => "demands genuine evidence",
+                };
+                console.print(format_args!("{}: {simulation}", file.display()))?;
+            }
+        }
+        Ok(Status::SUCCESS)
+    }
+}
+
+/// Reads the policy in `file`.
+///
+/// # Errors
+///
+/// When it cannot be read, or is not right; with the place.
+pub fn read(file: &std::path::Path) -> anyhow::Result<Policy> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the policy {}", file.display()))?;
+    Policy::from_toml(&text).with_advice(|| {
+        (
+            format!("the policy {} is not right", file.display()),
+            "`enarx policy show` writes one with every key explained",
+        )
+    })
+}

@@ -1,0 +1,155 @@
+//! Attest, package, provision: what `run` and `deploy` share.
+
+mod arguments;
+mod stages;
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use enarx_owner_appraisal::Level;
+use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY, Program};
+use enarx_owner_deployer::{
+    AttestError, Expectations, HostConnection, HostError, Session, application::Application, attest,
+};
+use enarx_owner_evidence::UnixTime;
+use enarx_wire_host_api::ErrorCode;
+
+use crate::{
+    console::Console,
+    directories,
+    failure::{Advice, WithAdvice as _},
+    local_host::keep_image,
+};
+
+pub use arguments::KeepArguments;
+pub use stages::{Stages, StagesFormat};
+
+/// An application in its Keep.
+pub struct Deployed {
+    /// The session with the Keep.
+    pub session: Session,
+    /// Nothing protects the Keep.
+    pub simulated: bool,
+}
+
+/// Deploys `application` to `host`, telling `stages` about it. Whatever fails, the
+/// Keep is ended.
+///
+/// # Errors
+///
+/// What failed, with the remedy.
+pub async fn deploy(
+    console: &Console,
+    host: &dyn HostConnection,
+    wanted: &KeepArguments,
+    application: Arc<Application>,
+    stages: Arc<Stages>,
+) -> anyhow::Result<Deployed> {
+    let policy = wanted.policy()?;
+    let request = wanted.request(host, &policy, &application).await?;
+    let expectations = Expectations {
+        policy: &policy,
+        image: keep_image(),
+        now: now(),
+    };
+    // Hashing a large program takes as long as attesting: both go on at once.
+    let examined = tokio::task::spawn_blocking({
+        let application = application.clone();
+        move || Program::new(application.program.clone())
+    });
+    let attested = attest(host, &request, &expectations, &*stages)
+        .await
+        .map_err(|error| explain_attestation(error, &request.backend))?;
+    let simulated = attested.accepted().verdict().level() == Level::Simulated;
+    if simulated {
+        console.warn("the evidence is simulated: nothing protects this Keep from its host");
+    }
+    let keep = attested.keep();
+    let packaged = {
+        let (cache, stages) = (cache(wanted, console), stages.clone());
+        let package = async move {
+            let program = examined.await??;
+            let package = move || attested.package(application, &program, &cache, &*stages);
+            anyhow::Ok(tokio::task::spawn_blocking(package).await??)
+        };
+        match package.await {
+            Ok(packaged) => packaged,
+            Err(error) => {
+                // The error that led here says more than a failure to clean up.
+                let _ = host.stop(keep).await;
+                return Err(Advice::error(
+                    format!("the program cannot run in a Keep: {error}"),
+                    "a Keep runs WebAssembly modules and components that use WASI",
+                ));
+            }
+        }
+    };
+    let session = packaged
+        .provision(host, wanted.suite, now(), &*stages)
+        .await
+        .with_advice(|| {
+            (
+                "the Keep could not be provisioned",
+                "nothing was left running; the host's log may say more",
+            )
+        })?;
+    Ok(Deployed { session, simulated })
+}
+
+/// The owner's clock.
+pub fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime(since.map_or(0, |since| since.as_secs()))
+}
+
+/// The cache of compiled programs, or none when that cannot be used.
+fn cache(wanted: &KeepArguments, console: &Console) -> ArtifactCache {
+    if wanted.no_cache {
+        return ArtifactCache::disabled();
+    }
+    let opened = directories::cache().and_then(|directory| {
+        let directory: &Path = &directory.join("artifacts");
+        Ok(ArtifactCache::open(directory, DEFAULT_CAPACITY)?)
+    });
+    opened.unwrap_or_else(|error| {
+        console.warn(format_args!("compiled programs are not kept: {error:#}"));
+        ArtifactCache::disabled()
+    })
+}
+
+fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
+    let advice = match &error {
+        AttestError::Host(HostError::Refused(problem))
+            if matches!(
+                problem.code,
+                ErrorCode::BackendUnavailable | ErrorCode::UnknownBackend
+            ) =>
+        {
+            Advice::new(
+                format!("the host cannot start a Keep with the backend {backend}"),
+                "`enarx platform` on the host shows what is missing; --simulate runs without \
+                 protection",
+            )
+        }
+        AttestError::Host(HostError::Refused(_)) => Advice::new(
+            "the host did not start a Keep",
+            "the host's operator decides about its limits",
+        ),
+        AttestError::Host(_) => Advice::new(
+            "no Keep was started",
+            "check the address, and that `enarx host serve` runs there",
+        ),
+        AttestError::Offer(_) | AttestError::UnknownKind(_) => Advice::new(
+            "the host's Keep did not prove what it is; nothing was sent to it",
+            "use the same version of enarx on both sides; if that is so, do not trust this host",
+        ),
+        AttestError::Rejected(rejected) => Advice::new(
+            format!("{rejected}; nothing was sent to it"),
+            "the checks above say what was expected; --policy FILE decides what is accepted",
+        ),
+    };
+    anyhow::Error::new(error).context(advice)
+}

@@ -1,0 +1,162 @@
+//! Which Keep is wanted, and what it must prove.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use enarx_owner_appraisal::{Policy, Profile};
+use enarx_owner_deployer::{
+    HostConnection, KeepRequest,
+    application::{Application, parse_bytes, parse_duration},
+};
+use enarx_wire_launch::Platform;
+use enarx_wire_provision::Suite;
+
+use crate::{commands::policy, failure::Advice};
+
+/// Which Keep is wanted, and what it must prove.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Keep")]
+pub struct KeepArguments {
+    /// The kind of Keep: process, sgx, kvm, snp, tdx or cvm
+    ///
+    /// By default the first TEE that the host has and the policy accepts; never a
+    /// backend without one. To name `process` or `kvm`, which the host can read,
+    /// permits simulated evidence.
+    #[arg(short, long, value_name = "BACKEND")]
+    pub backend: Option<Platform>,
+
+    /// Accept a simulated TEE; protects nothing
+    ///
+    /// For trying out and testing: the same Keep with the same evidence format, signed
+    /// by a simulator on the host instead of the processor's vendor. Without --backend
+    /// this is the backend `process`.
+    #[arg(short, long)]
+    pub simulate: bool,
+
+    /// The policy that says which Keeps may have the application
+    ///
+    /// This file alone decides then, also about simulated evidence. By default the
+    /// built-in policy `standard`; see `enarx policy show`.
+    #[arg(short, long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// Memory of the Keep, such as 2GiB
+    ///
+    /// By default 1 GiB, and as much more as the data files and --memory-limit need. It
+    /// is measured, so that the evidence says it.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub keep_memory: Option<u64>,
+
+    /// Processor time after which the host ends the Keep
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub cpu_time: Option<Duration>,
+
+    /// The encryption of the key to the Keep, by default the Keep's preferred one
+    ///
+    /// x-wing withstands quantum computers too; dhkem-x25519 does not.
+    #[arg(long, value_name = "SUITE", value_parser = suite)]
+    pub suite: Option<Suite>,
+
+    /// Compile anew, and do not keep the result
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+impl KeepArguments {
+    /// The policy that the owner named, or the one that fits the other arguments.
+    ///
+    /// # Errors
+    ///
+    /// When the policy's file is not right.
+    pub fn policy(&self) -> anyhow::Result<Policy> {
+        match &self.policy {
+            Some(file) => policy::read(file),
+            None if self.is_simulated() => Ok(Profile::Simulation.policy()),
+            None => Ok(Profile::Standard.policy()),
+        }
+    }
+
+    /// What to ask `host` for.
+    ///
+    /// # Errors
+    ///
+    /// When no backend was named and the host has no TEE, or a size makes no sense.
+    pub async fn request(
+        &self,
+        host: &dyn HostConnection,
+        policy: &Policy,
+        application: &Application,
+    ) -> anyhow::Result<KeepRequest> {
+        let backend = match self.backend {
+            Some(backend) => backend,
+            None if self.simulate => Platform::Process,
+            None => choose(host, policy).await?,
+        };
+        Ok(KeepRequest {
+            backend: backend.as_str().to_owned(),
+            simulate: self.simulate || !has_tee(backend),
+            memory_bytes: self.memory(application)?,
+            cpu_seconds: self
+                .cpu_time
+                .map(|time| time.as_millis().div_ceil(1000).try_into())
+                .transpose()
+                .context("--cpu-time is too long")?,
+            name: Some(application.name.clone()),
+        })
+    }
+
+    /// Whether the arguments ask for a Keep that nothing protects.
+    fn is_simulated(&self) -> bool {
+        self.simulate || self.backend.is_some_and(|backend| !has_tee(backend))
+    }
+
+    /// Memory of the Keep in bytes, in whole MiB.
+    fn memory(&self, application: &Application) -> anyhow::Result<u64> {
+        let bytes = self.keep_memory.unwrap_or_else(|| {
+            let program = application.limits.memory_bytes.unwrap_or(0);
+            DEFAULT_MEMORY
+                .max(program.saturating_add(RUNTIME_MEMORY))
+                .saturating_add(application.data_bytes())
+        });
+        bytes
+            .checked_next_multiple_of(1 << 20)
+            .ok_or_else(|| Advice::error("no Keep has so much memory", "choose --keep-memory"))
+    }
+}
+
+/// Memory of a Keep whose application says nothing about it, in bytes.
+const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// What the runtime, the compiled program and buffers may need beside the program's
+/// own memory, in bytes.
+const RUNTIME_MEMORY: u64 = 512 << 20;
+
+/// Whether a platform is a TEE at all.
+fn has_tee(platform: Platform) -> bool {
+    !matches!(platform, Platform::Process | Platform::Kvm)
+}
+
+/// The first TEE that the host says it has and the policy accepts.
+async fn choose(host: &dyn HostConnection, policy: &Policy) -> anyhow::Result<Platform> {
+    let info = host.info().await?;
+    info.backends
+        .iter()
+        .filter(|backend| backend.hardware)
+        .filter_map(|backend| backend.name.parse().ok())
+        .find(|platform| has_tee(*platform) && policy.platforms.contains(platform))
+        .ok_or_else(|| {
+            Advice::error(
+                "the host has no TEE, so nothing would protect the application",
+                "`enarx platform` on the host shows what is missing. To run without protection, \
+                 say so: --backend process, or --simulate",
+            )
+        })
+}
+
+fn suite(name: &str) -> Result<Suite, String> {
+    Suite::from_name(name).ok_or_else(|| {
+        let names = Suite::ALL.map(Suite::as_str);
+        format!("one of: {}", names.join(", "))
+    })
+}

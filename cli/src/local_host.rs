@@ -1,0 +1,36 @@
+//! A host on this machine: for `enarx host serve`, and embedded for `run` and
+//! `deploy --to local`. The one place where owner and host meet in one process; even
+//! here they talk through [`HostConnection`] alone, and nothing is trusted more.
+
+mod connection;
+mod launcher;
+
+use std::sync::Arc;
+
+use enarx_host_agent::{Limits, Service};
+use enarx_owner_deployer::HostConnection;
+use enarx_wire_launch::KeepImage;
+
+use crate::console::Console;
+
+pub use launcher::{Confinement, LocalLauncher, Note};
+
+/// The Keep image inside this program.
+pub fn keep_image() -> KeepImage<'static> {
+    KeepImage {
+        runtime: enarx_host_image::runtime(),
+        runtime_digest: enarx_host_image::RUNTIME_DIGEST,
+    }
+}
+
+/// A host for this process alone.
+///
+/// # Errors
+///
+/// When there is no place for the simulator's keys.
+pub fn embedded(console: Console) -> anyhow::Result<Box<dyn HostConnection>> {
+    let note: Note = Box::new(move |text| console.note(text));
+    let launcher = LocalLauncher::new(Confinement::BestEffort, note)?;
+    let service = Service::new(Arc::new(launcher), Limits::embedded());
+    Ok(Box::new(connection::EmbeddedHost::new(service)))
+}

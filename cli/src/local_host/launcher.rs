@@ -1,0 +1,200 @@
+//! The launcher's backends, as the service sees them.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use enarx_host_agent::{
+    KeepLauncher, KeepProcess, LaunchOrder, LaunchRefusal, LaunchedKeep, ProcessExit,
+};
+use enarx_host_launcher::{
+    Backend, EndorsementKind, Isolation, LaunchError, LaunchRequest, Outcome, probes,
+};
+use enarx_host_simulator::snp::SecureProcessor;
+use enarx_wire_host_api as api;
+use enarx_wire_launch::Platform;
+
+use super::keep_image;
+use crate::directories;
+
+/// How the operator is told that something takes a while.
+pub type Note = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Starts Keeps of the image inside this program.
+pub struct LocalLauncher {
+    backends: Vec<Box<dyn Backend>>,
+    simulator_directory: PathBuf,
+    /// Opened when the first Keep needs it.
+    simulator: Mutex<Option<Arc<SecureProcessor>>>,
+    confinement: Confinement,
+    note: Note,
+}
+
+/// How a Keep's process must be confined. A program inside is machine code of whoever
+/// deployed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confinement {
+    /// By namespaces: it has a file system of its own.
+    Namespaces,
+    /// As well as the machine permits: without namespaces it can open what its user can.
+    BestEffort,
+}
+
+impl LocalLauncher {
+    /// A launcher that keeps the Keep image and the simulator's keys in the user's
+    /// directories.
+    ///
+    /// # Errors
+    ///
+    /// When the user has no such directories.
+    pub fn new(confinement: Confinement, note: Note) -> anyhow::Result<Self> {
+        let image_cache = directories::cache()?.join("images");
+        Ok(Self {
+            backends: enarx_host_launcher::backends(Some(&image_cache)),
+            simulator_directory: directories::state()?.join("simulator"),
+            simulator: Mutex::new(None),
+            confinement,
+            note,
+        })
+    }
+
+    fn backend(&self, platform: Platform) -> Option<&dyn Backend> {
+        self.backends
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|backend| backend.platform() == platform)
+    }
+
+    fn simulator(&self) -> Result<Arc<SecureProcessor>, LaunchRefusal> {
+        // Nothing panics while it holds this lock.
+        let mut opened = self
+            .simulator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(processor) = &*opened {
+            return Ok(processor.clone());
+        }
+        let announce = || {
+            (self.note)(
+                "making a simulated AMD secure processor; this happens once and takes seconds",
+            );
+        };
+        let processor = SecureProcessor::open_announcing(&self.simulator_directory, announce)
+            .map_err(|error| LaunchRefusal::Failed(with_sources(&error)))?;
+        Ok(opened.insert(Arc::new(processor)).clone())
+    }
+}
+
+impl KeepLauncher for LocalLauncher {
+    fn backends(&self) -> Vec<api::BackendInfo> {
+        probes()
+            .into_iter()
+            .filter_map(|probe| {
+                let platform: Platform = probe.backend.parse().ok()?;
+                Some(api::BackendInfo {
+                    name: probe.backend.to_owned(),
+                    hardware: probe.works && !matches!(platform, Platform::Process | Platform::Kvm),
+                    simulation: self.backend(platform).is_some(),
+                })
+            })
+            .collect()
+    }
+
+    fn launch(&self, order: &LaunchOrder) -> Result<LaunchedKeep, LaunchRefusal> {
+        let platform: Platform = order
+            .backend
+            .parse()
+            .map_err(|_| LaunchRefusal::UnknownBackend)?;
+        let backend = self.backend(platform).ok_or_else(|| {
+            LaunchRefusal::Unavailable(format!(
+                "the backend `{platform}` is not in this version; `enarx platform` shows which are"
+            ))
+        })?;
+        let simulator = order.simulate.then(|| self.simulator()).transpose()?;
+        let launched = backend
+            .launch(&LaunchRequest {
+                image: &keep_image(),
+                memory_bytes: order.memory_bytes,
+                cpu_seconds: order.cpu_seconds,
+                host_data: order.host_data,
+                simulator: simulator.as_ref(),
+            })
+            .map_err(refusal)?;
+        if let (Isolation::Directory { reason, .. }, Confinement::Namespaces) =
+            (&launched.isolation, self.confinement)
+        {
+            // Dropping it ends it.
+            return Err(LaunchRefusal::Unavailable(format!(
+                "this machine does not permit the namespaces that confine a Keep ({reason}); \
+                 the host's operator can accept that with --without-namespaces"
+            )));
+        }
+        Ok(LaunchedKeep {
+            channel: launched.channel,
+            endorsements: launched.endorsements.into_iter().map(endorsement).collect(),
+            process: Arc::new(Process(launched.process)),
+        })
+    }
+}
+
+struct Process(enarx_host_launcher::KeepProcess);
+
+impl KeepProcess for Process {
+    fn kill(&self) {
+        self.0.kill();
+    }
+
+    fn wait(&self) -> ProcessExit {
+        let ended = self.0.wait();
+        ProcessExit {
+            success: ended.outcome == Outcome::Exited(0),
+            description: describe(ended.outcome),
+            diagnostics: ended.diagnostics,
+        }
+    }
+}
+
+/// The end of a process as a phrase.
+fn describe(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Exited(status) => format!("exited with status {status}"),
+        Outcome::Signaled(signal) => format!("was killed by signal {signal}"),
+        Outcome::CpuLimit => "used up its processor time".to_owned(),
+        Outcome::ForbiddenCall => "made a forbidden system call".to_owned(),
+        Outcome::Unknown => "ended in an unknown way".to_owned(),
+    }
+}
+
+fn endorsement(endorsement: enarx_host_launcher::Endorsement) -> api::Endorsement {
+    api::Endorsement {
+        kind: match endorsement.kind {
+            EndorsementKind::SnpVcek => api::EndorsementKind::SnpVcek,
+            EndorsementKind::SnpAsk => api::EndorsementKind::SnpAsk,
+            EndorsementKind::SnpArk => api::EndorsementKind::SnpArk,
+        },
+        der: endorsement.der,
+    }
+}
+
+fn refusal(error: LaunchError) -> LaunchRefusal {
+    match error {
+        LaunchError::NoEvidenceSource => LaunchRefusal::Unavailable(error.to_string()),
+        LaunchError::MemoryTooSmall(_) => LaunchRefusal::Order(error.to_string()),
+        other => LaunchRefusal::Failed(with_sources(&other)),
+    }
+}
+
+/// An error with what caused it, where it does not say so itself.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

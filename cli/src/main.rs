@@ -1,0 +1,42 @@
+//! The `enarx` command.
+//!
+//! | subject | module |
+//! |---|---|
+//! | the command line, defined once for parsing, help, completions and man pages | [`cli`], [`arguments`], [`commands`] |
+//! | exit statuses | [`exit`] |
+//! | errors for people | [`failure`] |
+//! | what is written to the terminal | [`console`], [`progress`] |
+//! | attest, package, provision | [`deployment`] |
+//! | between terminal and Keep | [`relay`] |
+//! | a host on this machine | [`local_host`] |
+//! | where files are kept | [`directories`] |
+
+mod arguments;
+mod cli;
+mod commands;
+mod console;
+mod deployment;
+mod directories;
+mod exit;
+mod failure;
+mod local_host;
+mod progress;
+mod relay;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{cli::Cli, console::Console};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let console = Console::new(&cli.global);
+    match cli.command.run(&console) {
+        Ok(status) => status.into(),
+        Err(error) => failure::report(&error),
+    }
+}

@@ -1,0 +1,248 @@
+//! The commands that need no host, as a user calls them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// A user with directories of their own.
+struct User {
+    home: tempfile::TempDir,
+}
+
+impl User {
+    fn new() -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn enarx(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_enarx"))
+            .args(arguments)
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Standard output of a command that succeeds.
+    fn succeeds(&self, arguments: &[&str]) -> String {
+        let output = self.enarx(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Standard error of a command that ends with `status`.
+    fn fails(&self, status: i32, arguments: &[&str]) -> String {
+        let output = self.enarx(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}: {stderr}"
+        );
+        stderr
+    }
+}
+
+fn example(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples")
+        .join(name)
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_package_is_built_inspected_and_verified() {
+    let user = User::new();
+    let confidential = example("confidential");
+    let build = [
+        "package",
+        "build",
+        &confidential,
+        "-o",
+        "p",
+        "-k",
+        "key",
+        "-e",
+        "A=secret",
+    ];
+    user.succeeds(&build);
+    let mode = fs::metadata(user.path("key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let shown = user.succeeds(&["package", "inspect", "p", "-k", "key"]);
+    assert!(
+        shown.contains("/data/salaries.csv") && shown.contains("confidential"),
+        "{shown}"
+    );
+    assert!(!shown.contains("secret"), "{shown}");
+    let json = user.succeeds(&["package", "inspect", "p", "-k", "key", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["env"][0]["value"], "secret");
+    assert_eq!(json["limits"]["wall_milliseconds"], 30_000);
+    assert_eq!(json["entries"][1]["path"], "/data/salaries.csv");
+
+    let verified = user.succeeds(&["package", "verify", "p", "-k", "key"]);
+    assert!(verified.contains("complete and unaltered"), "{verified}");
+    let json = user.succeeds(&["package", "verify", "p", "-k", "key", "--json"]);
+    let verified: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(verified["entries"], 2);
+
+    // Not replaced by accident; the key is used again.
+    let error = user.fails(125, &build);
+    assert!(
+        error.contains("help:") && error.contains("--force"),
+        "{error}"
+    );
+    let key = fs::read(user.path("key")).unwrap();
+    let again = [&build[..], &["--force"]].concat();
+    user.succeeds(&again);
+    assert_eq!(fs::read(user.path("key")).unwrap(), key);
+    let leftovers = fs::read_dir(user.home.path()).unwrap().count();
+    assert_eq!(leftovers, 2);
+}
+
+#[test]
+fn a_damaged_package_is_refused_with_a_remedy() {
+    let user = User::new();
+    let hello = example("hello");
+    user.succeeds(&["-q", "package", "build", &hello, "-o", "p", "-k", "key"]);
+    user.succeeds(&[
+        "-q",
+        "package",
+        "build",
+        &hello,
+        "-o",
+        "other",
+        "-k",
+        "other-key",
+    ]);
+    let error = user.fails(125, &["package", "verify", "p", "-k", "other-key"]);
+    assert!(
+        error.contains("the key is not the one") && error.contains("help:"),
+        "{error}"
+    );
+
+    let sound = fs::read(user.path("p")).unwrap();
+    let mut damaged = sound.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(user.path("p"), &damaged).unwrap();
+    let error = user.fails(125, &["package", "verify", "p", "-k", "key"]);
+    assert!(error.contains("damaged or tampered"), "{error}");
+    fs::write(user.path("p"), &sound[..sound.len() - 1]).unwrap();
+    user.fails(125, &["package", "verify", "p", "-k", "key"]);
+
+    fs::write(user.path("p"), "not a package").unwrap();
+    let error = user.fails(125, &["package", "inspect", "p", "-k", "key"]);
+    assert!(error.contains("not an Enarx package"), "{error}");
+    fs::set_permissions(user.path("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let error = user.fails(125, &["package", "inspect", "p", "-k", "key"]);
+    assert!(error.contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn a_configuration_is_begun_and_checked() {
+    let user = User::new();
+    user.succeeds(&["config", "init", "app"]);
+    assert!(
+        user.fails(125, &["config", "init", "app"])
+            .contains("--force")
+    );
+    user.succeeds(&["config", "init", "app", "--force"]);
+    let error = user.fails(125, &["config", "check", "app"]);
+    assert!(
+        error.contains("no .wasm or .wat") && error.contains("help:"),
+        "{error}"
+    );
+    fs::write(user.path("app/main.wat"), "(module)").unwrap();
+    let shown = user.succeeds(&["config", "check", "app"]);
+    assert!(
+        shown.contains("main.wat") && shown.contains("core module"),
+        "{shown}"
+    );
+
+    fs::write(user.path("app/Enarx.toml"), "\n[limits]\nmemmory = 1\n").unwrap();
+    let error = user.fails(125, &["config", "check", "app"]);
+    assert!(
+        error.contains("app/Enarx.toml:3:1: unknown key `memmory`"),
+        "{error}"
+    );
+    assert!(error.contains("3 | memmory = 1"), "{error}");
+}
+
+#[test]
+fn completions_manuals_policies_and_facts_are_written() {
+    let user = User::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            user.succeeds(&["completions", shell]).contains("deploy"),
+            "{shell}"
+        );
+    }
+    user.succeeds(&["man", "pages"]);
+    for page in ["enarx.1", "enarx-deploy.1", "enarx-package-build.1"] {
+        let text = fs::read_to_string(user.path("pages").join(page)).unwrap();
+        assert!(text.contains(".SH"), "{page}");
+    }
+
+    let policy = user.succeeds(&["policy", "show"]);
+    fs::write(user.path("policy.toml"), policy).unwrap();
+    let checked = user.succeeds(&["policy", "check", "policy.toml"]);
+    assert!(checked.contains("demands genuine evidence"), "{checked}");
+    fs::write(user.path("policy.toml"), "debgu = 1").unwrap();
+    let error = user.fails(125, &["policy", "check", "policy.toml"]);
+    assert!(
+        error.contains("debgu") && error.contains("help:"),
+        "{error}"
+    );
+
+    let json: Value = serde_json::from_str(&user.succeeds(&["platform", "--json"])).unwrap();
+    let backends = json.as_array().unwrap();
+    assert!(
+        backends
+            .iter()
+            .any(|backend| backend["backend"] == "process"),
+        "{json}"
+    );
+    user.succeeds(&["platform"]);
+    let json: Value = serde_json::from_str(&user.succeeds(&["measure", "--json"])).unwrap();
+    assert_eq!(json["runtime"]["sha384"].as_str().map(str::len), Some(96));
+    assert_eq!(
+        json["launch_digests"]["process"][0].as_str().map(str::len),
+        Some(96)
+    );
+}
+
+#[test]
+fn without_a_tee_nothing_runs_unless_the_user_says_so() {
+    let user = User::new();
+    let hello = example("hello");
+    for line in [&["run", &hello][..], &["deploy", "--to", "local", &hello]] {
+        let error = user.fails(125, line);
+        assert!(
+            error.contains("--backend process") && error.contains("--simulate"),
+            "{error}"
+        );
+    }
+    assert!(user.fails(125, &["run"]).contains("Usage:"));
+    let error = user.fails(125, &["run", "missing.wasm"]);
+    assert!(error.contains("missing.wasm"), "{error}");
+    let error = user.fails(125, &["logs", "3f"]);
+    assert!(error.contains("3f"), "{error}");
+    assert_eq!(user.succeeds(&["ps", "--json"]).trim(), "[]");
+}

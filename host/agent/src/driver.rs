@@ -1,0 +1,311 @@
+//! The task that owns a Keep's channel and process, from start to end.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use enarx_wire_host_api::{EndKind, KeepEnd, KeepState};
+use enarx_wire_hostcall::envelope::{FailureCode, Kind};
+use tokio::{
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+};
+
+use crate::{
+    KeepProcess, Limits, ProcessExit,
+    channel::{ChannelError, read_envelope, write_envelope},
+    keep::{Keep, Outgoing},
+    life::{Step, end},
+    metrics::Metrics,
+};
+
+/// How long a Keep that closed its channel may take to exit.
+const EXIT_TIME: Duration = Duration::from_secs(2);
+
+/// The longest diagnostics that callers are shown, in bytes.
+const MAX_DIAGNOSTICS: usize = 4096;
+
+/// Relays between a Keep and the service until the Keep has ended.
+pub(crate) struct Driver {
+    pub(crate) keep: Arc<Keep>,
+    pub(crate) channel: UnixStream,
+    pub(crate) process: Arc<dyn KeepProcess>,
+    pub(crate) outgoing: mpsc::Receiver<Outgoing>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Why the relaying ended.
+enum Stop {
+    /// The host decides how the Keep ends.
+    Ended(KeepEnd),
+    /// The Keep closed the channel.
+    Closed,
+    /// The Keep said that it failed.
+    Failed(u8),
+}
+
+impl Driver {
+    /// Runs until the Keep has ended and its end is noted.
+    pub(crate) async fn run(self) {
+        let Self {
+            keep,
+            channel,
+            process,
+            mut outgoing,
+            limits,
+            metrics,
+        } = self;
+        let process = KillOnDrop(process);
+        let (mut reader, mut writer) = channel.into_split();
+        let stop = tokio::select! {
+            biased;
+            how = keep.end_requested() => Stop::Ended(how),
+            stop = receive(&keep, &metrics, &mut reader) => stop,
+            never = send(&keep, &metrics, &mut writer, &mut outgoing) => match never {},
+            how = overdue(&keep, &limits) => Stop::Ended(how),
+        };
+        // Followers of the output need not wait for the process.
+        keep.output.close();
+        drop((outgoing, reader, writer));
+        let running = keep.state() == KeepState::Running;
+        let how = match stop {
+            Stop::Ended(how) => {
+                process.0.kill();
+                let exit = exit_of(&process).await;
+                with_diagnostics(how, &exit)
+            }
+            Stop::Closed => {
+                let exit = exit_of(&process).await;
+                if running && exit.success {
+                    end(EndKind::Completed, "the workload ended")
+                } else {
+                    let detail = format!("the Keep {}", exit.description);
+                    with_diagnostics(end(EndKind::Died, detail), &exit)
+                }
+            }
+            Stop::Failed(code) => {
+                let exit = exit_of(&process).await;
+                with_diagnostics(failure(code), &exit)
+            }
+        };
+        metrics.keep_ended(how.kind);
+        tracing::info!(
+            keep = %keep.id,
+            kind = how.kind.as_str(),
+            detail = how.detail,
+            diagnostics = how.diagnostics,
+            "Keep ended"
+        );
+        keep.set_ended(how);
+    }
+}
+
+/// Takes what the Keep sends, until there is no more.
+async fn receive(keep: &Keep, metrics: &Metrics, channel: &mut OwnedReadHalf) -> Stop {
+    loop {
+        let (kind, payload) = match read_envelope(channel).await {
+            Ok(Some(envelope)) => envelope,
+            Ok(None) | Err(ChannelError::Broken(_)) => return Stop::Closed,
+            Err(ChannelError::Envelope(error)) => return misbehaved(&error.to_string()),
+        };
+        let due = match kind {
+            Kind::Offer => accept_offer(keep, metrics, payload),
+            Kind::Ready => payload.is_empty() && keep.take(Step::GrantOpened).is_ok(),
+            Kind::Output => accept_output(keep, metrics, payload).await,
+            Kind::Failure => match *payload {
+                [code] => return Stop::Failed(code),
+                _ => false,
+            },
+            Kind::Challenge
+            | Kind::Provision
+            | Kind::PackageData
+            | Kind::PackageEnd
+            | Kind::Input => false,
+        };
+        if !due {
+            let state = keep.state();
+            return misbehaved(&format!("{kind:?} is not due while it is {state}"));
+        }
+    }
+}
+
+fn accept_offer(keep: &Keep, metrics: &Metrics, offer: Bytes) -> bool {
+    let accepted =
+        !offer.is_empty() && keep.offer.set(offer).is_ok() && keep.take(Step::OfferCame).is_ok();
+    if accepted && let Ok(time) = keep.started.elapsed() {
+        metrics.offer_seconds.observe(time.as_secs_f64());
+    }
+    accepted
+}
+
+async fn accept_output(keep: &Keep, metrics: &Metrics, frame: Bytes) -> bool {
+    if frame.is_empty() || keep.state() < KeepState::Provisioned {
+        return false;
+    }
+    metrics.output_frames.inc();
+    metrics.output_bytes.inc_by(frame.len() as u64);
+    let dropped = keep.output.push(frame).await;
+    metrics.output_dropped_frames.inc_by(dropped);
+    true
+}
+
+/// Sends what is queued, for as long as the Keep takes it.
+async fn send(
+    keep: &Keep,
+    metrics: &Metrics,
+    channel: &mut OwnedWriteHalf,
+    outgoing: &mut mpsc::Receiver<Outgoing>,
+) -> Infallible {
+    while let Some(next) = outgoing.recv().await {
+        if let Err(error) = write_envelope(channel, next.kind, &next.payload).await {
+            tracing::debug!(keep = %keep.id, %error, "the Keep takes no more");
+            outgoing.close();
+            while outgoing.recv().await.is_some() {}
+            break;
+        }
+        let bytes = next.payload.len() as u64;
+        match next.kind {
+            Kind::PackageData => {
+                keep.touch();
+                keep.counts.package_bytes.fetch_add(bytes, Relaxed);
+                metrics.package_bytes.inc_by(bytes);
+            }
+            Kind::Input => {
+                keep.counts.input_frames.fetch_add(1, Relaxed);
+                keep.counts.input_bytes.fetch_add(bytes, Relaxed);
+                metrics.input_frames.inc();
+                metrics.input_bytes.inc_by(bytes);
+            }
+            _ => {}
+        }
+        if let Some(written) = next.written {
+            // The caller may be gone.
+            let _ = written.send(());
+        }
+    }
+    // What the Keep still has to say ends with its end of the channel.
+    std::future::pending().await
+}
+
+/// Waits until the Keep or its owner has taken too long for the next step.
+async fn overdue(keep: &Keep, limits: &Limits) -> KeepEnd {
+    let mut life = keep.watch_life();
+    loop {
+        let state = life.borrow_and_update().state();
+        let (time, how) = match state {
+            KeepState::Started => (
+                Some(limits.answer_time),
+                end(EndKind::Unresponsive, "the Keep made no offer in time"),
+            ),
+            KeepState::Provisioning => (
+                Some(limits.answer_time),
+                end(
+                    EndKind::Unresponsive,
+                    "the Keep did not answer the grant in time",
+                ),
+            ),
+            KeepState::Offered => (
+                limits.idle_time,
+                end(EndKind::Expired, "no grant came in time"),
+            ),
+            KeepState::Provisioned => (
+                limits.idle_time,
+                end(EndKind::Expired, "no package came in time"),
+            ),
+            KeepState::Loading => (
+                limits.idle_time,
+                end(EndKind::Expired, "the package did not go on in time"),
+            ),
+            KeepState::Running | KeepState::Ended => return std::future::pending().await,
+        };
+        let Some(deadline) = time.map(|time| keep.touched() + time) else {
+            drop(life.changed().await);
+            continue;
+        };
+        tokio::select! {
+            _ = life.changed() => {}
+            () = tokio::time::sleep_until(deadline) => {
+                if time.is_some_and(|time| keep.touched().elapsed() >= time) {
+                    return how;
+                }
+            }
+        }
+    }
+}
+
+/// Kills the Keep even when the driver itself is dropped, with its runtime: a thread
+/// that waits for the process would hold up the end of the runtime.
+struct KillOnDrop(Arc<dyn KeepProcess>);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
+/// Waits for the process, and kills it when it does not end by itself.
+async fn exit_of(process: &KillOnDrop) -> ProcessExit {
+    let KillOnDrop(process) = process;
+    let waiting = process.clone();
+    let mut waiting = tokio::task::spawn_blocking(move || waiting.wait());
+    let exited = match tokio::time::timeout(EXIT_TIME, &mut waiting).await {
+        Ok(exited) => Ok(exited),
+        Err(_) => {
+            process.kill();
+            tokio::time::timeout(EXIT_TIME, waiting).await
+        }
+    };
+    match exited {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(_)) | Err(_) => ProcessExit {
+            success: false,
+            description: "was killed, and the system has not let go of it yet".into(),
+            diagnostics: String::new(),
+        },
+    }
+}
+
+fn misbehaved(reason: &str) -> Stop {
+    let detail = format!("the Keep broke the channel protocol: {reason}");
+    Stop::Ended(end(EndKind::Misbehaved, detail))
+}
+
+fn failure(code: u8) -> KeepEnd {
+    let detail = match FailureCode::from_code(code) {
+        Some(failure) => format!("the Keep gave up: {failure}"),
+        None => format!("the Keep gave up with the unknown code {code}"),
+    };
+    KeepEnd {
+        failure_code: Some(code),
+        ..end(EndKind::Failed, detail)
+    }
+}
+
+/// Adds the end of the diagnostics. They come from an untrusted program, so
+/// control characters are replaced.
+fn with_diagnostics(how: KeepEnd, exit: &ProcessExit) -> KeepEnd {
+    let text = exit.diagnostics.trim_end();
+    let mut start = text.len().saturating_sub(MAX_DIAGNOSTICS);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let shown: String = text[start..]
+        .chars()
+        .map(|character| match character {
+            '\n' | '\t' => character,
+            other if other.is_control() => '\u{fffd}',
+            other => other,
+        })
+        .collect();
+    KeepEnd {
+        diagnostics: (!shown.is_empty()).then_some(shown),
+        ..how
+    }
+}

@@ -1,0 +1,51 @@
+//! Builds the Keep's runtime and hands it to the crate with its digest.
+
+mod recipe;
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha384};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no manifest directory")?);
+    let workspace = manifest.ancestors().nth(2).ok_or("no workspace")?;
+    for input in INPUTS {
+        println!(
+            "cargo::rerun-if-changed={}",
+            workspace.join(input).display()
+        );
+    }
+    println!("cargo::rerun-if-changed=build");
+
+    let output = PathBuf::from(env::var_os("OUT_DIR").ok_or("no output directory")?);
+    // Not below the profile's own directory: the image does not depend on the
+    // profile of the program that embeds it, and is built once for all of them.
+    let target = target_directory(&output)?.join("keep-image");
+    let runtime = fs::read(recipe::build(workspace, &target)?)?;
+    let digest = Sha384::digest(&runtime);
+    fs::write(output.join("runtime"), &runtime)?;
+    fs::write(output.join("runtime_digest"), digest)?;
+    Ok(())
+}
+
+/// What the image depends on, relative to the workspace.
+const INPUTS: [&str; 5] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "keep",
+    "rust-toolchain.toml",
+    "wire",
+];
+
+/// The directory that cargo marks as its own, above a build script's output.
+fn target_directory(output: &Path) -> Result<&Path, Box<dyn Error>> {
+    output
+        .ancestors()
+        .find(|directory| directory.join("CACHEDIR.TAG").exists())
+        .ok_or_else(|| "the output directory is in no target directory".into())
+}

@@ -1,0 +1,54 @@
+//! Two builds in different directories give the same image.
+
+#[path = "../build/recipe.rs"]
+mod recipe;
+
+use std::{fs, io, path::Path};
+
+use enarx_host_image::{RUNTIME_DIGEST, runtime};
+use sha2::{Digest as _, Sha384};
+
+#[test]
+#[ignore = "builds the runtime from nothing, which takes minutes"]
+fn another_directory_gives_the_same_image() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("of/another/depth/enarx");
+    copy_tree(workspace, &copy).unwrap();
+    let built = recipe::build(&copy, &elsewhere.path().join("target")).unwrap();
+    let image = fs::read(built).unwrap();
+    let digest = Sha384::digest(&image);
+    let different = image
+        .iter()
+        .zip(runtime())
+        .position(|(left, right)| left != right);
+    assert_eq!(
+        hex::encode(digest),
+        hex::encode(RUNTIME_DIGEST),
+        "sizes {} and {}, first difference at {different:?}",
+        image.len(),
+        runtime().len()
+    );
+}
+
+/// Copies the source: everything but hidden files and build results.
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let target = to.join(&name);
+        if entry.file_type()?.is_dir() {
+            let built = entry.path().join("CACHEDIR.TAG").exists();
+            if !built && !name.as_encoded_bytes().starts_with(b".") {
+                copy_tree(&entry.path(), &target)?;
+            }
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

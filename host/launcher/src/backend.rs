@@ -1,0 +1,101 @@
+//! What every backend offers, and which exist.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use enarx_host_simulator::snp::SecureProcessor;
+use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
+
+use crate::process::ProcessBackend;
+use crate::{LaunchError, LaunchedKeep};
+
+/// A way to run Keeps.
+///
+/// Shared between threads; each launch is independent of the others.
+pub trait Backend: Send + Sync {
+    /// The kind of Keep that it runs.
+    fn platform(&self) -> Platform;
+
+    /// The format of the evidence that its Keeps give.
+    fn evidence_format(&self) -> EvidenceFormat;
+
+    /// Starts an empty Keep: nothing of any application is in it.
+    ///
+    /// Blocks until the Keep's code runs, for milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError`] names the step that failed and what to do about it. A
+    /// failed launch leaves nothing behind.
+    fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError>;
+}
+
+/// What a Keep is started from and with.
+#[derive(Debug, Clone, Copy)]
+pub struct LaunchRequest<'a> {
+    /// The files that make the Keep. The caller vouches for the digest.
+    pub image: &'a KeepImage<'a>,
+    /// Memory of the Keep in bytes, at least [`LaunchRequest::LEAST_MEMORY`].
+    pub memory_bytes: u64,
+    /// Processor time that the Keep may use in seconds, unlimited if absent.
+    pub cpu_seconds: Option<u64>,
+    /// What the platform's evidence says the host said (`HOST_DATA` of SEV-SNP).
+    pub host_data: [u8; 32],
+    /// The software TEE to take evidence from, for backends without one of
+    /// their own.
+    pub simulator: Option<&'a Arc<SecureProcessor>>,
+}
+
+impl LaunchRequest<'_> {
+    /// The runtime itself, without any application, needs about this much.
+    pub const LEAST_MEMORY: u64 = 16 << 20;
+}
+
+/// A certificate that endorses a platform's evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endorsement {
+    /// What it certifies.
+    pub kind: EndorsementKind,
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+}
+
+/// The endorsements that evidence of some platform needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndorsementKind {
+    /// The key of one AMD chip at one TCB version.
+    SnpVcek,
+    /// AMD's intermediate for one product.
+    SnpAsk,
+    /// AMD's root for one product.
+    SnpArk,
+}
+
+impl EndorsementKind {
+    /// The name used on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SnpVcek => "snp-vcek",
+            Self::SnpAsk => "snp-ask",
+            Self::SnpArk => "snp-ark",
+        }
+    }
+}
+
+/// The backends of this version.
+///
+/// `image_cache` is a private directory in which a backend may keep a Keep
+/// image between runs, so that a start does not begin by copying it.
+#[must_use]
+pub fn backends(image_cache: Option<&Path>) -> Vec<Box<dyn Backend>> {
+    vec![Box::new(ProcessBackend::new(image_cache))]
+}
+
+/// The backend for `platform`, if this version has one.
+#[must_use]
+pub fn backend(platform: Platform, image_cache: Option<&Path>) -> Option<Box<dyn Backend>> {
+    backends(image_cache)
+        .into_iter()
+        .find(|backend| backend.platform() == platform)
+}

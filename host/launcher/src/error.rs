@@ -1,0 +1,68 @@
+//! Why a Keep was not started.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::process::ChildStep;
+
+/// Why a Keep was not started, one variant for each step that can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The backend has no TEE and was given no simulator.
+    #[error(
+        "the `process` backend has no TEE to take evidence from; to run without protection, allow simulated evidence with --simulate"
+    )]
+    NoEvidenceSource,
+    /// Less memory than the runtime itself needs.
+    #[error("{0} bytes of memory are too little for a Keep; give it at least {least} bytes", least = crate::LaunchRequest::LEAST_MEMORY)]
+    MemoryTooSmall(u64),
+    /// The runtime's file is not the one that its digest says.
+    #[error("the Keep's runtime does not have the digest that its image says; rebuild the image")]
+    ImageDigest,
+    /// The runtime could not be put into memory.
+    #[error("could not put the Keep's runtime into memory: {0}; check the free memory")]
+    ImageInMemory(#[source] io::Error),
+    /// The runtime could not be kept in the image cache.
+    #[error("could not keep the Keep's runtime in {}: {source}; check its permissions and the free space, or remove it", path.display())]
+    ImageCache {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Pipes and sockets for the Keep could not be made.
+    #[error(
+        "could not make the Keep's descriptors: {0}; raise the limit on open files (ulimit -n)"
+    )]
+    Descriptors(#[source] io::Error),
+    /// The Keep's private directory could not be made.
+    #[error("could not make the Keep's private directory {}: {source}; check its permissions and the free space", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes; check that getrandom(2) is permitted here")]
+    Random,
+    /// The thread that serves the Keep could not be started.
+    #[error(
+        "could not start the Keep's service thread: {0}; raise the limit on processes (ulimit -u)"
+    )]
+    Thread(#[source] io::Error),
+    /// The child process could not be made.
+    #[error("could not make the Keep's process: {0}; raise the limit on processes (ulimit -u)")]
+    Clone(#[source] io::Error),
+    /// The child process failed before it became a Keep.
+    #[error("the Keep's process could not {step}: {source}; {remedy}", remedy = step.remedy())]
+    Child {
+        /// What it was doing.
+        step: ChildStep,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The child process ended before it became a Keep, without a word.
+    #[error("the Keep's process ended before it ran: {0}")]
+    Vanished(String),
+}

@@ -1,0 +1,23 @@
+//! Starts Keeps and runs their host side.
+//!
+//! A [`Backend`] turns a Keep image into a running Keep on one kind of
+//! platform. What comes back, a [`LaunchedKeep`], is the same for all of them:
+//! a stream to the Keep, the endorsements for its evidence, and a handle on its
+//! life. [`backends`] lists what this version can launch; [`probes`] says what
+//! this machine could launch, and what is missing for the rest.
+//!
+//! Nothing here is trusted by anyone. The launcher does its best for the
+//! host's own sake (limits, isolation, cleaning up), and the owner's assurance
+//! comes from evidence alone.
+
+mod backend;
+mod device;
+mod error;
+mod keep;
+mod probe;
+pub mod process;
+
+pub use backend::{Backend, Endorsement, EndorsementKind, LaunchRequest, backend, backends};
+pub use error::LaunchError;
+pub use keep::{Ended, Isolation, KeepProcess, LaunchedKeep, Outcome};
+pub use probe::{BackendProbe, Probe, probes};

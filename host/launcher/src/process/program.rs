@@ -1,0 +1,307 @@
+//! System-call filters as programs for the kernel.
+//!
+//! When a filter is installed, the kernel runs it for every system-call number to learn which
+//! ones it always allows (`seccomp_cache_prepare` in `kernel/seccomp.c`). A filter that compares one
+//! number after the other costs half a millisecond there, a good part of a whole
+//! launch. This one is a binary decision tree over ranges of numbers and costs
+//! a few microseconds.
+
+use libc::sock_filter;
+
+/// What the filter answers to one system call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    /// The system call's number.
+    pub call: i64,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// An answer to a system call. Calls without a rule get [`Answer::Unknown`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answer {
+    /// The call is made.
+    Allow,
+    /// The call is made if all arguments of one of the alternatives fit, and else does not exist.
+    AllowWith(&'static [&'static [Argument]]),
+    /// The call does not exist: `ENOSYS`.
+    Unknown,
+    /// The process is killed.
+    Kill,
+}
+
+/// A value that an argument must have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Argument {
+    /// Which argument, from zero.
+    pub index: u32,
+    /// The value.
+    pub value: u64,
+    /// Whether all 64 bits count, or the low 32 that the kernel looks at.
+    pub wide: bool,
+}
+
+/// Builds the program that answers by `rules`, each about another call.
+pub(super) fn compile(mut rules: Vec<Rule>) -> Vec<sock_filter> {
+    rules.sort_unstable_by_key(|rule| rule.call);
+    let mut program = vec![
+        load(ARCHITECTURE_OFFSET),
+        jump(libc::BPF_JEQ, AUDIT_ARCHITECTURE, 1, 0),
+        answer(libc::SECCOMP_RET_KILL_PROCESS),
+        load(NUMBER_OFFSET),
+    ];
+    program.extend(tree(&ranges(&rules)));
+    program
+}
+
+/// Offsets in `struct seccomp_data` (`linux/seccomp.h`), in bytes.
+const NUMBER_OFFSET: u32 = 0;
+const ARCHITECTURE_OFFSET: u32 = 4;
+const ARGUMENTS_OFFSET: u32 = 16;
+
+/// The machine that this is built for, as `linux/audit.h` numbers it. A call in another
+/// machine's convention kills the process: its numbers mean something else.
+#[cfg(target_arch = "x86_64")]
+const AUDIT_ARCHITECTURE: u32 = 0xC000_003E;
+#[cfg(target_arch = "aarch64")]
+const AUDIT_ARCHITECTURE: u32 = 0xC000_00B7;
+
+/// Calls from `first` up to the next range get the same answer.
+struct Range {
+    first: u32,
+    answer: Answer,
+}
+
+/// Cuts all numbers into ranges, the first of which begins at zero.
+fn ranges(rules: &[Rule]) -> Vec<Range> {
+    let mut ranges = vec![Range {
+        first: 0,
+        answer: Answer::Unknown,
+    }];
+    let mut begin = |first: u32, answer: Answer| {
+        if ranges.last().is_some_and(|last| last.first == first) {
+            ranges.pop();
+        }
+        let continues = ranges.last().is_some_and(|last| {
+            matches!(
+                (last.answer, answer),
+                (Answer::Allow, Answer::Allow)
+                    | (Answer::Unknown, Answer::Unknown)
+                    | (Answer::Kill, Answer::Kill)
+            )
+        });
+        if !continues {
+            ranges.push(Range { first, answer });
+        }
+    };
+    for rule in rules {
+        if let Ok(call) = u32::try_from(rule.call) {
+            begin(call, rule.answer);
+            begin(call + 1, Answer::Unknown);
+        }
+    }
+    ranges
+}
+
+/// Decides between ranges; the number is in the accumulator.
+fn tree(ranges: &[Range]) -> Vec<sock_filter> {
+    if let [range] = ranges {
+        return leaf(range.answer);
+    }
+    let (low, high) = ranges.split_at(ranges.len() / 2);
+    let (below, above) = (tree(low), tree(high));
+    let first = high[0].first;
+    // A conditional jump reaches 255 instructions, an unconditional one any number.
+    let mut program = match u8::try_from(below.len()) {
+        Ok(distance) => vec![jump(libc::BPF_JGE, first, distance, 0)],
+        Err(_) => vec![
+            jump(libc::BPF_JGE, first, 0, 1),
+            instruction(libc::BPF_JMP | libc::BPF_JA, below.len() as u32),
+        ],
+    };
+    program.extend(below);
+    program.extend(above);
+    program
+}
+
+fn leaf(decision: Answer) -> Vec<sock_filter> {
+    let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+    match decision {
+        Answer::Allow => vec![answer(libc::SECCOMP_RET_ALLOW)],
+        Answer::Kill => vec![answer(libc::SECCOMP_RET_KILL_PROCESS)],
+        Answer::Unknown => vec![answer(unknown)],
+        Answer::AllowWith(alternatives) => {
+            let mut program = Vec::new();
+            for arguments in alternatives {
+                program.extend(alternative(arguments));
+            }
+            program.push(answer(unknown));
+            program
+        }
+    }
+}
+
+/// Allows if all arguments fit, else goes on behind itself.
+fn alternative(arguments: &[Argument]) -> Vec<sock_filter> {
+    let mut words = Vec::new();
+    for argument in arguments {
+        // Little-endian: the low word comes first.
+        let offset = ARGUMENTS_OFFSET + 8 * argument.index;
+        words.push((offset, argument.value as u32));
+        if argument.wide {
+            words.push((offset + 4, (argument.value >> 32) as u32));
+        }
+    }
+    let mut program = Vec::new();
+    for (position, (offset, value)) in words.iter().enumerate() {
+        // What is left: two instructions for each later word, and the answer.
+        let rest = 2 * (words.len() - position - 1) + 1;
+        program.push(load(*offset));
+        program.push(jump(libc::BPF_JEQ, *value, 0, rest as u8));
+    }
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+fn load(offset: u32) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
+}
+
+fn jump(condition: u32, value: u32, if_true: u8, if_false: u8) -> sock_filter {
+    sock_filter {
+        jt: if_true,
+        jf: if_false,
+        ..instruction(libc::BPF_JMP | condition | libc::BPF_K, value)
+    }
+}
+
+fn answer(value: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, value)
+}
+
+fn instruction(code: u32, value: u32) -> sock_filter {
+    sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k: value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNKNOWN: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+
+    /// Runs a program as the kernel would, and counts its steps.
+    fn run(program: &[sock_filter], call: u32, arguments: [u64; 6]) -> (u32, usize) {
+        let mut data = Vec::new();
+        data.extend(call.to_le_bytes());
+        data.extend(AUDIT_ARCHITECTURE.to_le_bytes());
+        data.extend([0; 8]);
+        data.extend(arguments.iter().flat_map(|argument| argument.to_le_bytes()));
+        let (mut at, mut accumulator) = (0, 0);
+        for steps in 1.. {
+            let step = &program[at];
+            at += 1;
+            let skip = match u32::from(step.code) {
+                0x20 => {
+                    let word = &data[step.k as usize..][..4];
+                    accumulator = u32::from_le_bytes(word.try_into().unwrap());
+                    0
+                }
+                0x05 => step.k as usize,
+                0x15 if accumulator == step.k => step.jt.into(),
+                0x35 if accumulator >= step.k => step.jt.into(),
+                0x15 | 0x35 => step.jf.into(),
+                0x06 => return (step.k, steps),
+                other => panic!("instruction {other:#x}"),
+            };
+            at += skip;
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn the_keeps_filter_answers_every_number_by_its_rule() {
+        let program = super::super::filter::filter();
+        let mut longest = 0;
+        for call in (0..2000).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
+            let (found, steps) = run(program, call, [u64::MAX; 6]);
+            longest = longest.max(steps);
+            assert_eq!(found, super::super::filter::expected(call), "call {call}");
+        }
+        println!("{} instructions, at most {longest} steps", program.len());
+        assert!(longest < 40);
+    }
+
+    #[test]
+    fn arguments_decide_word_by_word() {
+        const ONE: &[Argument] = &[
+            Argument {
+                index: 0,
+                value: 7,
+                wide: false,
+            },
+            Argument {
+                index: 2,
+                value: 1 << 40,
+                wide: true,
+            },
+        ];
+        const OTHER: &[Argument] = &[Argument {
+            index: 1,
+            value: 9,
+            wide: true,
+        }];
+        let program = compile(vec![Rule {
+            call: 5,
+            answer: Answer::AllowWith(&[ONE, OTHER]),
+        }]);
+        let allowed = |arguments| run(&program, 5, arguments).0 == libc::SECCOMP_RET_ALLOW;
+        assert!(allowed([7, 0, 1 << 40, 0, 0, 0]));
+        assert!(allowed([7 | 1 << 32, 0, 1 << 40, 0, 0, 0]));
+        assert!(allowed([0, 9, 0, 0, 0, 0]));
+        assert!(!allowed([7, 0, 0, 0, 0, 0]));
+        assert!(!allowed([7, 0, 1 << 40 | 1, 0, 0, 0]));
+        assert!(!allowed([0, 9 | 1 << 32, 0, 0, 0, 0]));
+        assert_eq!(run(&program, 4, [0; 6]).0, UNKNOWN);
+        assert_eq!(run(&program, 6, [0; 6]).0, UNKNOWN);
+    }
+
+    #[test]
+    fn far_jumps_are_reached() {
+        const NEVER: &[Argument] = &[Argument {
+            index: 0,
+            value: 1,
+            wide: true,
+        }];
+        let conditional = (0..200).map(|call| Rule {
+            call: 2 * call,
+            answer: Answer::AllowWith(&[NEVER]),
+        });
+        let last = Rule {
+            call: 1001,
+            answer: Answer::Kill,
+        };
+        let program = compile(conditional.chain([last]).collect());
+        assert_eq!(
+            run(&program, 1001, [0; 6]).0,
+            libc::SECCOMP_RET_KILL_PROCESS
+        );
+        assert_eq!(run(&program, 0, [0; 6]).0, UNKNOWN);
+        assert_eq!(
+            run(&program, 398, [1, 0, 0, 0, 0, 0]).0,
+            libc::SECCOMP_RET_ALLOW
+        );
+    }
+
+    #[test]
+    fn another_machines_calls_are_fatal() {
+        let program = compile(Vec::new());
+        assert_eq!(program[1].k, AUDIT_ARCHITECTURE);
+        assert_eq!(program[2].k, libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!((program[1].jt, program[1].jf), (1, 0));
+    }
+}

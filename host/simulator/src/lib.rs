@@ -1,0 +1,16 @@
+//! Software TEEs.
+//!
+//! A simulator produces evidence in the exact format of the hardware that it
+//! stands in for, so that everything behind it (parsing, verification,
+//! appraisal, the protocol) runs as it would on that hardware. It protects
+//! nothing: whoever runs it holds its keys. So its roots are its own, carry
+//! the word "Simulator" in their names, and no policy accepts them unless it
+//! says so.
+//!
+//! The formats are written here from the manufacturers' documents, and read in
+//! the owner's crates from the same documents, without a line in common. Each
+//! side is the other's test.
+//!
+//! - [`snp`]: the AMD secure processor (SEV-SNP attestation reports, VCEK)
+
+pub mod snp;

@@ -1,0 +1,95 @@
+//! The thread that listens to the owner, and watches the clock.
+//!
+//! It ends the process by itself where the program cannot be asked to end: a
+//! program that computes in a loop never returns to the runtime.
+
+use std::{sync::Arc, thread};
+
+use enarx_wire_hostcall::envelope::Kind;
+use enarx_wire_provision::{
+    Cause, Ending, INPUT_OVERHEAD, Input, InputReader, MAX_FRAME_PAYLOAD, SessionError,
+};
+
+use crate::{
+    channel::{Channel, ChannelError, Deadline},
+    ending,
+    process::{ExitCode, exit},
+    session::Session,
+    stdin::StdinPipe,
+};
+
+/// What the thread works with.
+pub struct InputThread {
+    /// Where frames come from.
+    pub channel: Arc<Channel>,
+    /// Where the ending goes.
+    pub session: Arc<Session>,
+    /// Opens frames.
+    pub input: InputReader,
+    /// Where standard input goes.
+    pub stdin: StdinPipe,
+    /// When the program's time is over.
+    pub deadline: Deadline,
+}
+
+impl InputThread {
+    /// Starts the thread. It lives as long as the process.
+    pub fn start(mut self) {
+        thread::spawn(move || {
+            let code = match self.listen() {
+                Some(ending) => self.session.cut_short(&ending),
+                None => ExitCode::HostGone,
+            };
+            exit(code)
+        });
+    }
+
+    /// Listens until something ends the program from outside; `None` when nobody is
+    /// left who could be told.
+    fn listen(&mut self) -> Option<Ending> {
+        loop {
+            match self.next() {
+                Ok(Some(Input::Stdin(bytes))) => {
+                    if !self.stdin.push(bytes, self.deadline) {
+                        return Some(over_time());
+                    }
+                }
+                Ok(Some(Input::StdinEnd)) => self.stdin.end(),
+                Ok(Some(Input::Stop)) => {
+                    return Some(ending::early(Cause::Stopped, "stopped by its owner".into()));
+                }
+                Ok(None) => {}
+                Err(Violation::Channel(ChannelError::Late)) => return Some(over_time()),
+                Err(Violation::Channel(error)) if error.is_gone() => return None,
+                Err(violation) => {
+                    return Some(ending::early(Cause::Failed, violation.to_string()));
+                }
+            }
+        }
+    }
+
+    /// The next frame; `None` for one that is to be ignored.
+    fn next(&mut self) -> Result<Option<Input>, Violation> {
+        let limit = MAX_FRAME_PAYLOAD + INPUT_OVERHEAD;
+        let (_, frame) = self.channel.receive(&[Kind::Input], limit, self.deadline)?;
+        match self.input.open(&frame) {
+            Ok(input) => Ok(Some(input)),
+            // An earlier attachment of the owner's that does not know it yet.
+            Err(SessionError::Superseded) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What the host did wrong.
+#[derive(Debug, thiserror::Error)]
+enum Violation {
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error("the host altered the owner's input: {0}")]
+    Session(#[from] SessionError),
+}
+
+fn over_time() -> Ending {
+    ending::early(Cause::Limit, "over its limit of time".into())
+}

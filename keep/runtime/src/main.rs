@@ -1,0 +1,5 @@
+//! The program inside the Keep. See the library of this crate.
+
+fn main() {
+    enarx_keep_runtime::main()
+}

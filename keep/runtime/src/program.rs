@@ -1,0 +1,165 @@
+//! Running the program.
+
+use std::{mem, sync::Arc};
+
+use enarx_wire_package::{Manifest, WorkloadKind};
+use enarx_wire_provision::{Cause, Ending};
+use wasmtime::{Engine, Error, Module, Store, component::Component};
+use wasmtime_wasi::{
+    I32Exit, WasiCtxView, WasiView,
+    p1::{self, WasiP1Ctx},
+    p2::{self, bindings::Command},
+};
+
+use crate::{
+    clock::KeepClock, ending, limits::MemoryLimit, session::Session, stdin::StdinPipe,
+    tree::FileTree, wasi,
+};
+
+/// A program and all that it may use.
+pub struct Program<'a> {
+    /// The engine for the Keep's target.
+    pub engine: &'a Engine,
+    /// How it is run.
+    pub manifest: &'a Manifest,
+    /// Its machine code, from the authenticated package.
+    pub artifact: Vec<u8>,
+    /// Bytes that its linear memories may have.
+    pub memory_bytes: u64,
+    /// Where its output goes.
+    pub session: &'a Arc<Session>,
+    /// Where its input comes from.
+    pub stdin: StdinPipe,
+    /// Its wall clock.
+    pub clock: KeepClock,
+    /// Its files.
+    pub tree: Option<FileTree>,
+}
+
+/// Runs a program to its end.
+pub fn run(program: Program<'_>) -> Ending {
+    // Timers are all that programs wait for beside their input; the runtime needs
+    // no other driver, and no further thread.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(start(program)),
+        Err(error) => ending::early(Cause::Failed, error.to_string()),
+    }
+}
+
+/// The state of a program's store.
+struct State {
+    wasi: WasiP1Ctx,
+    memory: MemoryLimit,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.ctx()
+    }
+}
+
+async fn start(program: Program<'_>) -> Ending {
+    let wasi = wasi::context(
+        program.manifest,
+        program.session,
+        program.stdin,
+        program.clock,
+        program.tree.as_ref(),
+    );
+    let wasi = match wasi {
+        Ok(wasi) => wasi,
+        Err(error) => return ending::early(Cause::Refused, error.to_string()),
+    };
+    let memory = MemoryLimit::new(program.memory_bytes);
+    let mut store = Store::new(program.engine, State { wasi, memory });
+    store.limiter(|state| &mut state.memory);
+    let result = match program.manifest.workload.kind {
+        WorkloadKind::Module => module(program.engine, program.artifact, &mut store).await,
+        WorkloadKind::Component => component(program.engine, program.artifact, &mut store).await,
+    };
+    let memory = &store.data().memory;
+    let ending = match result {
+        Ok(()) => ending::of(Ok(()), memory),
+        Err(Failure::Start(error)) if !is_execution(&error, memory) => {
+            ending::early(Cause::Refused, format!("{error:#}"))
+        }
+        Err(Failure::Start(error) | Failure::Run(error)) => ending::of(Err(error), memory),
+    };
+    // The process ends now; giving back a large memory first would only take time.
+    mem::forget(store);
+    ending
+}
+
+/// Where an error comes from.
+enum Failure {
+    /// Loading, linking or instantiation, which may run code already.
+    Start(Error),
+    /// The program itself.
+    Run(Error),
+}
+
+/// Whether an error of instantiation is the program's own.
+fn is_execution(error: &Error, memory: &MemoryLimit) -> bool {
+    error.is::<wasmtime::Trap>() || error.is::<I32Exit>() || memory.denied().is_some()
+}
+
+/// A core module of WASI preview 1: its function `_start`.
+async fn module(
+    engine: &Engine,
+    artifact: Vec<u8>,
+    store: &mut Store<State>,
+) -> Result<(), Failure> {
+    // SAFETY: the bytes are an entry of the package that the owner granted to this
+    // Keep, which authenticates each of them, and were compiled by the owner for
+    // this Keep's target, which was compared. wasmtime compares again.
+    let module = unsafe { Module::deserialize(engine, &artifact) }.map_err(Failure::Start)?;
+    drop(artifact);
+    let mut linker = wasmtime::Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)
+        .map_err(Failure::Start)?;
+    // wasmtime's own refuses statuses over 125, which a program may well have.
+    linker.allow_shadowing(true);
+    linker
+        .func_wrap(
+            "wasi_snapshot_preview1",
+            "proc_exit",
+            |status: i32| -> wasmtime::Result<()> { Err(I32Exit(status).into()) },
+        )
+        .map_err(Failure::Start)?;
+    let instance = linker
+        .instantiate_async(&mut *store, &module)
+        .await
+        .map_err(Failure::Start)?;
+    let entry = instance
+        .get_typed_func::<(), ()>(&mut *store, "_start")
+        .map_err(|error| {
+            Failure::Start(
+                error.context("the module is no WASI program: it has no function _start"),
+            )
+        })?;
+    entry.call_async(store, ()).await.map_err(Failure::Run)
+}
+
+/// A component of WASI preview 2: its `wasi:cli/run`.
+async fn component(
+    engine: &Engine,
+    artifact: Vec<u8>,
+    store: &mut Store<State>,
+) -> Result<(), Failure> {
+    // SAFETY: as for modules.
+    let component = unsafe { Component::deserialize(engine, &artifact) }.map_err(Failure::Start)?;
+    drop(artifact);
+    let mut linker = wasmtime::component::Linker::new(engine);
+    p2::add_to_linker_async(&mut linker).map_err(Failure::Start)?;
+    let command = Command::instantiate_async(&mut *store, &component, &linker)
+        .await
+        .map_err(Failure::Start)?;
+    let outcome = command.wasi_cli_run().call_run(store).await;
+    match outcome.map_err(Failure::Run)? {
+        Ok(()) => Ok(()),
+        Err(()) => Err(Failure::Run(I32Exit(1).into())),
+    }
+}

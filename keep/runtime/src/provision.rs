@@ -1,0 +1,114 @@
+//! From the challenge to the opened grant.
+
+use std::time::Duration;
+
+use enarx_wire_hostcall::envelope::{FailureCode, Kind};
+use enarx_wire_launch::{LaunchPage, MemoryStrategy as LaunchMemory};
+use enarx_wire_provision::{Attester, KeepDescription, MAX_GRANT_SIZE, Nonce, Provisioned};
+use enarx_wire_target::{CompileTarget, MemoryStrategy};
+use wasmtime::Engine;
+
+use crate::{
+    channel::{Channel, ChannelError, Deadline},
+    device::AttestationDevice,
+    entropy::CpuRandom,
+};
+
+/// A Keep that its owner has attested and provisioned.
+pub struct Keep {
+    /// What it is, by its measured launch page.
+    pub launch: LaunchPage,
+    /// For what its engine loads code.
+    pub target: CompileTarget,
+    /// The engine that runs the program.
+    pub engine: Engine,
+    /// What the owner granted, and the secret shared with it.
+    pub provisioned: Provisioned,
+}
+
+/// Answers the host's challenge with an offer, and opens the one grant for it.
+///
+/// # Errors
+///
+/// [`Unprovisioned`]; the single-use keys are gone then.
+pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, Unprovisioned> {
+    let platform = |_| Unprovisioned::Failed(FailureCode::Platform);
+    let launch = device.describe().map_err(platform)?;
+    let nonce = challenge(channel)?;
+    let target = CompileTarget::detect(match launch.memory {
+        LaunchMemory::GuardPages => MemoryStrategy::GuardPages,
+        LaunchMemory::Bounded => MemoryStrategy::Bounded,
+    })
+    .map_err(internal)?;
+    let mut random = CpuRandom::new().map_err(|_| Unprovisioned::Failed(FailureCode::Platform))?;
+    let description = KeepDescription {
+        platform: launch.platform.as_str().to_owned(),
+        evidence: launch.evidence.as_str().to_owned(),
+        runtime: launch.runtime_digest,
+        memory_bytes: launch.memory_bytes,
+        target: target.clone(),
+    };
+    let attester = Attester::new(description, nonce, &mut random).map_err(internal)?;
+    let evidence = device.evidence(&attester.report_data()).map_err(platform)?;
+    let offer = attester.offer(evidence);
+    let encoded = offer.encode().map_err(internal)?;
+    channel.send(Kind::Offer, &encoded, Deadline::NEVER)?;
+
+    // The owner appraises now; the engine is made meanwhile.
+    let engine = target
+        .engine_config()
+        .map_err(internal)
+        .and_then(|config| Engine::new(&config).map_err(internal))?;
+    let (_, sealed) = channel.receive(&[Kind::Provision], MAX_GRANT_SIZE, Deadline::NEVER)?;
+    let provisioned = offer
+        .open(&sealed)
+        .map_err(|_| Unprovisioned::Failed(FailureCode::Grant))?;
+    channel.send(Kind::Ready, &[], Deadline::NEVER)?;
+    Ok(Keep {
+        launch,
+        target,
+        engine,
+        provisioned,
+    })
+}
+
+/// Why a Keep ends unprovisioned.
+#[derive(Debug)]
+pub enum Unprovisioned {
+    /// The host broke the protocol or went away.
+    Channel(ChannelError),
+    /// Something else, as the host may know it.
+    Failed(FailureCode),
+}
+
+impl Unprovisioned {
+    /// Tells the host, unless it is gone.
+    pub fn tell(&self, channel: &Channel) {
+        let code = match self {
+            Self::Channel(error) if error.is_gone() => return,
+            Self::Channel(_) => FailureCode::Protocol,
+            Self::Failed(code) => *code,
+        };
+        // A host that does not take it learns it from the exit code.
+        let _ = channel.send(Kind::Failure, &[code as u8], Deadline::after(PATIENCE));
+    }
+}
+
+impl From<ChannelError> for Unprovisioned {
+    fn from(error: ChannelError) -> Self {
+        Self::Channel(error)
+    }
+}
+
+/// How long the host has for taking the failure.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn challenge(channel: &Channel) -> Result<Nonce, Unprovisioned> {
+    let size = size_of::<Nonce>();
+    let (_, nonce) = channel.receive(&[Kind::Challenge], size, Deadline::NEVER)?;
+    Nonce::try_from(nonce).map_err(|_| Unprovisioned::Failed(FailureCode::Protocol))
+}
+
+fn internal<E>(_: E) -> Unprovisioned {
+    Unprovisioned::Failed(FailureCode::Internal)
+}

@@ -1,0 +1,121 @@
+//! The session with the owner: frames out.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+    time::Duration,
+};
+
+use enarx_wire_hostcall::envelope::Kind;
+use enarx_wire_provision::{
+    Ending, MAX_FRAME_PAYLOAD, Output, OutputWriter, SessionError, SessionSecret,
+};
+
+use crate::{
+    channel::{Channel, ChannelError, Deadline},
+    process::ExitCode,
+};
+
+/// The Keep's output to its owner, through the host.
+pub struct Session {
+    channel: Arc<Channel>,
+    writer: Mutex<OutputWriter>,
+}
+
+/// What a program writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Session {
+    /// The session that has just begun.
+    pub fn new(channel: Arc<Channel>, secret: &SessionSecret) -> Self {
+        Self {
+            channel,
+            writer: Mutex::new(OutputWriter::new(secret)),
+        }
+    }
+
+    /// Sends `bytes` of one of the program's streams, waiting as long as the host
+    /// makes it wait.
+    ///
+    /// # Errors
+    ///
+    /// [`LostSession`] when the host is gone or the session has ended.
+    pub fn write(&self, stream: Stream, bytes: &[u8]) -> Result<(), LostSession> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in bytes.chunks(MAX_FRAME_PAYLOAD) {
+            let output = match stream {
+                Stream::Stdout => Output::Stdout(chunk.to_vec()),
+                Stream::Stderr => Output::Stderr(chunk.to_vec()),
+            };
+            self.send(&mut writer, &output, Deadline::NEVER)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session with an authenticated ending, waiting as long as the host
+    /// makes it wait, as for all other output; gives what the process exits with.
+    pub fn end(&self, ending: &Ending) -> ExitCode {
+        self.end_until(ending, Deadline::NEVER)
+    }
+
+    /// [`Session::end`] from outside the program. The host may have stalled the
+    /// program's thread in the middle of a frame, so this waits for a bounded time
+    /// only.
+    pub fn cut_short(&self, ending: &Ending) -> ExitCode {
+        self.end_until(ending, Deadline::after(PATIENCE))
+    }
+
+    fn end_until(&self, ending: &Ending, deadline: Deadline) -> ExitCode {
+        let sent = self
+            .lock_until(deadline)
+            .and_then(|mut writer| self.send(&mut writer, &Output::End(ending.clone()), deadline));
+        match sent {
+            // The other thread was first, and its ending is the session's.
+            Ok(()) | Err(LostSession::Session(SessionError::AfterEnd)) => ExitCode::Ended,
+            Err(_) => ExitCode::HostGone,
+        }
+    }
+
+    fn lock_until(&self, deadline: Deadline) -> Result<MutexGuard<'_, OutputWriter>, LostSession> {
+        loop {
+            match self.writer.try_lock() {
+                Ok(writer) => return Ok(writer),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if deadline.left() == Some(Duration::ZERO) => {
+                    return Err(ChannelError::Late.into());
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        writer: &mut OutputWriter,
+        output: &Output,
+        deadline: Deadline,
+    ) -> Result<(), LostSession> {
+        let frame = writer.frame(output)?;
+        Ok(self.channel.send(Kind::Output, &frame, deadline)?)
+    }
+}
+
+/// The owner cannot be reached any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LostSession {
+    /// The host is gone.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The session has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// How long the host has for taking the end of the session.
+const PATIENCE: Duration = Duration::from_secs(5);

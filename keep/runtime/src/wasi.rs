@@ -1,0 +1,104 @@
+//! What the program finds around it: the WASI context.
+
+use std::sync::Arc;
+
+use enarx_wire_package::{Descriptor, DescriptorKind, Manifest};
+use rand_core::Rng as _;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, p1::WasiP1Ctx};
+
+use crate::{
+    clock::KeepClock,
+    entropy::{CpuRandom, EntropyError},
+    session::{Session, Stream},
+    stdin::StdinPipe,
+    stdout::SessionOutput,
+    tree::FileTree,
+};
+
+/// The WASI context of a manifest. There is no network.
+///
+/// # Errors
+///
+/// [`ContextError`] when the manifest asks for something that does not exist.
+pub fn context(
+    manifest: &Manifest,
+    session: &Arc<Session>,
+    stdin: StdinPipe,
+    clock: KeepClock,
+    tree: Option<&FileTree>,
+) -> Result<WasiP1Ctx, ContextError> {
+    let mut random = CpuRandom::new()?;
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .allow_blocking_current_thread(true)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .insecure_random_seed(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()))
+        .secure_random(random)
+        .insecure_random(CpuRandom::new()?)
+        .wall_clock(clock)
+        .args(&manifest.args)
+        .envs(&environment(manifest));
+    for (number, descriptor) in manifest.descriptors.iter().enumerate() {
+        match (number, descriptor.kind) {
+            (0, DescriptorKind::Stdin) => builder.stdin(stdin.clone()),
+            (1, DescriptorKind::Stdout) => builder.stdout(output(session, Stream::Stdout)),
+            (1, DescriptorKind::Stderr) => builder.stdout(output(session, Stream::Stderr)),
+            (2, DescriptorKind::Stdout) => builder.stderr(output(session, Stream::Stdout)),
+            (2, DescriptorKind::Stderr) => builder.stderr(output(session, Stream::Stderr)),
+            (0..=2, DescriptorKind::Null) => &mut builder,
+            (_, kind) => return Err(ContextError::Descriptor { number, kind }),
+        };
+    }
+    if let Some(tree) = tree {
+        builder
+            .preopened_dir(tree.root(), "/", FsPerms::ReadWrite)
+            .map_err(|error| ContextError::FileTree(error.to_string()))?
+            .initial_cwd("/");
+    }
+    Ok(builder.build_p1())
+}
+
+/// Why there is no context for a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// A descriptor that cannot be what the manifest says.
+    #[error(
+        "descriptor {number} cannot be {kind:?}; 0 is input, 1 and 2 are output, and there are no others"
+    )]
+    Descriptor {
+        /// Which descriptor.
+        number: usize,
+        /// What it was to be.
+        kind: DescriptorKind,
+    },
+    /// The root directory cannot be opened.
+    #[error("the file tree cannot be opened: {0}")]
+    FileTree(String),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// The manifest's environment, and what Enarx tells a program about its
+/// descriptors: their number, and their names joined by colons.
+fn environment(manifest: &Manifest) -> Vec<(String, String)> {
+    let names: Vec<&str> = manifest.descriptors.iter().map(name).collect();
+    let own = [
+        ("FD_COUNT".to_owned(), names.len().to_string()),
+        ("FD_NAMES".to_owned(), names.join(":")),
+    ];
+    let others = manifest
+        .env
+        .iter()
+        .filter(|(name, _)| own.iter().all(|(own, _)| own != name));
+    others.cloned().chain(own.clone()).collect()
+}
+
+fn name(descriptor: &Descriptor) -> &str {
+    &descriptor.name
+}
+
+fn output(session: &Arc<Session>, stream: Stream) -> SessionOutput {
+    SessionOutput::new(Arc::clone(session), stream)
+}

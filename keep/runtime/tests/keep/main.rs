@@ -1,0 +1,7 @@
+//! Whole Keeps, in child processes, with a host and an owner made of the wire
+//! crates. `ENARX_KEEP_RUNTIME` names another build of the runtime to test.
+
+mod host;
+mod measure;
+mod programs;
+mod support;

@@ -1,0 +1,66 @@
+//! Reference values: what the measurement of a Keep must be.
+
+use enarx_owner_evidence::Digest;
+use enarx_wire_launch::{KeepImage, Platform, process_launch_digest};
+
+/// The measurements that a Keep of the owner's own image has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReferenceValues(Vec<Digest>);
+
+impl ReferenceValues {
+    /// Measurements that were computed elsewhere.
+    #[must_use]
+    pub fn new(measurements: Vec<Digest>) -> Self {
+        Self(measurements)
+    }
+
+    /// Computes the measurement of a Keep of `image` on `platform` with `memory_bytes` of
+    /// memory.
+    ///
+    /// Empty for platforms on which the image alone does not determine it; a policy must
+    /// then list measurements itself.
+    #[must_use]
+    pub fn of_keep_image(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> Self {
+        match platform {
+            Platform::Process => Self(vec![process_launch_digest(image, memory_bytes)]),
+            Platform::Sgx | Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => {
+                Self::default()
+            }
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn measurements(&self) -> &[Digest] {
+        &self.0
+    }
+
+    /// Whether `measurement` is one of them.
+    #[must_use]
+    pub fn contains(&self, measurement: &[u8]) -> bool {
+        self.0.iter().any(|known| known == measurement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_measurement_follows_image_and_memory() {
+        let image = KeepImage {
+            runtime: b"",
+            runtime_digest: [1; 48],
+        };
+        let other = KeepImage {
+            runtime: b"",
+            runtime_digest: [2; 48],
+        };
+        let values = |image, bytes| ReferenceValues::of_keep_image(Platform::Process, image, bytes);
+        let digest = process_launch_digest(&image, 4096);
+        assert!(values(&image, 4096).contains(&digest));
+        assert!(!values(&image, 8192).contains(&digest));
+        assert!(!values(&other, 4096).contains(&digest));
+        assert!(!values(&image, 4096).contains(&[]));
+    }
+}

@@ -1,0 +1,201 @@
+//! Every key of a policy is enforced: with a value that fits the evidence the verdict
+//! passes, with another it fails at that key's check and no other.
+
+use enarx_owner_appraisal::{Level, Policy, ReferenceValues, Submission, Verdict, appraise};
+use enarx_owner_evidence::{
+    Digest, Evidence, UnixTime,
+    snp::{self, Certificates, SimulatedRoots},
+};
+use enarx_wire_launch::{EvidenceFormat, Platform};
+
+use crate::{
+    failed,
+    mint::{self, Chain, put},
+};
+
+/// Measurement and report data of the mint's reports.
+const MEASUREMENT: Digest = [0x3e; 48];
+const REPORT_DATA: [u8; 64] = [0xd4; 64];
+
+#[test]
+fn platforms() {
+    passes("platforms = [\"snp\"]");
+    fails("platforms = [\"process\", \"cvm\"]", "platform");
+}
+
+#[test]
+fn measurements() {
+    passes(&format!("measurements = [\"{}\"]", "3e".repeat(48)));
+    passes(&format!(
+        "measurements = [\"{}\", \"keep-image\"]",
+        "00".repeat(48)
+    ));
+    let other = format!("measurements = [\"{}\"]", "00".repeat(48));
+    fails(&other, "measurement");
+    // The value listed alone must fit whole, not in part.
+    let short = format!("measurements = [\"{}\"]", "3e".repeat(32));
+    fails(&short, "measurement");
+}
+
+#[test]
+fn keep_image_means_the_reference_values() {
+    let evidence = evidence(&mint::sign(mint::report()));
+    let policy = policy("measurements = [\"keep-image\"]");
+    for (reference, level) in [
+        (vec![MEASUREMENT], Level::Simulated),
+        (vec![[0; 48], MEASUREMENT], Level::Simulated),
+        (vec![[0; 48]], Level::Rejected),
+        (vec![], Level::Rejected),
+    ] {
+        let reference = ReferenceValues::new(reference);
+        let verdict = appraise(&submission(&evidence), &policy, &reference);
+        assert_eq!(verdict.level(), level);
+    }
+}
+
+#[test]
+fn minimum_tcb() {
+    // The mint's TCB: bootloader 4, tee 1, snp 24, microcode 219, no fmc.
+    for (component, version, check) in [
+        ("bootloader", 4, "TCB: bootloader"),
+        ("tee", 1, "TCB: tee"),
+        ("snp", 24, "TCB: snp"),
+        ("microcode", 219, "TCB: microcode"),
+    ] {
+        passes(&format!("minimum_tcb.snp.{component} = {version}"));
+        let higher = format!("minimum_tcb.snp.{component} = {}", version + 1);
+        fails(&higher, check);
+    }
+    fails("minimum_tcb.snp.fmc = 0", "TCB: fmc");
+}
+
+#[test]
+fn minimum_tcb_counts_at_launch_too() {
+    for (offset, component, version, check) in [
+        (0x1f0, "bootloader", 4, "TCB: bootloader"),
+        (0x1f6, "snp", 24, "TCB: snp"),
+        (0x1f7, "microcode", 219, "TCB: microcode"),
+    ] {
+        let text = format!("minimum_tcb.snp.{component} = {version}");
+        let verdict = appraise_report_with(&text, offset, &[version - 1]);
+        assert_eq!(failed(&verdict), [check]);
+    }
+}
+
+#[test]
+fn debug() {
+    let debug = (1u64 << 17 | 1 << 19).to_le_bytes();
+    let denied = appraise_report_with("debug = \"deny\"", 0x008, &debug);
+    assert_eq!(failed(&denied), ["debug"]);
+    let unsaid = appraise_report_with("", 0x008, &debug);
+    assert_eq!(failed(&unsaid), ["debug"]);
+    let allowed = appraise_report_with("debug = \"allow\"", 0x008, &debug);
+    assert_eq!(allowed.level(), Level::Simulated);
+}
+
+#[test]
+fn migration_agents_are_never_accepted() {
+    let migratable = (1u64 << 17 | 1 << 18).to_le_bytes();
+    let verdict = appraise_report_with("debug = \"allow\"", 0x008, &migratable);
+    assert_eq!(failed(&verdict), ["migration agent"]);
+}
+
+#[test]
+fn maximum_vmpl() {
+    for vmpl in 0..4u32 {
+        for maximum in 0..4 {
+            let text = format!("maximum_vmpl = {maximum}");
+            let verdict = appraise_report_with(&text, 0x030, &vmpl.to_le_bytes());
+            let expected: &[_] = if vmpl <= maximum {
+                &[]
+            } else {
+                &["privilege level"]
+            };
+            assert_eq!(failed(&verdict), expected, "{vmpl} with {text}");
+        }
+    }
+}
+
+#[test]
+fn chip_ids() {
+    let other = "00".repeat(64);
+    passes(&format!(
+        "chip_ids = [\"{other}\", \"{}\"]",
+        "c1".repeat(64)
+    ));
+    fails(&format!("chip_ids = [\"{other}\"]"), "chip");
+}
+
+#[test]
+fn host_data() {
+    passes(&format!("host_data = \"{}\"", "40".repeat(32)));
+    fails(&format!("host_data = \"{}\"", "41".repeat(32)), "host data");
+}
+
+#[test]
+fn simulation() {
+    let evidence = evidence(&mint::sign(mint::report()));
+    for text in ["", "simulation = \"deny\""] {
+        let policy = Policy::from_toml(text).unwrap();
+        let verdict = appraise(&submission(&evidence), &policy, &reference());
+        assert_eq!(failed(&verdict), ["trust anchor"]);
+        assert_eq!(verdict.level(), Level::Rejected);
+    }
+}
+
+#[test]
+fn simulation_roots() {
+    let anchor = hex::encode(evidence(&mint::sign(mint::report())).summary().anchor);
+    passes(&format!("simulation_roots = [\"{anchor}\"]"));
+    let other = format!("simulation_roots = [\"{}\"]", "00".repeat(48));
+    fails(&other, "trust anchor");
+}
+
+fn passes(text: &str) {
+    let verdict = appraise_report_with(text, 0, &[]);
+    assert_eq!(failed(&verdict), [""; 0], "{text}\n{verdict}");
+    assert_eq!(verdict.level(), Level::Simulated);
+}
+
+fn fails(text: &str, check: &str) {
+    let verdict = appraise_report_with(text, 0, &[]);
+    assert_eq!(failed(&verdict), [check], "{text}\n{verdict}");
+    assert_eq!(verdict.level(), Level::Rejected);
+}
+
+/// Appraises the mint's report, with one field changed, under a policy that allows
+/// simulation and says `text`.
+fn appraise_report_with(text: &str, offset: usize, value: &[u8]) -> Verdict {
+    let mut report = mint::report();
+    put(&mut report, offset, value);
+    let evidence = evidence(&mint::sign(report));
+    appraise(&submission(&evidence), &policy(text), &reference())
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::from_toml(&format!("simulation = \"allow\"\n{text}")).unwrap()
+}
+
+fn reference() -> ReferenceValues {
+    ReferenceValues::new(vec![MEASUREMENT])
+}
+
+pub fn submission(evidence: &Evidence) -> Submission<'_> {
+    Submission {
+        evidence: Ok(evidence),
+        format: EvidenceFormat::SnpReport,
+        platform: Platform::Snp,
+        report_data: &REPORT_DATA,
+    }
+}
+
+pub fn evidence(report: &[u8]) -> Evidence {
+    let issued = Chain::new().issue();
+    let certificates = Certificates {
+        endorsement_key: &issued.endorsement,
+        signing_authority: &issued.authority,
+        root: &issued.root,
+    };
+    let now = UnixTime(mint::NOW);
+    snp::verify_either(report, &certificates, &SimulatedRoots::Any, now).unwrap()
+}

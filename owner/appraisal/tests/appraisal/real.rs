@@ -1,0 +1,110 @@
+//! Evidence of real processors, up to the verdict.
+
+use enarx_owner_appraisal::{Level, Policy, ReferenceValues, Submission, appraise};
+use enarx_owner_evidence::{
+    CertificateError, Evidence,
+    snp::{self, CertificateRole, Certificates, Error, SimulatedRoots},
+};
+use enarx_wire_launch::{EvidenceFormat, Platform};
+
+use crate::{
+    failed,
+    vectors::{self, Case},
+};
+
+#[test]
+fn every_case_gets_its_verdict() {
+    let Some((cases, derived, _)) = vectors::cases() else {
+        return;
+    };
+    for case in &cases {
+        let policy = policy(case, "");
+        let (level, failed_checks) = verdict(case, &case.report, &policy);
+        let debug_allowed = verdict(case, &case.report, &self::policy(case, "debug = \"allow\""));
+        match case.verdict.as_str() {
+            "ACCEPT" => assert_eq!((level, failed_checks), (Level::Genuine, vec![])),
+            "REJECT(debug)" => {
+                assert_eq!((level, failed_checks), (Level::Rejected, vec!["debug"]));
+                assert_eq!(debug_allowed.0, Level::Genuine);
+            }
+            "REJECT" => {
+                assert_eq!(level, Level::Rejected);
+                assert!(failed_checks.contains(&"evidence"), "{}", case.id);
+            }
+            other => panic!("unknown verdict {other}"),
+        }
+    }
+    for change in &derived {
+        let case = cases.iter().find(|case| case.id == change.case).unwrap();
+        let report = change.apply(&case.report);
+        let (level, _) = verdict(case, &report, &policy(case, "debug = \"allow\""));
+        assert_eq!(level, Level::Rejected, "{}: {}", case.id, change.what);
+    }
+    println!(
+        "verdicts agree: {} cases, {} changed reports",
+        cases.len(),
+        derived.len()
+    );
+}
+
+#[test]
+fn minimum_tcb_of_a_processor_with_fmc() {
+    let Some(case) = vectors::case("snp-oak-turin-v5") else {
+        return;
+    };
+    for (minimum, level) in [(0, Level::Genuine), (1, Level::Rejected)] {
+        let policy = policy(&case, &format!("minimum_tcb.snp.fmc = {minimum}"));
+        assert_eq!(verdict(&case, &case.report, &policy).0, level);
+    }
+}
+
+#[test]
+fn a_masked_chip_is_not_on_any_list() {
+    let Some(case) = vectors::case("snp-trustee-milan-v3-vlek-aws") else {
+        return;
+    };
+    let policy = policy(&case, &format!("chip_ids = [\"{}\"]", "00".repeat(64)));
+    let rejected = (Level::Rejected, vec!["chip"]);
+    assert_eq!(verdict(&case, &case.report, &policy), rejected);
+}
+
+/// A policy that lists the measurement of the case, at whatever privilege level.
+fn policy(case: &Case, more: &str) -> Policy {
+    let measurement = case.fields["measurement"].as_str().unwrap_or("keep-image");
+    let text = format!("measurements = [\"{measurement}\"]\nmaximum_vmpl = 3\n{more}");
+    Policy::from_toml(&text).unwrap()
+}
+
+fn verdict(case: &Case, report: &[u8], policy: &Policy) -> (Level, Vec<&'static str>) {
+    let evidence = verify(case, report);
+    let mut report_data = [0; 64];
+    if let Some(text) = case.fields["report_data"].as_str() {
+        hex::decode_to_slice(text, &mut report_data).unwrap();
+    }
+    let submission = Submission {
+        evidence: evidence.as_ref().map_err(|error| error as _),
+        format: EvidenceFormat::SnpReport,
+        platform: Platform::Cvm,
+        report_data: &report_data,
+    };
+    let verdict = appraise(&submission, policy, &ReferenceValues::default());
+    (verdict.level(), failed(&verdict))
+}
+
+fn verify(case: &Case, report: &[u8]) -> Result<Evidence, Error> {
+    let over = |authority: usize| {
+        let certificates = Certificates {
+            endorsement_key: &case.endorsement_key,
+            signing_authority: &case.authorities[authority],
+            root: &case.authorities[1],
+        };
+        snp::verify_either(report, &certificates, &SimulatedRoots::None, case.now)
+    };
+    match over(0) {
+        Err(Error::Certificate {
+            role: CertificateRole::EndorsementKey,
+            reason: CertificateError::IssuerName,
+        }) => over(2),
+        other => other,
+    }
+}

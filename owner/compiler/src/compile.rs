@@ -1,0 +1,102 @@
+//! From a program to machine code.
+
+use enarx_wire_target::{CompileTarget, TargetError};
+use wasmtime::Engine;
+
+use crate::{
+    ArtifactCache, CacheError, Digest, Program, ProgramKind, bounded, cache::Key, proposals,
+};
+
+/// Compiles `program` for `target`, or takes the result from `cache`.
+///
+/// # Errors
+///
+/// [`CompileError`]; never because of the cache, see [`Origin`].
+pub fn compile(
+    program: &Program<'_>,
+    target: &CompileTarget,
+    cache: &ArtifactCache,
+) -> Result<Artifact, CompileError> {
+    target.check_supported()?;
+    let key = Key::new(&program.digest(), target);
+    let artifact = |bytes, origin| Artifact {
+        bytes,
+        kind: program.kind(),
+        program_digest: program.digest(),
+        origin,
+    };
+    let unreadable = match cache.load(&key) {
+        Ok(Some(bytes)) => return Ok(artifact(bytes, Origin::Cache)),
+        Ok(None) => None,
+        Err(error) => Some(error),
+    };
+    let bytes = generate(program, target)?;
+    let origin = match (cache.store(&key, &bytes), unreadable) {
+        (Err(error), _) | (Ok(()), Some(error)) => Origin::Compiled(Some(error)),
+        (Ok(()), None) => Origin::Compiled(None),
+    };
+    Ok(artifact(bytes, origin))
+}
+
+/// Machine code of a program.
+#[derive(Debug)]
+pub struct Artifact {
+    /// The bytes that a Keep's runtime loads.
+    pub bytes: Vec<u8>,
+    /// What the program is.
+    pub kind: ProgramKind,
+    /// SHA-384 of the program's binary format.
+    pub program_digest: Digest,
+    /// Where the bytes come from.
+    pub origin: Origin,
+}
+
+/// Where an artifact comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// It was compiled before.
+    Cache,
+    /// It was compiled now; the error, if any, says why the cache did not have it
+    /// or will not have it the next time.
+    Compiled(Option<CacheError>),
+}
+
+/// Why a program could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The Keep's target is not one of this compiler's.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The program is not valid; the reason names the place.
+    #[error("invalid WebAssembly: {0}")]
+    Invalid(String),
+    /// The program needs proposals that Keeps do not have.
+    #[error("the program needs WebAssembly proposals that Keeps do not support: {}", .0.join(", "))]
+    UnsupportedProposal(Vec<&'static str>),
+    /// The code generator failed on a valid program.
+    #[error("compilation failed: {0}")]
+    Failed(String),
+}
+
+fn generate(program: &Program<'_>, target: &CompileTarget) -> Result<Vec<u8>, CompileError> {
+    let engine = Engine::new(&target.compiler_config()?).map_err(failed)?;
+    let wasm = program.wasm();
+    let compiled = match program.kind() {
+        ProgramKind::Module => engine.precompile_module(wasm),
+        ProgramKind::Component => engine.precompile_component(wasm),
+    };
+    compiled.map_err(|error| diagnose(wasm, error))
+}
+
+/// Compilation reports only that it failed: a failure is told apart afterwards.
+fn diagnose(wasm: &[u8], error: wasmtime::Error) -> CompileError {
+    match proposals::missing(wasm) {
+        Err(reason) => CompileError::Invalid(bounded(reason.to_string())),
+        Ok(missing) if !missing.is_empty() => CompileError::UnsupportedProposal(missing),
+        Ok(_) => failed(error),
+    }
+}
+
+fn failed(error: wasmtime::Error) -> CompileError {
+    CompileError::Failed(bounded(format!("{error:#}")))
+}

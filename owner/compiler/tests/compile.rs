@@ -1,0 +1,161 @@
+//! Compilation as a user of the crate sees it.
+
+use enarx_owner_compiler::{ArtifactCache, CompileError, Origin, Program, ProgramKind, compile};
+use enarx_wire_target::{CompileTarget, MemoryStrategy, TargetError, WASMTIME_VERSION};
+
+fn target() -> CompileTarget {
+    CompileTarget::detect(MemoryStrategy::GuardPages).unwrap()
+}
+
+fn failure(text: &str) -> CompileError {
+    let program = Program::new(text.as_bytes()).unwrap();
+    compile(&program, &target(), &ArtifactCache::disabled()).unwrap_err()
+}
+
+#[test]
+fn the_cache_gives_what_compilation_gave_and_heals() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = ArtifactCache::open(&directory.path().join("cache"), 1 << 30).unwrap();
+    let program = Program::new(b"(module (func (export \"_start\")))").unwrap();
+
+    let first = compile(&program, &target(), &cache).unwrap();
+    assert!(matches!(first.origin, Origin::Compiled(None)));
+    assert_eq!(first.kind, ProgramKind::Module);
+    assert_eq!(first.program_digest, program.digest());
+
+    let second = compile(&program, &target(), &cache).unwrap();
+    assert!(matches!(second.origin, Origin::Cache));
+    assert!(first.bytes == second.bytes);
+
+    let bounded = CompileTarget::detect(MemoryStrategy::Bounded).unwrap();
+    let other = compile(&program, &bounded, &cache).unwrap();
+    assert!(matches!(other.origin, Origin::Compiled(None)));
+    assert!(first.bytes != other.bytes);
+
+    for entry in std::fs::read_dir(directory.path().join("cache")).unwrap() {
+        let path = entry.unwrap().path();
+        let length = std::fs::metadata(&path).unwrap().len();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(length / 2).unwrap();
+    }
+    let healed = compile(&program, &target(), &cache).unwrap();
+    assert!(matches!(healed.origin, Origin::Compiled(Some(_))));
+    assert!(first.bytes == healed.bytes);
+    let again = compile(&program, &target(), &cache).unwrap();
+    assert!(matches!(again.origin, Origin::Cache));
+}
+
+#[test]
+fn an_unwritable_cache_does_not_stop_compilation() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
+    let cache = ArtifactCache::open(&path, 1 << 30).unwrap();
+    std::fs::remove_dir(&path).unwrap();
+    let program = Program::new(b"(module)").unwrap();
+    let artifact = compile(&program, &target(), &cache).unwrap();
+    assert!(matches!(artifact.origin, Origin::Compiled(Some(_))));
+}
+
+#[test]
+fn components_compile() {
+    let program = Program::new(b"(component (core module (func (export \"f\"))))").unwrap();
+    let artifact = compile(&program, &target(), &ArtifactCache::disabled()).unwrap();
+    assert_eq!(artifact.kind, ProgramKind::Component);
+}
+
+#[test]
+fn threads_do_not_change_the_bytes() {
+    let mut text = String::from("(module (memory 1)");
+    for number in 0..200 {
+        text.push_str(&format!(
+            "(func (export \"f{number}\") (param i32) (result i64)
+               (i64.load offset={number} (i32.add (local.get 0) (i32.const {number}))))"
+        ));
+    }
+    text.push(')');
+    let program = Program::new(text.as_bytes()).unwrap();
+    let parallel = compile(&program, &target(), &ArtifactCache::disabled()).unwrap();
+    let mut config = target().compiler_config().unwrap();
+    config.parallel_compilation(false);
+    let engine = wasmtime::Engine::new(&config).unwrap();
+    let sequential = engine.precompile_module(program.wasm()).unwrap();
+    assert!(parallel.bytes == sequential);
+}
+
+#[test]
+fn invalid_programs_are_explained() {
+    let error = failure("(module (func (export \"f\") (result i32)))");
+    let CompileError::Invalid(reason) = &error else {
+        panic!("{error:?}");
+    };
+    assert!(reason.contains("type mismatch"), "{reason}");
+
+    let error = failure("(module (memory 1 (pagesize 1)))");
+    let CompileError::UnsupportedProposal(names) = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(names, &["custom-page-sizes"]);
+
+    // A function body cut off in the middle.
+    let program =
+        Program::new(b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x09").unwrap();
+    let error = compile(&program, &target(), &ArtifactCache::disabled()).unwrap_err();
+    assert!(matches!(error, CompileError::Invalid(_)), "{error:?}");
+}
+
+#[test]
+fn unsupported_targets_are_refused() {
+    let program = Program::new(b"(module)").unwrap();
+    let other = CompileTarget::new(
+        WASMTIME_VERSION,
+        "riscv64gc-unknown-linux-gnu",
+        [],
+        MemoryStrategy::GuardPages,
+    )
+    .unwrap();
+    let error = compile(&program, &other, &ArtifactCache::disabled()).unwrap_err();
+    assert!(matches!(
+        error,
+        CompileError::Target(TargetError::Triple { .. })
+    ));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn how_fast_the_cache_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = ArtifactCache::open(&directory.path().join("cache"), 1 << 30).unwrap();
+    let functions: String = (0..250_000)
+        .map(|number| {
+            format!(
+                "(func (param i32) (result i64)
+                   (i64.load offset={number} (i32.mul (local.get 0) (i32.const {number}))))"
+            )
+        })
+        .collect();
+    let large = format!("(module (memory 1) {functions})");
+    for text in ["(module (func (export \"_start\")))", &large] {
+        let wasm = wat::parse_str(text).unwrap();
+        compile(&Program::new(&wasm).unwrap(), &target(), &cache).unwrap();
+        let runs = 20;
+        let mut program_time = std::time::Duration::ZERO;
+        let mut load_time = std::time::Duration::ZERO;
+        let mut size = 0;
+        for _ in 0..runs {
+            let start = std::time::Instant::now();
+            let program = Program::new(&wasm).unwrap();
+            program_time += start.elapsed();
+            let start = std::time::Instant::now();
+            let artifact = compile(&program, &target(), &cache).unwrap();
+            load_time += start.elapsed();
+            assert!(matches!(artifact.origin, Origin::Cache));
+            size = artifact.bytes.len();
+        }
+        println!(
+            "program of {} bytes: recognized in {:?}; artifact of {size} bytes: loaded in {:?}",
+            wasm.len(),
+            program_time / runs,
+            load_time / runs
+        );
+    }
+}

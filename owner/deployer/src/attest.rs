@@ -1,0 +1,194 @@
+//! Stage one: a Keep is started and proves what it is.
+
+use enarx_owner_appraisal::{Accepted, Policy, ReferenceValues, Rejected, Submission, appraise};
+use enarx_owner_evidence::{
+    Evidence, UnixTime,
+    snp::{self, Certificates, SimulatedRoots},
+};
+use enarx_wire_host_api::{Endorsement, EndorsementKind, HexBytes, KeepId, StartRequest};
+use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
+use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer};
+
+use crate::{HostConnection, HostError, Observer, Progress, SystemRandom};
+
+/// What the owner asks the host for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepRequest {
+    /// The backend, as `wire/launch` names it.
+    pub backend: String,
+    /// Whether the software TEE is wanted.
+    pub simulate: bool,
+    /// Memory of the Keep in bytes, a multiple of 4096.
+    pub memory_bytes: u64,
+    /// CPU time in seconds after which the host ends the Keep.
+    pub cpu_seconds: Option<u64>,
+    /// The application's name, which the host will show.
+    pub name: Option<String>,
+}
+
+/// What the owner expects of a Keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectations<'a> {
+    /// The owner's policy.
+    pub policy: &'a Policy,
+    /// The Keep image that the owner has; reference values are computed from it.
+    pub image: KeepImage<'a>,
+    /// The owner's clock.
+    pub now: UnixTime,
+}
+
+/// A Keep whose evidence was appraised and accepted. The only way to the next stage.
+#[derive(Debug)]
+pub struct Attested {
+    keep: KeepId,
+    offer: OwnerOffer,
+    accepted: Accepted,
+}
+
+impl Attested {
+    /// The host's name for the Keep.
+    #[must_use]
+    pub const fn keep(&self) -> KeepId {
+        self.keep
+    }
+
+    /// What the Keep says of itself, now backed by evidence.
+    #[must_use]
+    pub const fn claims(&self) -> &Claims {
+        self.offer.claims()
+    }
+
+    /// The verdict that let it pass.
+    pub const fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    pub(crate) fn into_parts(self) -> (KeepId, OwnerOffer) {
+        (self.keep, self.offer)
+    }
+}
+
+/// Has the host start a Keep, challenges it, and appraises what it answers. A Keep
+/// that is not accepted is ended again.
+///
+/// # Errors
+///
+/// [`AttestError`] says whether the host failed, the Keep's offer made no sense, or
+/// its evidence was appraised and rejected.
+pub async fn attest(
+    host: &dyn HostConnection,
+    request: &KeepRequest,
+    expectations: &Expectations<'_>,
+    observer: &dyn Observer,
+) -> Result<Attested, AttestError> {
+    let challenge = Challenge::new(&mut SystemRandom::new());
+    let started = host
+        .start(StartRequest {
+            backend: request.backend.clone(),
+            simulate: request.simulate,
+            nonce: HexBytes(*challenge.nonce()),
+            memory_bytes: request.memory_bytes,
+            cpu_seconds: request.cpu_seconds,
+            host_data: expectations.policy.host_data.map(HexBytes),
+            name: request.name.clone(),
+        })
+        .await?;
+    let keep = started.id;
+    observer.progress(&Progress::Started { keep });
+    let attested = examine(host, keep, challenge, request, expectations, observer).await;
+    if attested.is_err() {
+        // The error that led here says more than a failure to clean up.
+        let _ = host.stop(keep).await;
+    }
+    attested
+}
+
+/// Why a Keep was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AttestError {
+    /// The host failed or refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The Keep's offer is not one.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The claims name a kind of Keep or evidence that does not exist.
+    #[error("the Keep claims to be of an unknown kind: {0}")]
+    UnknownKind(String),
+    /// The evidence was appraised, and rejected.
+    #[error("the Keep's evidence was rejected")]
+    Rejected(Box<Rejected>),
+}
+
+async fn examine(
+    host: &dyn HostConnection,
+    keep: KeepId,
+    challenge: Challenge,
+    request: &KeepRequest,
+    expectations: &Expectations<'_>,
+    observer: &dyn Observer,
+) -> Result<Attested, AttestError> {
+    let response = host.offer(keep).await?;
+    let offer = challenge.answered(&response.offer)?;
+    let unknown = |name: &str| AttestError::UnknownKind(name.chars().take(64).collect());
+    let claims = offer.claims();
+    let platform: Platform = claims
+        .platform
+        .parse()
+        .map_err(|_| unknown(&claims.platform))?;
+    let format =
+        EvidenceFormat::from_name(&claims.evidence).ok_or_else(|| unknown(&claims.evidence))?;
+    let evidence = match format {
+        EvidenceFormat::SnpReport => {
+            verify_snp(offer.evidence(), &response.endorsements, expectations.now)
+        }
+    };
+    // Computed from what the owner asked for and has, never from what the Keep claims.
+    let reference =
+        ReferenceValues::of_keep_image(platform, &expectations.image, request.memory_bytes);
+    let verdict = appraise(
+        &Submission {
+            evidence: evidence.as_ref().map_err(|error| error as _),
+            format,
+            platform,
+            report_data: &offer.report_data(),
+        },
+        expectations.policy,
+        &reference,
+    );
+    observer.progress(&Progress::Appraised(&verdict));
+    let accepted = verdict
+        .accept()
+        .map_err(|rejected| AttestError::Rejected(Box::new(rejected)))?;
+    Ok(Attested {
+        keep,
+        offer,
+        accepted,
+    })
+}
+
+/// Verifies a report under AMD's roots or a simulator's. Which simulators, if any,
+/// the policy accepts is for the appraisal, which can then say so.
+fn verify_snp(
+    report: &[u8],
+    endorsements: &[Endorsement],
+    now: UnixTime,
+) -> Result<Evidence, snp::Error> {
+    // A certificate that the host left out is an empty one, which does not parse.
+    let certificate = |kind| -> &[u8] {
+        endorsements
+            .iter()
+            .find(|endorsement| endorsement.kind == kind)
+            .map_or(&[], |endorsement| &endorsement.der)
+    };
+    snp::verify_either(
+        report,
+        &Certificates {
+            endorsement_key: certificate(EndorsementKind::SnpVcek),
+            signing_authority: certificate(EndorsementKind::SnpAsk),
+            root: certificate(EndorsementKind::SnpArk),
+        },
+        &SimulatedRoots::Any,
+        now,
+    )
+}

@@ -1,0 +1,213 @@
+//! Stage three: the grant goes to the Keep, the package after it.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use enarx_owner_evidence::UnixTime;
+use enarx_wire_package::{PackageError, PackageWriter};
+use enarx_wire_provision::{Grant, SealError, Suite};
+use futures_util::{StreamExt as _, stream};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    HostConnection, HostError, Observer, PackageStream, Packaged, Progress, Session, SystemRandom,
+    application::ApplicationError, package::Contents,
+};
+
+impl Packaged {
+    /// Seals the package's key to the Keep, in `suite` or the Keep's preferred one,
+    /// and streams the package to it. The Keep's clock will not show a time before
+    /// `now`. When this fails, the Keep is ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError`] says whether the host, the Keep's keys, or a source of the
+    /// package failed.
+    pub async fn provision(
+        self,
+        host: &dyn HostConnection,
+        suite: Option<Suite>,
+        now: UnixTime,
+        observer: &dyn Observer,
+    ) -> Result<Session, ProvisionError> {
+        let keep = self.attested.keep();
+        let provisioned = self.hand_over(host, suite, now, observer).await;
+        if provisioned.is_err() {
+            // The error that led here says more than a failure to clean up.
+            let _ = host.stop(keep).await;
+        }
+        provisioned
+    }
+
+    async fn hand_over(
+        self,
+        host: &dyn HostConnection,
+        suite: Option<Suite>,
+        now: UnixTime,
+        observer: &dyn Observer,
+    ) -> Result<Session, ProvisionError> {
+        let Self {
+            attested,
+            contents,
+            size,
+        } = self;
+        let (keep, offer) = attested.into_parts();
+        let grant = Grant {
+            content_key: Zeroizing::new(*contents.key.expose()),
+            manifest_digest: contents.manifest.digest().map_err(PackageError::from)?,
+            time_floor: now.0,
+        };
+        let (sealed, secret) = offer.seal(suite, &grant, &mut SystemRandom::new())?;
+        host.provision(keep, sealed).await?;
+        observer.progress(&Progress::Uploading { total: size });
+        let sent = Arc::new(AtomicU64::new(0));
+        let (encryption, stream) = encrypt(contents, Arc::clone(&sent));
+        let uploaded = watch(host.package(keep, stream), &sent, observer).await;
+        // A source that failed explains why the host saw the upload break.
+        encryption.await??;
+        uploaded?;
+        observer.progress(&Progress::Provisioned);
+        Ok(Session::new(keep, secret))
+    }
+}
+
+/// Why a Keep could not be provisioned.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// The host failed or refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The Keep's keys cannot be used.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The package cannot be written, such as when a file changed meanwhile.
+    #[error("the package cannot be sealed: {0}")]
+    Package(#[from] PackageError),
+    /// A data file cannot be read.
+    #[error(transparent)]
+    Data(#[from] ApplicationError),
+    /// The encrypting thread ended without a word.
+    #[error("encrypting the package failed: {0}")]
+    Thread(#[from] JoinError),
+}
+
+/// Ciphertext is handed over in pieces of about this size, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// Pieces that may wait for the host: what is in memory of a package.
+const PIECES_AHEAD: usize = 4;
+
+/// How often the progress of an upload is told.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Encrypts on a thread of its own into a stream for the host.
+fn encrypt(
+    contents: Contents,
+    sent: Arc<AtomicU64>,
+) -> (JoinHandle<Result<(), ProvisionError>>, PackageStream) {
+    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+    let task = tokio::task::spawn_blocking(move || {
+        let failed = sender.clone();
+        let written = write(contents, PieceSender::new(sender));
+        match written {
+            // The host hung up: its own answer says why.
+            Err(ProvisionError::Package(PackageError::Stream(error))) if failed.is_closed() => {
+                drop(error);
+                Ok(())
+            }
+            Err(error) => {
+                // Ends the upload as broken, never as complete.
+                let broken = io::Error::other("the package could not be sealed");
+                let _ = failed.blocking_send(Err(broken));
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    });
+    let pieces = stream::unfold(receiver, |mut receiver| async move {
+        let piece = receiver.recv().await?;
+        Some((piece, receiver))
+    });
+    let counted = pieces.inspect(move |piece| {
+        if let Ok(piece) = piece {
+            sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+    });
+    (task, counted.boxed())
+}
+
+fn write(contents: Contents, sink: PieceSender) -> Result<(), ProvisionError> {
+    let mut writer = PackageWriter::new(sink, &contents.key, contents.salt, &contents.manifest)?;
+    writer.entry(contents.artifact.as_slice())?;
+    let mut data = contents.application.open_data();
+    while let Some((_, bytes)) = data.next_file()? {
+        writer.entry(bytes)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// Runs `upload` to its end and tells how far it is.
+async fn watch<F>(upload: F, sent: &AtomicU64, observer: &dyn Observer) -> Result<(), HostError>
+where
+    F: Future<Output = Result<(), HostError>>,
+{
+    let mut upload = std::pin::pin!(upload);
+    let mut interval = tokio::time::interval(PROGRESS_INTERVAL);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut upload => return result,
+            _ = interval.tick() => observer.progress(&Progress::Uploaded {
+                bytes: sent.load(Ordering::Relaxed),
+            }),
+        }
+    }
+}
+
+/// Gathers what is written into pieces and gives them to the upload, waiting while the
+/// host is slow.
+struct PieceSender {
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    gathered: Vec<u8>,
+}
+
+impl PieceSender {
+    const fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
+        Self {
+            pieces,
+            gathered: Vec::new(),
+        }
+    }
+}
+
+impl Write for PieceSender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::take(&mut self.gathered);
+        self.pieces
+            .blocking_send(Ok(piece.into()))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

@@ -1,0 +1,39 @@
+//! Verification of attestation evidence, offline.
+//!
+//! Evidence is what a Keep's hardware signed about it. This crate answers one
+//! question: *was this said by the hardware that it claims to come from?* Whether
+//! the owner likes what was said is the next crate's question
+//! (`enarx-owner-appraisal`).
+//!
+//! ```text
+//!   report bytes ----------------------------------------+
+//!                                                         v
+//!   certificates --verify--> EndorsementKey<A> --verify_report--> VerifiedEvidence<A>
+//!                   ^                                                    |
+//!   trust anchors --+                                                    v
+//!   (their type is A)                                      Summary, the same words for
+//!                                                          every technology
+//! ```
+//!
+//! `A` is [`Genuine`] or [`Simulated`]. It is decided by the *type* of the trust
+//! anchors, stays in the type of every result, and has no conversion: evidence of a
+//! simulator cannot reach a place that asks for genuine evidence. [`Evidence`] is
+//! for those who accept either and look at which it is.
+//!
+//! Nothing here performs I/O, reads a clock, or panics on what it is given, and all
+//! sizes are bounded before anything is parsed. Each technology has a module of its
+//! own; today there is [`snp`].
+
+mod assurance;
+pub mod snp;
+mod time;
+mod verified;
+mod x509;
+
+pub use assurance::{AnchorKind, Assurance, Genuine, Simulated};
+pub use time::{UnixTime, Validity};
+pub use verified::{Evidence, Summary, TcbComponent, VerifiedEvidence};
+pub use x509::CertificateError;
+
+/// A SHA-384 digest.
+pub type Digest = [u8; 48];

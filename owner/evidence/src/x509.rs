@@ -1,0 +1,347 @@
+//! X.509 as far as vendors' endorsement chains need it.
+//!
+//! A few certificates that issue each other in a straight line, RSA-4096 issuers with
+//! RSASSA-PSS over SHA-384: not a path builder, and nothing is accepted that such a
+//! chain does not have.
+
+use aws_lc_rs::{
+    digest,
+    signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey},
+};
+use x509_cert::{
+    TbsCertificate, Version,
+    der::{
+        self, Decode, Encode, Reader, SliceReader, Tag, TagNumber,
+        asn1::{AnyRef, BitStringRef, ContextSpecific, ObjectIdentifier, UintRef},
+    },
+    ext::{
+        Extension,
+        pkix::{BasicConstraints, KeyUsage},
+    },
+    name::Name,
+    spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef},
+};
+
+use crate::{Digest, UnixTime, Validity};
+
+/// Largest certificate looked at; real ones have at most 1.7 KiB.
+const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
+/// Length of an RSA-4096 modulus.
+const RSA_4096_BYTES: usize = 512;
+/// Length of a SHA-384 digest, which is also the salt length of the signatures.
+const SHA384_BYTES: u8 = 48;
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
+const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// It is longer than any that a vendor issues.
+    #[error("has {actual} bytes, more than {MAX_CERTIFICATE_BYTES}")]
+    TooLarge {
+        /// Its length in bytes.
+        actual: usize,
+    },
+    /// It is not a DER-encoded X.509 version 3 certificate.
+    #[error("is not a DER-encoded X.509 version 3 certificate")]
+    Malformed,
+    /// The algorithm inside the signed part is not the one outside (RFC 5280, section 4.1.1.2).
+    #[error("names two different signature algorithms")]
+    AlgorithmMismatch,
+    /// It is not signed with RSASSA-PSS, SHA-384, MGF1 with SHA-384 and a salt of 48 bytes.
+    #[error("is not signed with RSASSA-PSS over SHA-384 with a salt of 48 bytes")]
+    SignatureAlgorithm,
+    /// It carries a critical extension that nobody here understands (RFC 5280, section 4.2).
+    #[error("has a critical extension that is not understood")]
+    CriticalExtension,
+    /// An extension occurs twice (RFC 5280, section 4.2).
+    #[error("has the same extension twice")]
+    DuplicateExtension,
+    /// The time is before its validity period.
+    #[error("is not valid yet: valid from {not_before}, now {now}")]
+    NotYetValid {
+        /// First second of validity.
+        not_before: UnixTime,
+        /// The caller's time.
+        now: UnixTime,
+    },
+    /// The time is after its validity period.
+    #[error("has expired: valid until {not_after}, now {now}")]
+    Expired {
+        /// Last second of validity.
+        not_after: UnixTime,
+        /// The caller's time.
+        now: UnixTime,
+    },
+    /// It issues certificates without being a certificate authority's.
+    #[error("is not a certificate authority's")]
+    NotAuthority,
+    /// It is a certificate authority's where a signing key's is due.
+    #[error("is a certificate authority's, not a signing key's")]
+    UnexpectedAuthority,
+    /// An authority below it exceeds its path length (RFC 5280, section 4.2.1.9).
+    #[error("does not allow another authority below it")]
+    PathLength,
+    /// Its issuer's name is not the subject name of the certificate above it.
+    #[error("names another issuer than the certificate above it")]
+    IssuerName,
+    /// Its issuer's key is not RSA with 4096 bits.
+    #[error("is signed by a key that is not RSA with 4096 bits")]
+    IssuerKey,
+    /// Its signature is not the issuer's.
+    #[error("was not signed by the certificate above it")]
+    Signature,
+    /// Its own key is not an elliptic-curve key on P-384.
+    #[error("does not hold a P-384 key")]
+    SubjectKey,
+}
+
+/// A parsed certificate with the bytes that its issuer signed. Not trusted yet.
+#[derive(Debug)]
+pub(crate) struct Certificate<'a> {
+    signed: &'a [u8],
+    signature: &'a [u8],
+    contents: TbsCertificate,
+    constraints: Option<BasicConstraints>,
+    key_usage: Option<KeyUsage>,
+}
+
+impl<'a> Certificate<'a> {
+    /// Reads a certificate, and refuses what no endorsement chain contains.
+    pub(crate) fn parse(der: &'a [u8]) -> Result<Self, CertificateError> {
+        if der.len() > MAX_CERTIFICATE_BYTES {
+            return Err(CertificateError::TooLarge { actual: der.len() });
+        }
+        let (signed, algorithm, signature) = outer(der).map_err(|_| CertificateError::Malformed)?;
+        let contents = TbsCertificate::from_der(signed).map_err(|_| CertificateError::Malformed)?;
+        if contents.version() != Version::V3 {
+            return Err(CertificateError::Malformed);
+        }
+        if *contents.signature() != algorithm {
+            return Err(CertificateError::AlgorithmMismatch);
+        }
+        if !is_rsa_pss_sha384(&algorithm) {
+            return Err(CertificateError::SignatureAlgorithm);
+        }
+        check_extensions(contents.extensions().map_or(&[], Vec::as_slice))?;
+        let constraints = extension(&contents, BASIC_CONSTRAINTS)?;
+        let key_usage = extension(&contents, KEY_USAGE)?;
+        Ok(Self {
+            signed,
+            signature,
+            contents,
+            constraints,
+            key_usage,
+        })
+    }
+
+    /// Checks that this certificate may be used as an issuer above `authorities_below`
+    /// further authorities (RFC 5280, sections 4.2.1.3 and 4.2.1.9).
+    pub(crate) fn check_authority(&self, authorities_below: u8) -> Result<(), CertificateError> {
+        let constraints = self
+            .constraints
+            .as_ref()
+            .filter(|constraints| constraints.ca)
+            .ok_or(CertificateError::NotAuthority)?;
+        if self.key_usage.is_some_and(|usage| !usage.key_cert_sign()) {
+            return Err(CertificateError::NotAuthority);
+        }
+        match constraints.path_len_constraint {
+            Some(length) if length < authorities_below => Err(CertificateError::PathLength),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that this certificate is no authority's.
+    pub(crate) fn check_end_entity(&self) -> Result<(), CertificateError> {
+        match &self.constraints {
+            Some(constraints) if constraints.ca => Err(CertificateError::UnexpectedAuthority),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that `issuer` signed this certificate and is named as its issuer.
+    pub(crate) fn check_issued_by(&self, issuer: &Certificate<'_>) -> Result<(), CertificateError> {
+        if self.contents.issuer() != issuer.subject() {
+            return Err(CertificateError::IssuerName);
+        }
+        let key = issuer.rsa_4096_key().ok_or(CertificateError::IssuerKey)?;
+        UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, key)
+            .verify(self.signed, self.signature)
+            .map_err(|_| CertificateError::Signature)
+    }
+
+    /// The validity period, when `now` lies in it.
+    pub(crate) fn check_validity(&self, now: UnixTime) -> Result<Validity, CertificateError> {
+        let seconds = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
+        let not_before = seconds(self.contents.validity().not_before);
+        let not_after = seconds(self.contents.validity().not_after);
+        if now < not_before {
+            Err(CertificateError::NotYetValid { not_before, now })
+        } else if not_after < now {
+            Err(CertificateError::Expired { not_after, now })
+        } else {
+            Ok(Validity {
+                not_before,
+                not_after,
+            })
+        }
+    }
+
+    pub(crate) fn subject(&self) -> &Name {
+        self.contents.subject()
+    }
+
+    /// The subject's common name, empty when it has none.
+    pub(crate) fn common_name(&self) -> String {
+        match self.subject().common_name() {
+            Ok(Some(name)) => name.value().into_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// SHA-384 of the `SubjectPublicKeyInfo`.
+    pub(crate) fn key_digest(&self) -> Result<Digest, CertificateError> {
+        let key = self
+            .contents
+            .subject_public_key_info()
+            .to_der()
+            .map_err(|_| CertificateError::Malformed)?;
+        let mut sha384 = [0; 48];
+        sha384.copy_from_slice(digest::digest(&digest::SHA384, &key).as_ref());
+        Ok(sha384)
+    }
+
+    /// The value of the extension `id`, as it stands in its octet string.
+    pub(crate) fn extension(&self, id: ObjectIdentifier) -> Option<&[u8]> {
+        find(&self.contents, id).map(|extension| extension.extn_value.as_bytes())
+    }
+
+    /// The P-384 point of the subject's key, uncompressed (SEC 1, section 2.3.3).
+    pub(crate) fn p384_key(&self) -> Result<&[u8], CertificateError> {
+        let info = self.contents.subject_public_key_info();
+        let curve = info
+            .algorithm
+            .parameters
+            .as_ref()
+            .and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
+        if info.algorithm.oid != EC_PUBLIC_KEY || curve != Some(SECP384R1) {
+            return Err(CertificateError::SubjectKey);
+        }
+        info.subject_public_key
+            .as_bytes()
+            .ok_or(CertificateError::SubjectKey)
+    }
+
+    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1), when it has 4096 bits.
+    fn rsa_4096_key(&self) -> Option<&[u8]> {
+        let info = self.contents.subject_public_key_info();
+        let key = info.subject_public_key.as_bytes()?;
+        let modulus = rsa_modulus(key).ok()?;
+        let full = modulus.len() == RSA_4096_BYTES && modulus.first()? & 0x80 != 0;
+        (info.algorithm.oid == RSA_ENCRYPTION && full).then_some(key)
+    }
+}
+
+/// The three parts of a certificate (RFC 5280, section 4.1), with the signed part as
+/// the bytes that were given, so that nothing depends on encoding it again.
+fn outer(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifierOwned, &[u8])> {
+    let mut reader = SliceReader::new(der)?;
+    let parts = reader.sequence(|reader| {
+        let signed = reader.tlv_bytes()?;
+        let algorithm = AlgorithmIdentifierOwned::decode(reader)?;
+        let signature = BitStringRef::decode(reader)?;
+        let signature = signature
+            .as_bytes()
+            .ok_or_else(|| Tag::BitString.value_error())?;
+        Ok::<_, der::Error>((signed, algorithm, signature))
+    })?;
+    reader.finish()?;
+    Ok(parts)
+}
+
+/// Whether an algorithm is RSASSA-PSS exactly as AMD uses it (RFC 4055, section 3.1).
+fn is_rsa_pss_sha384(algorithm: &AlgorithmIdentifierOwned) -> bool {
+    let parameters = algorithm.parameters.as_ref().map(|any| any.to_ref());
+    algorithm.oid == RSASSA_PSS
+        && parameters.is_some_and(|any| is_pss_sha384_parameters(any).unwrap_or(false))
+}
+
+fn is_pss_sha384_parameters(parameters: AnyRef<'_>) -> der::Result<bool> {
+    parameters.sequence(|reader| {
+        let hash = field::<AlgorithmIdentifierRef<'_>>(reader, 0)?;
+        let mask = field::<AlgorithmIdentifierRef<'_>>(reader, 1)?;
+        let salt_bytes = field::<u8>(reader, 2)?;
+        // Some of AMD's certificates spell the default out, which DER forbids.
+        let trailer = field::<u8>(reader, 3)?;
+        let mask_hash = match mask {
+            Some(mask) if mask.oid == MGF1 => mask.parameters,
+            _ => None,
+        };
+        Ok(hash.is_some_and(is_sha384)
+            && mask_hash.is_some_and(|hash| hash.decode_as().is_ok_and(is_sha384))
+            && salt_bytes == Some(SHA384_BYTES)
+            && matches!(trailer, None | Some(1)))
+    })
+}
+
+fn field<'a, T>(reader: &mut SliceReader<'a>, number: u32) -> der::Result<Option<T>>
+where
+    T: Decode<'a, Error = der::Error>,
+{
+    Ok(ContextSpecific::<T>::decode_explicit(reader, TagNumber(number))?.map(|field| field.value))
+}
+
+fn is_sha384(algorithm: AlgorithmIdentifierRef<'_>) -> bool {
+    algorithm.oid == SHA384
+        && algorithm
+            .parameters
+            .is_none_or(|parameters| parameters.is_null())
+}
+
+fn check_extensions(extensions: &[Extension]) -> Result<(), CertificateError> {
+    for (index, extension) in extensions.iter().enumerate() {
+        let understood = [BASIC_CONSTRAINTS, KEY_USAGE].contains(&extension.extn_id);
+        if extension.critical && !understood {
+            return Err(CertificateError::CriticalExtension);
+        }
+        let mut later = extensions.iter().skip(index + 1);
+        if later.any(|other| other.extn_id == extension.extn_id) {
+            return Err(CertificateError::DuplicateExtension);
+        }
+    }
+    Ok(())
+}
+
+fn find(contents: &TbsCertificate, id: ObjectIdentifier) -> Option<&Extension> {
+    let extensions = contents.extensions()?;
+    extensions.iter().find(|extension| extension.extn_id == id)
+}
+
+fn extension<'a, T: Decode<'a>>(
+    contents: &'a TbsCertificate,
+    id: ObjectIdentifier,
+) -> Result<Option<T>, CertificateError> {
+    find(contents, id)
+        .map(|extension| T::from_der(extension.extn_value.as_bytes()))
+        .transpose()
+        .map_err(|_| CertificateError::Malformed)
+}
+
+fn rsa_modulus(key: &[u8]) -> der::Result<&[u8]> {
+    let mut reader = SliceReader::new(key)?;
+    let modulus = reader.sequence(|reader| {
+        let modulus = UintRef::decode(reader)?;
+        UintRef::decode(reader)?;
+        Ok::<_, der::Error>(modulus.as_bytes())
+    })?;
+    reader.finish()?;
+    Ok(modulus)
+}

@@ -1,0 +1,8 @@
+//! Verification against evidence of real processors, and against evidence minted here
+//! with one thing wrong at a time.
+
+mod mint;
+mod real;
+mod reports;
+mod sins;
+mod vectors;

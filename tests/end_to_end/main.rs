@@ -1,0 +1,7 @@
+//! The whole: the real command, real processes, real sockets on loopback.
+
+mod deploy;
+mod harness;
+mod hostile;
+mod run;
+mod tamper;

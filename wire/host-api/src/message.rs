@@ -1,0 +1,342 @@
+//! The JSON messages.
+//!
+//! A request with an unknown key is refused; an answer may gain keys that an
+//! older client passes over.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    HOST_DATA_SIZE, HexBytes, KeepEnd, KeepId, KeepState, MAX_NAME_BYTES, NONCE_SIZE, Operation,
+};
+
+/// Asks for a new Keep ([`crate::Operation::Start`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// The backend's name, one of [`HostInfo::backends`].
+    pub backend: String,
+    /// Whether a simulated TEE shall stand in for the real one. A host never
+    /// decides this by itself.
+    #[serde(default)]
+    pub simulate: bool,
+    /// The owner's nonce, that the Keep's evidence shall bind.
+    pub nonce: HexBytes<NONCE_SIZE>,
+    /// Memory of the Keep in bytes, a multiple of 4096. It is measured.
+    pub memory_bytes: u64,
+    /// CPU time after which the host ends the Keep, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<u64>,
+    /// What the platform's evidence shall carry beside the measurement (SNP
+    /// `HOST_DATA`); zeros when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_data: Option<HexBytes<HOST_DATA_SIZE>>,
+    /// A name for listings, from 1 to 63 of `a`-`z`, `A`-`Z`, `0`-`9`, `.`, `_`,
+    /// `-`. It need not be unique.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl StartRequest {
+    /// Checks what the types alone do not.
+    ///
+    /// # Errors
+    ///
+    /// [`StartRequestError`] names the first field that is not allowed.
+    pub fn check(&self) -> Result<(), StartRequestError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if let Some(name) = &self.name
+            && !((1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed))
+        {
+            return Err(StartRequestError::Name);
+        }
+        if self.memory_bytes == 0 || !self.memory_bytes.is_multiple_of(4096) {
+            return Err(StartRequestError::Memory);
+        }
+        if self.cpu_seconds == Some(0) {
+            return Err(StartRequestError::CpuTime);
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a [`StartRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StartRequestError {
+    /// The name is empty, too long, or has other characters.
+    #[error("`name` must be 1 to {MAX_NAME_BYTES} letters, digits, dots, underscores or hyphens")]
+    Name,
+    /// The memory is zero or no whole number of pages.
+    #[error("`memory_bytes` must be a multiple of 4096 and more than 0")]
+    Memory,
+    /// The CPU time is zero.
+    #[error("`cpu_seconds` must be more than 0")]
+    CpuTime,
+}
+
+/// What a host is ([`crate::Operation::Host`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct HostInfo {
+    /// Always [`crate::SERVICE_NAME`].
+    pub service: String,
+    /// The version of this interface, [`crate::API_VERSION`].
+    pub api_version: u32,
+    /// The version of the host's program.
+    pub version: String,
+    /// Every backend that the host knows.
+    pub backends: Vec<BackendInfo>,
+    /// What the host allows.
+    pub limits: HostLimits,
+}
+
+/// One backend of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct BackendInfo {
+    /// Its name: `process`, `sgx`, `kvm`, `snp`, `tdx` or `cvm`.
+    pub name: String,
+    /// Whether a Keep can start with the TEE of this machine.
+    pub hardware: bool,
+    /// Whether a Keep can start with a simulated TEE.
+    pub simulation: bool,
+}
+
+/// What a host allows; an absent value is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct HostLimits {
+    /// Keeps that may live at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<u64>,
+    /// Memory of one Keep in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_per_keep: Option<u64>,
+    /// Memory of all living Keeps in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_total: Option<u64>,
+    /// Size of a package's ciphertext in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_bytes: Option<u64>,
+    /// Seconds that a Keep waits for its owner's next step before it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u64>,
+}
+
+/// Every Keep of a host ([`crate::Operation::List`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct KeepList {
+    /// The living Keeps and those that ended lately, oldest first.
+    pub keeps: Vec<KeepInfo>,
+}
+
+/// What a host knows of one Keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct KeepInfo {
+    /// Its identifier on this host.
+    pub id: KeepId,
+    /// The name that its owner gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The backend that runs it.
+    pub backend: String,
+    /// Whether its TEE is simulated.
+    pub simulated: bool,
+    /// What it is doing.
+    pub state: KeepState,
+    /// When it was started, RFC 3339 in UTC with milliseconds.
+    pub started_at: String,
+    /// When it ended, RFC 3339 in UTC with milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<KeepEnd>,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+    /// Package bytes relayed to it.
+    pub package_bytes: u64,
+    /// Session frames relayed to it.
+    pub input_frames: u64,
+    /// Bytes of those frames.
+    pub input_bytes: u64,
+    /// Session frames that came from it. The next frame gets this index.
+    pub output_frames: u64,
+    /// Bytes of those frames.
+    pub output_bytes: u64,
+    /// Index of the oldest frame that the host still holds; equal to
+    /// `output_frames` when it holds none.
+    pub output_first_frame: u64,
+}
+
+/// A Keep's claims, evidence, and the chain for the evidence
+/// ([`crate::Operation::Offer`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct OfferResponse {
+    /// Claims and evidence, CBOR (`wire/provision`); base64 in JSON.
+    #[serde(with = "base64_text")]
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("contentEncoding" = "base64")))]
+    pub offer: Vec<u8>,
+    /// Certificates with which the evidence can be verified, as the host has them.
+    pub endorsements: Vec<Endorsement>,
+}
+
+/// A certificate of the chain from a platform's vendor to its evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Endorsement {
+    /// Which certificate of the chain it is.
+    pub kind: EndorsementKind,
+    /// The certificate, X.509 in DER; base64 in JSON.
+    #[serde(with = "base64_text")]
+    #[cfg_attr(feature = "openapi", schemars(with = "String", extend("contentEncoding" = "base64")))]
+    pub der: Vec<u8>,
+}
+
+/// The kinds of certificates in a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum EndorsementKind {
+    /// AMD's key of one chip at one TCB version.
+    SnpVcek,
+    /// AMD's intermediate key of a product line.
+    SnpAsk,
+    /// AMD's root key of a product line.
+    SnpArk,
+    /// A certificate that this version of the interface does not know.
+    #[serde(other)]
+    Unrecognized,
+}
+
+/// The query of [`crate::Operation::Output`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OutputQuery {
+    /// Index of the first frame that is wanted.
+    #[serde(default)]
+    pub from: u64,
+    /// Whether to go on with new frames until the Keep has ended.
+    #[serde(default)]
+    pub follow: bool,
+}
+
+impl OutputQuery {
+    /// The path of [`crate::Operation::Output`] for `keep` with this query.
+    #[must_use]
+    pub fn path_for(self, keep: KeepId) -> String {
+        let path = Operation::Output.path_for(keep);
+        format!("{path}?from={}&follow={}", self.from, self.follow)
+    }
+}
+
+/// Bytes as base64 text (RFC 4648, section 4, padded).
+mod base64_text {
+    use std::borrow::Cow;
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        STANDARD.decode(&*text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> StartRequest {
+        StartRequest {
+            backend: "process".into(),
+            simulate: true,
+            nonce: HexBytes([1; NONCE_SIZE]),
+            memory_bytes: 64 << 20,
+            cpu_seconds: None,
+            host_data: None,
+            name: Some("hello-1.x_y".into()),
+        }
+    }
+
+    #[test]
+    fn requests_are_read_back_and_checked() {
+        let sent = request();
+        let text = serde_json::to_string(&sent).unwrap();
+        assert_eq!(serde_json::from_str::<StartRequest>(&text).unwrap(), sent);
+        assert_eq!(sent.check(), Ok(()));
+
+        let long = "n".repeat(MAX_NAME_BYTES + 1);
+        for name in ["", "a b", "a/b", "é", "a\n", &long] {
+            let named = StartRequest {
+                name: Some(name.into()),
+                ..request()
+            };
+            assert_eq!(named.check(), Err(StartRequestError::Name), "{name:?}");
+        }
+        for memory_bytes in [0, 1, 4097, u64::MAX] {
+            let sized = StartRequest {
+                memory_bytes,
+                ..request()
+            };
+            assert_eq!(sized.check(), Err(StartRequestError::Memory));
+        }
+        let timed = StartRequest {
+            cpu_seconds: Some(0),
+            ..request()
+        };
+        assert_eq!(timed.check(), Err(StartRequestError::CpuTime));
+    }
+
+    #[test]
+    fn a_request_with_an_unknown_or_missing_key_is_refused() {
+        let mut value = serde_json::to_value(request()).unwrap();
+        value["simulated"] = true.into();
+        let error = serde_json::from_value::<StartRequest>(value).unwrap_err();
+        assert!(error.to_string().contains("simulated"), "{error}");
+        assert!(serde_json::from_str::<StartRequest>(r#"{"backend":"process"}"#).is_err());
+    }
+
+    #[test]
+    fn a_query_is_part_of_its_path() {
+        let query = OutputQuery {
+            from: 7,
+            follow: true,
+        };
+        let path = query.path_for(KeepId::from_bytes([0; 16]));
+        assert!(path.ends_with("00/output?from=7&follow=true"), "{path}");
+    }
+
+    #[test]
+    fn offers_are_base64_and_newer_answers_are_understood() {
+        let offer = OfferResponse {
+            offer: vec![0, 255, 16],
+            endorsements: vec![Endorsement {
+                kind: EndorsementKind::SnpVcek,
+                der: vec![48],
+            }],
+        };
+        let mut value = serde_json::to_value(&offer).unwrap();
+        assert_eq!(value["offer"], "AP8Q");
+        assert_eq!(value["endorsements"][0]["kind"], "snp-vcek");
+        assert_eq!(
+            serde_json::from_value::<OfferResponse>(value.clone()).unwrap(),
+            offer
+        );
+        value["later"] = 1.into();
+        value["endorsements"][0]["kind"] = "sgx-pck".into();
+        let newer = serde_json::from_value::<OfferResponse>(value).unwrap();
+        assert_eq!(newer.endorsements[0].kind, EndorsementKind::Unrecognized);
+        assert!(
+            serde_json::from_str::<OfferResponse>(r#"{"offer":"*","endorsements":[]}"#).is_err()
+        );
+    }
+}

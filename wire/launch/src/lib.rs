@@ -1,0 +1,57 @@
+//! From a Keep image to measured pages and their launch digest.
+//!
+//! The launcher loads what this crate lists, and the owner computes reference
+//! values from the same list: the two cannot drift apart.
+//!
+//! Little is measured, everything is covered: the launch measures one
+//! [`LaunchPage`] that names the runtime by digest (beside the shim, for platforms
+//! that have one), and whoever loads the runtime into private memory refuses any
+//! other file.
+
+#![no_std]
+
+mod digest;
+mod page;
+mod platform;
+
+pub use digest::{MeasuredPage, PAGE_SIZE, PageKind, snp_launch_digest};
+pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
+pub use platform::{EvidenceFormat, Platform, UnknownPlatform};
+
+/// A SHA-384 digest.
+pub type Digest = [u8; 48];
+
+/// The files that make a Keep, as the owner and the host both have them.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepImage<'a> {
+    /// The runtime: a static-PIE ELF file.
+    pub runtime: &'a [u8],
+    /// SHA-384 of `runtime`.
+    pub runtime_digest: Digest,
+}
+
+/// The launch page of a Keep of `image` on `platform` with `memory_bytes` of memory.
+#[must_use]
+pub fn launch_page(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> LaunchPage {
+    LaunchPage {
+        platform,
+        evidence: EvidenceFormat::SnpReport,
+        memory: MemoryStrategy::GuardPages,
+        memory_bytes,
+        runtime_digest: image.runtime_digest,
+    }
+}
+
+/// The launch digest of a Keep in the `process` backend.
+///
+/// A child process has no TEE that measures pages, so the simulated evidence
+/// carries the SEV-SNP launch digest of the launch page alone, at guest address
+/// zero.
+#[must_use]
+pub fn process_launch_digest(image: &KeepImage<'_>, memory_bytes: u64) -> Digest {
+    let page = launch_page(Platform::Process, image, memory_bytes).encode();
+    snp_launch_digest([MeasuredPage {
+        guest_address: 0,
+        kind: PageKind::Normal(&page),
+    }])
+}

@@ -1,0 +1,282 @@
+//! The manifest: what a package holds and how it is run.
+
+use std::collections::BTreeSet;
+
+use enarx_wire_cbor::{DecodeError, EncodeError};
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, digest};
+
+/// What a package holds and how it is run. Encoded as deterministic CBOR.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this structure, [`Manifest::VERSION`].
+    pub version: u32,
+    /// The application's name, for people.
+    pub name: String,
+    /// The WebAssembly program, by digest.
+    pub workload: Workload,
+    /// Arguments, the program's own name first.
+    pub args: Vec<String>,
+    /// Environment, in order.
+    pub env: Vec<(String, String)>,
+    /// What the program finds at its first descriptors; 0 is its standard input.
+    pub descriptors: Vec<Descriptor>,
+    /// What ends the program early.
+    pub limits: Limits,
+    /// Digest of the compile target (`wire/target`) of the artifact, if the package
+    /// holds one.
+    #[serde(with = "serde_bytes")]
+    pub target: Option<Digest>,
+    /// The entries, in the order of their bytes in the stream. The first is the
+    /// program.
+    pub entries: Vec<Entry>,
+}
+
+impl Manifest {
+    /// The version that this crate writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// Bytes that an encoded manifest may have.
+    pub const MAX_SIZE: usize = 4 << 20;
+
+    /// Entries that a package may have.
+    pub const MAX_ENTRIES: usize = 16_384;
+
+    /// Encodes the manifest, after checking that it holds together.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] names what contradicts what.
+    pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
+        self.check()?;
+        let bytes = enarx_wire_cbor::to_vec(self)?;
+        if bytes.len() > Self::MAX_SIZE {
+            return Err(ManifestError::TooLong(bytes.len() as u64));
+        }
+        Ok(bytes)
+    }
+
+    /// Decodes a manifest and checks that it holds together.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] names the field, or what contradicts what.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = enarx_wire_cbor::from_slice(bytes, Self::MAX_SIZE)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The digest of the encoded manifest: the identity of what is run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::encode`].
+    pub fn digest(&self) -> Result<Digest, ManifestError> {
+        Ok(digest(&self.encode()?))
+    }
+
+    /// Bytes of all entries together.
+    #[must_use]
+    pub fn content_size(&self) -> u64 {
+        self.entries
+            .iter()
+            .fold(0, |total: u64, entry| total.saturating_add(entry.size))
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        if self.version != Self::VERSION {
+            return Err(ManifestError::Version(self.version));
+        }
+        if self.entries.len() > Self::MAX_ENTRIES {
+            return Err(ManifestError::TooManyEntries(self.entries.len()));
+        }
+        let artifact = match self.entries.first().map(|entry| entry.kind) {
+            Some(EntryKind::Artifact) => true,
+            Some(EntryKind::Wasm) => false,
+            Some(EntryKind::File) | None => return Err(ManifestError::NoProgram),
+        };
+        if artifact != self.target.is_some() {
+            return Err(ManifestError::Target);
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(ManifestError::Environment(name.clone()));
+            }
+        }
+        if let Some(argument) = self.args.iter().find(|argument| argument.contains('\0')) {
+            return Err(ManifestError::Argument(argument.clone()));
+        }
+        if let Some(descriptor) =
+            (self.descriptors.iter()).find(|descriptor| descriptor.name.contains([':', '\0']))
+        {
+            return Err(ManifestError::Descriptor(descriptor.name.clone()));
+        }
+        let mut files = BTreeSet::new();
+        for entry in &self.entries[1..] {
+            if entry.kind != EntryKind::File {
+                return Err(ManifestError::SecondProgram(entry.path.clone()));
+            }
+            check_path(&entry.path)?;
+            if !files.insert(entry.path.as_str()) {
+                return Err(ManifestError::Duplicate(entry.path.clone()));
+            }
+        }
+        for path in &files {
+            let mut parent = *path;
+            while let Some((above, _)) = parent.rsplit_once('/') {
+                if files.contains(above) {
+                    return Err(ManifestError::FileAsDirectory(above.to_owned()));
+                }
+                parent = above;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The WebAssembly program of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// Which of WebAssembly's two binary formats it is.
+    pub kind: WorkloadKind,
+    /// SHA-384 of the `.wasm`, whether or not the package holds it.
+    #[serde(with = "serde_bytes")]
+    pub digest: Digest,
+}
+
+/// WebAssembly's two binary formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkloadKind {
+    /// A core module that uses WASI preview 1.
+    Module,
+    /// A component that uses WASI preview 2.
+    Component,
+}
+
+/// What one of the program's first descriptors is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    /// What stands behind it.
+    pub kind: DescriptorKind,
+    /// Its name in `FD_NAMES`, where `:` separates names.
+    pub name: String,
+}
+
+/// What stands behind a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DescriptorKind {
+    /// Nothing: reads end, writes vanish.
+    Null,
+    /// The owner's standard input, from the session.
+    Stdin,
+    /// The owner's standard output, through the session.
+    Stdout,
+    /// The owner's standard error, through the session.
+    Stderr,
+}
+
+/// What ends the program early. None means: no limit but the Keep's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes that all linear memories together may have.
+    pub memory_bytes: Option<u64>,
+    /// Time from start to end in milliseconds.
+    pub wall_milliseconds: Option<u64>,
+}
+
+/// One entry of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// A file's absolute path as the program sees it; for the program, its name.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-384, if it was known when the manifest was written. The stream's own
+    /// authentication covers the bytes in either case.
+    #[serde(with = "serde_bytes")]
+    pub digest: Option<Digest>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// The program, compiled for `Manifest::target`.
+    Artifact,
+    /// The program as WebAssembly.
+    Wasm,
+    /// A file for the program to read.
+    File,
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the bytes of a manifest.
+    #[error("the manifest is malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The manifest cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Another version.
+    #[error("manifest version {0} is not supported; this is version {version}", version = Manifest::VERSION)]
+    Version(u32),
+    /// More bytes than a manifest may have.
+    #[error("a manifest of {0} bytes is over the limit of {limit}", limit = Manifest::MAX_SIZE)]
+    TooLong(u64),
+    /// More entries than a package may have.
+    #[error("{0} entries are over the limit of {limit}", limit = Manifest::MAX_ENTRIES)]
+    TooManyEntries(usize),
+    /// The first entry is not a program.
+    #[error("the first entry of a package must be its program")]
+    NoProgram,
+    /// A second entry is a program.
+    #[error("{0}: a package has one program")]
+    SecondProgram(String),
+    /// A compiled program without target or the reverse.
+    #[error("a compiled program and its compile target go together")]
+    Target,
+    /// A variable name is empty or contains `=` or NUL, or its value NUL.
+    #[error("environment variable {0:?} cannot be passed on")]
+    Environment(String),
+    /// An argument contains NUL.
+    #[error("argument {0:?} cannot be passed on")]
+    Argument(String),
+    /// A descriptor's name contains `:`, which separates names in `FD_NAMES`, or NUL.
+    #[error("descriptor name {0:?} cannot be passed on")]
+    Descriptor(String),
+    /// A path is not absolute and plain.
+    #[error("{0:?} is not a plain absolute path (no empty, `.` or `..` parts, at most 4095 bytes)")]
+    Path(String),
+    /// Two entries have one path.
+    #[error("{0}: the package has two files of this path")]
+    Duplicate(String),
+    /// One path is a file and a directory above another.
+    #[error("{0}: is a file and also a directory above another file")]
+    FileAsDirectory(String),
+}
+
+fn check_path(path: &str) -> Result<(), ManifestError> {
+    let plain = path.len() < 4096
+        && path.strip_prefix('/').is_some_and(|relative| {
+            relative
+                .split('/')
+                .all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains('\0'))
+        });
+    if plain {
+        Ok(())
+    } else {
+        Err(ManifestError::Path(path.to_owned()))
+    }
+}

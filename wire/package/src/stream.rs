@@ -1,0 +1,448 @@
+//! The encrypted stream: chunks of AES-256-GCM in the STREAM construction.
+//!
+//! "Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance" (Hoang,
+//! Reyhanitabar, Rogaway, Vizár, 2015), section 7: the nonce of each chunk holds
+//! its position and whether it is the last, so that chunks cannot be reordered,
+//! repeated, dropped or cut off.
+
+use std::io::{BufRead, Read, Write};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{ContentKey, key::StreamSecrets};
+
+/// Bytes of plaintext in every chunk but the last.
+pub const CHUNK_SIZE: usize = 64 << 10;
+
+/// Bytes of authentication tag after each chunk.
+pub const TAG_SIZE: usize = 16;
+
+/// Bytes before the first chunk.
+pub const HEADER_SIZE: usize = 80;
+
+/// The size of the stream that holds `plaintext` bytes.
+#[must_use]
+pub const fn sealed_size(plaintext: u64) -> u64 {
+    let chunks = if plaintext == 0 {
+        1
+    } else {
+        plaintext.div_ceil(CHUNK_SIZE as u64)
+    };
+    HEADER_SIZE as u64 + plaintext + chunks * TAG_SIZE as u64
+}
+
+/// The public first bytes of a package.
+///
+/// | offset | bytes | field |
+/// |---|---|---|
+/// | 0 | 8 | the text `ENARXPKG` |
+/// | 8 | 4 | version, 1, little-endian |
+/// | 12 | 4 | zero |
+/// | 16 | 32 | salt |
+/// | 48 | 32 | key commitment |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Random, fresh for each package.
+    pub salt: [u8; 32],
+    /// Names the one key that opens the package, without giving it away.
+    pub commitment: [u8; 32],
+}
+
+impl Header {
+    /// Encodes the header.
+    #[must_use]
+    pub fn encode(&self) -> [u8; HEADER_SIZE] {
+        let mut bytes = [0; HEADER_SIZE];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[16..48].copy_from_slice(&self.salt);
+        bytes[48..].copy_from_slice(&self.commitment);
+        bytes
+    }
+
+    /// Decodes a header.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::NotAPackage`] or [`StreamError::Version`].
+    pub fn decode(bytes: &[u8; HEADER_SIZE]) -> Result<Self, StreamError> {
+        if &bytes[..8] != MAGIC {
+            return Err(StreamError::NotAPackage);
+        }
+        let mut version = [0; 4];
+        version.copy_from_slice(&bytes[8..12]);
+        match u32::from_le_bytes(version) {
+            VERSION if bytes[12..16] == [0; 4] => {}
+            VERSION => return Err(StreamError::NotAPackage),
+            version => return Err(StreamError::Version(version)),
+        }
+        let mut header = Self {
+            salt: [0; 32],
+            commitment: [0; 32],
+        };
+        header.salt.copy_from_slice(&bytes[16..48]);
+        header.commitment.copy_from_slice(&bytes[48..]);
+        Ok(header)
+    }
+}
+
+/// Encrypts what is written to it, into `sink`.
+pub struct SealStream<W> {
+    sink: W,
+    cipher: Cipher,
+    chunk: Zeroizing<Box<[u8]>>,
+    filled: usize,
+    failed: bool,
+}
+
+impl<W: Write> SealStream<W> {
+    /// Starts a stream under `key` with a fresh random `salt`, and writes its header.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Io`] when the sink fails.
+    pub fn new(mut sink: W, key: &ContentKey, salt: [u8; 32]) -> Result<Self, StreamError> {
+        let secrets = key.derive(&salt);
+        let header = Header {
+            salt,
+            commitment: secrets.commitment,
+        }
+        .encode();
+        sink.write_all(&header)?;
+        Ok(Self {
+            sink,
+            cipher: Cipher::new(&secrets, header),
+            chunk: Zeroizing::new(vec![0; CHUNK_SIZE].into()),
+            filled: 0,
+            failed: false,
+        })
+    }
+
+    /// Encrypts `bytes` after all earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Io`] when the sink fails, [`StreamError::TooLong`] after 2^32
+    /// chunks, [`StreamError::Broken`] after any of them.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StreamError> {
+        while !bytes.is_empty() {
+            let space = self.space()?;
+            let count = space.len().min(bytes.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            self.filled += count;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Reads once from `source`, at most `limit` bytes, straight into the chunk
+    /// that is encrypted next; gives the bytes read.
+    pub(crate) fn fill(
+        &mut self,
+        source: &mut impl Read,
+        limit: u64,
+    ) -> Result<std::io::Result<&[u8]>, StreamError> {
+        let start = {
+            self.space()?;
+            self.filled
+        };
+        let end =
+            CHUNK_SIZE.min(start.saturating_add(usize::try_from(limit).unwrap_or(CHUNK_SIZE)));
+        Ok(loop {
+            match source.read(&mut self.chunk[start..end]) {
+                Ok(count) => {
+                    self.filled = start + count;
+                    break Ok(&self.chunk[start..self.filled]);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        })
+    }
+
+    /// Encrypts the last chunk, and gives back the sink, flushed.
+    ///
+    /// # Errors
+    ///
+    /// As [`SealStream::write`].
+    pub fn finish(mut self) -> Result<W, StreamError> {
+        self.seal_chunk(true)?;
+        self.sink.flush()?;
+        Ok(self.sink)
+    }
+
+    /// Free space of the current chunk, never empty. A full chunk is sealed only
+    /// when more is to come, since the last one is sealed differently.
+    fn space(&mut self) -> Result<&mut [u8], StreamError> {
+        if self.filled == CHUNK_SIZE {
+            self.seal_chunk(false)?;
+        }
+        Ok(&mut self.chunk[self.filled..])
+    }
+
+    fn seal_chunk(&mut self, last: bool) -> Result<(), StreamError> {
+        // Set again once the chunk is out: a part of it in the sink, or a chunk
+        // that was encrypted in place and not written, cannot be mended.
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(StreamError::Broken);
+        }
+        let nonce = self.cipher.next_nonce(last)?;
+        let plaintext = &mut self.chunk[..self.filled];
+        let tag = self
+            .cipher
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(self.cipher.header), plaintext)
+            .map_err(|_| StreamError::Cipher)?;
+        self.sink.write_all(plaintext)?;
+        self.sink.write_all(tag.as_ref())?;
+        self.filled = 0;
+        self.failed = false;
+        Ok(())
+    }
+}
+
+/// Decrypts the stream that `source` gives. Nothing is given out before its chunk
+/// is authenticated.
+pub struct OpenStream<R> {
+    source: R,
+    cipher: Cipher,
+    /// A sealed chunk that does not lie in one piece in the source's own buffer.
+    buffer: Box<[u8]>,
+    /// Range of opened plaintext in `plaintext` that was not read yet.
+    plaintext: Zeroizing<Box<[u8]>>,
+    start: usize,
+    end: usize,
+    ended: bool,
+    failed: bool,
+}
+
+impl<R: BufRead> OpenStream<R> {
+    /// Reads the header from `source`, and checks that `key` is the stream's own.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::NotAPackage`], [`StreamError::Version`],
+    /// [`StreamError::WrongKey`], [`StreamError::Truncated`] or
+    /// [`StreamError::Io`].
+    pub fn new(mut source: R, key: &ContentKey) -> Result<Self, StreamError> {
+        let mut bytes = [0; HEADER_SIZE];
+        match read_full(&mut source, &mut bytes)? {
+            HEADER_SIZE => {}
+            count if bytes[..count.min(8)] == MAGIC[..count.min(8)] && count > 0 => {
+                return Err(StreamError::Truncated);
+            }
+            _ => return Err(StreamError::NotAPackage),
+        }
+        let header = Header::decode(&bytes)?;
+        let secrets = key.derive(&header.salt);
+        if !bool::from(secrets.commitment.ct_eq(&header.commitment)) {
+            return Err(StreamError::WrongKey);
+        }
+        Ok(Self {
+            source,
+            cipher: Cipher::new(&secrets, bytes),
+            buffer: vec![0; SEALED_CHUNK].into(),
+            plaintext: Zeroizing::new(vec![0; CHUNK_SIZE].into()),
+            start: 0,
+            end: 0,
+            ended: false,
+            failed: false,
+        })
+    }
+
+    /// The next authenticated bytes, empty at the stream's authenticated end.
+    /// [`OpenStream::consume`] says how many were used.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Altered`], [`StreamError::Truncated`], [`StreamError::Io`], and
+    /// [`StreamError::Broken`] after any of them.
+    pub fn fill(&mut self) -> Result<&[u8], StreamError> {
+        while self.start == self.end && !self.ended {
+            // Who goes on after an error must not find a later chunk that fits.
+            if std::mem::replace(&mut self.failed, true) {
+                return Err(StreamError::Broken);
+            }
+            self.open_chunk()?;
+            self.failed = false;
+        }
+        Ok(&self.plaintext[self.start..self.end])
+    }
+
+    /// Marks `count` bytes of the last [`OpenStream::fill`] as used.
+    pub fn consume(&mut self, count: usize) {
+        self.start = self.end.min(self.start.saturating_add(count));
+    }
+
+    fn open_chunk(&mut self) -> Result<(), StreamError> {
+        let position = self.cipher.position;
+        let available = available(&mut self.source)?;
+        // With a byte more than the chunk it is not the last, and is opened where it
+        // lies.
+        if available.len() > SEALED_CHUNK {
+            let sealed = &available[..SEALED_CHUNK];
+            if !self.cipher.open(sealed, false, &mut self.plaintext)? {
+                self.plaintext.zeroize();
+                return Err(StreamError::Altered { chunk: position });
+            }
+            self.source.consume(SEALED_CHUNK);
+            (self.start, self.end) = (0, CHUNK_SIZE);
+            return Ok(());
+        }
+        let length = read_full(&mut self.source, &mut self.buffer)?;
+        let last = self::available(&mut self.source)?.is_empty();
+        let Some(text) = length.checked_sub(TAG_SIZE) else {
+            return Err(StreamError::Truncated);
+        };
+        let sealed = &self.buffer[..length];
+        if !self.cipher.open(sealed, last, &mut self.plaintext)? {
+            return Err(self.diagnose(position, last, length));
+        }
+        // One text has one stream: only an empty text has an empty chunk.
+        if text == 0 && position > 0 {
+            return Err(StreamError::Altered { chunk: position });
+        }
+        (self.start, self.end, self.ended) = (0, text, last);
+        Ok(())
+    }
+
+    /// Tells a stream that was cut at the end of a chunk from one that was altered.
+    fn diagnose(&mut self, position: u64, last: bool, length: usize) -> StreamError {
+        self.cipher.position = position;
+        let sealed = &self.buffer[..length];
+        let cut = last
+            && matches!(
+                self.cipher.open(sealed, false, &mut self.plaintext),
+                Ok(true)
+            );
+        self.plaintext.zeroize();
+        if cut {
+            StreamError::Truncated
+        } else {
+            StreamError::Altered { chunk: position }
+        }
+    }
+}
+
+/// Why a stream could not be sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The source or the sink failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The first bytes are not a package's.
+    #[error("this is not an Enarx package")]
+    NotAPackage,
+    /// Made by another version of the format.
+    #[error("package format version {0} is not supported; this is version {VERSION}")]
+    Version(u32),
+    /// The key commitment does not match.
+    #[error("the key is not the one that this package was sealed with")]
+    WrongKey,
+    /// The stream ends before its last chunk.
+    #[error("the package is truncated")]
+    Truncated,
+    /// A chunk was changed, moved, repeated or left out.
+    #[error("chunk {chunk} of the package is not the one that its owner sealed")]
+    Altered {
+        /// Position of the chunk, counted from 0.
+        chunk: u64,
+    },
+    /// More chunks than the nonce can count.
+    #[error("a package holds at most 2^32 chunks of {CHUNK_SIZE} bytes")]
+    TooLong,
+    /// The cipher itself failed.
+    #[error("AES-256-GCM failed")]
+    Cipher,
+    /// The stream failed before and cannot go on.
+    #[error("the package failed before and cannot go on")]
+    Broken,
+}
+
+const MAGIC: &[u8; 8] = b"ENARXPKG";
+const VERSION: u32 = 1;
+const SEALED_CHUNK: usize = CHUNK_SIZE + TAG_SIZE;
+
+/// The cipher of one stream and the position of its next chunk.
+struct Cipher {
+    key: LessSafeKey,
+    nonce_prefix: [u8; 7],
+    header: [u8; HEADER_SIZE],
+    position: u64,
+}
+
+impl Cipher {
+    fn new(secrets: &StreamSecrets, header: [u8; HEADER_SIZE]) -> Self {
+        let key = UnboundKey::new(&AES_256_GCM, &*secrets.key)
+            .expect("the key has the size of an AES-256 key");
+        Self {
+            key: LessSafeKey::new(key),
+            nonce_prefix: secrets.nonce_prefix,
+            header,
+            position: 0,
+        }
+    }
+
+    /// Opens the next chunk, of at least a tag, into the beginning of `plaintext`;
+    /// says whether it is authentic.
+    fn open(
+        &mut self,
+        sealed: &[u8],
+        last: bool,
+        plaintext: &mut [u8],
+    ) -> Result<bool, StreamError> {
+        let nonce = self.next_nonce(last)?;
+        let (text, tag) = sealed.split_at(sealed.len() - TAG_SIZE);
+        let opened = self.key.open_separate_gather(
+            nonce,
+            Aad::from(self.header),
+            text,
+            tag,
+            &mut plaintext[..text.len()],
+        );
+        Ok(opened.is_ok())
+    }
+
+    fn next_nonce(&mut self, last: bool) -> Result<Nonce, StreamError> {
+        let nonce = self.nonce(self.position, last)?;
+        self.position += 1;
+        Ok(nonce)
+    }
+
+    fn nonce(&self, position: u64, last: bool) -> Result<Nonce, StreamError> {
+        let position = u32::try_from(position).map_err(|_| StreamError::TooLong)?;
+        let mut nonce = [0; 12];
+        nonce[..7].copy_from_slice(&self.nonce_prefix);
+        nonce[7..11].copy_from_slice(&position.to_be_bytes());
+        nonce[11] = u8::from(last);
+        Ok(Nonce::assume_unique_for_key(nonce))
+    }
+}
+
+/// What the source has in its buffer, empty only at its end.
+fn available(source: &mut impl BufRead) -> std::io::Result<&[u8]> {
+    loop {
+        match source.fill_buf() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // Asked again, since what the first call lends would outlive the loop.
+            Ok(_) => return source.fill_buf(),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the source ends; gives the bytes read.
+fn read_full(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,9 @@
+//! Attest, package, provision between an owner and a Keep, with an adversary for a
+//! host.
+
+mod conversation;
+mod encoding;
+mod keys;
+mod lingering;
+mod sample;
+mod vectors;
