@@ -5,13 +5,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use clap::Args;
 use enarx_owner_deployer::{
-    HttpHost,
+    HttpHost, HttpHostError,
     application::{Application, LoadOptions, Mount, parse_bytes, parse_duration, read_key_file},
 };
-use enarx_wire_package::Limits;
+use enarx_wire_package::{ContentKey, Limits};
 use zeroize::Zeroizing;
 
 use crate::failure::{Advice, WithAdvice as _};
@@ -28,7 +27,8 @@ pub struct ApplicationArguments {
 
     /// The key file of the package, if the application is one
     ///
-    /// `enarx package build` wrote it. It must be readable by you alone.
+    /// `enarx package build` wrote it. It must be readable by you alone. With an
+    /// application that is no package, it is an error.
     #[arg(short, long, value_name = "FILE", help_heading = "Application")]
     pub key: Option<PathBuf>,
 
@@ -80,22 +80,12 @@ impl ApplicationArguments {
     ///
     /// What is wrong with the application or its key file.
     pub fn load(&self) -> anyhow::Result<Application> {
-        let key = self
-            .key
-            .as_deref()
-            .map(read_key_file)
-            .transpose()
-            .with_advice(|| {
-                (
-                    "cannot use the package's key",
-                    "give the key file that `enarx package build` wrote",
-                )
-            })?;
+        let key = self.key.as_deref().map(read_key).transpose()?;
         let options = LoadOptions {
             key,
             ..self.given.load_options()
         };
-        load(&self.application, options)
+        Ok(Application::load(&self.application, options)?)
     }
 }
 
@@ -115,26 +105,17 @@ impl GivenArguments {
     }
 }
 
-/// Loads the application at `path`.
+/// Reads a package's key file.
 ///
 /// # Errors
 ///
-/// What is wrong with the application, with a remedy where there is one.
-pub fn load(path: &Path, options: LoadOptions) -> anyhow::Result<Application> {
-    use enarx_owner_deployer::application::ApplicationError;
-    Application::load(path, options).map_err(|error| {
-        let help = match &error {
-            ApplicationError::NoProgram { .. } => {
-                "compile your program to WebAssembly (such as `cargo build --target \
-                 wasm32-wasip1`), or give the .wasm file itself"
-            }
-            ApplicationError::KeyNeeded { .. } => "add --key FILE",
-            ApplicationError::Configuration(_) => {
-                "`enarx config init` writes an Enarx.toml with every key explained"
-            }
-            _ => return anyhow::Error::new(error),
-        };
-        Advice::error(error.to_string(), help)
+/// What is wrong with it.
+pub fn read_key(path: &Path) -> anyhow::Result<ContentKey> {
+    read_key_file(path).with_advice(|| {
+        (
+            "cannot use the package's key",
+            "give the key file that `enarx package build` wrote, readable by you alone",
+        )
     })
 }
 
@@ -168,15 +149,29 @@ impl HostAccessArguments {
             .tls_authorities
             .as_deref()
             .map(|path| {
-                std::fs::read(path)
-                    .with_context(|| format!("cannot read the authorities in {}", path.display()))
+                std::fs::read(path).with_advice(|| {
+                    (
+                        format!("cannot read the authorities in {}", path.display()),
+                        "name a file with certificates in PEM, with --tls-authorities FILE or in \
+                         the variable ENARX_TLS_AUTHORITIES",
+                    )
+                })
             })
             .transpose()?;
-        HttpHost::new(url, token, authorities.as_deref()).with_advice(|| {
-            (
-                "cannot use this host",
-                "write the host's address like http://machine:7363",
-            )
+        HttpHost::new(url, token, authorities.as_deref()).map_err(|error| {
+            let help = match &error {
+                HttpHostError::NoScheme { url } => {
+                    format!("write http://{url}, or https://{url} for a host with TLS")
+                }
+                HttpHostError::Url { .. } => {
+                    "write the host's address like http://machine:7363".to_owned()
+                }
+                HttpHostError::Authorities(_) => {
+                    "--tls-authorities FILE takes certificates in PEM".to_owned()
+                }
+                HttpHostError::Client(_) => return error.into(),
+            };
+            Advice::error(error.to_string(), help)
         })
     }
 }
@@ -189,7 +184,13 @@ impl HostAccessArguments {
 pub fn read_token(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let text = std::fs::read_to_string(path)
         .map(Zeroizing::new)
-        .with_context(|| format!("cannot read the token in {}", path.display()))?;
+        .with_advice(|| {
+            (
+                format!("cannot read the token in {}", path.display()),
+                "name the file that `enarx host serve --token-file` was given with --token-file \
+                 FILE, or in the variable ENARX_TOKEN_FILE",
+            )
+        })?;
     let token = text.trim();
     if token.is_empty() || token.chars().any(|character| !character.is_ascii_graphic()) {
         return Err(Advice::error(

@@ -19,7 +19,7 @@ pub mod stop;
 
 use anyhow::Context as _;
 use enarx_owner_compiler::ProgramKind;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// WebAssembly's two binary formats, for people.
 fn program_kind(kind: ProgramKind) -> &'static str {
@@ -29,10 +29,15 @@ fn program_kind(kind: ProgramKind) -> &'static str {
     }
 }
 
-/// What waits for hosts and Keeps: one thread is quicker to start, and enough.
-fn runtime() -> anyhow::Result<Runtime> {
-    Builder::new_current_thread()
+/// Runs `command` to its end, on one thread: that is quicker to start, and enough.
+/// What no longer matters is not ended in order: a thread may hang in a read from the
+/// terminal, another sees a Keep's process off, which would end with this process.
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot wait for input and output")
+        .context("cannot wait for input and output")?;
+    let result = runtime.block_on(command);
+    std::mem::forget(runtime);
+    result
 }

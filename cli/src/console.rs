@@ -197,6 +197,12 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// How many there are, in words that agree with the number.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    let noun = if count == 1 { one } else { many };
+    format!("{count} {noun}")
+}
+
 /// From which level on something is logged without `--verbose`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -227,6 +233,15 @@ mod tests {
         assert_eq!(
             table.to_string(),
             "A          BCD\nlong cell  x\u{fffd}[31m\né\n"
+        );
+    }
+
+    #[test]
+    fn words_agree_with_numbers() {
+        let files = |count| counted(count, "file", "files");
+        assert_eq!(
+            [files(0), files(1), files(2)],
+            ["0 files", "1 file", "2 files"]
         );
     }
 }

@@ -10,9 +10,10 @@ use std::{
 };
 
 use enarx_owner_appraisal::Level;
-use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY, Program};
+use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY};
 use enarx_owner_deployer::{
-    AttestError, Expectations, HostConnection, HostError, Session, application::Application, attest,
+    AttestError, Attested, Examined, Expectations, HostConnection, HostError, Packaged, Session,
+    application::Application, attest,
 };
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_host_api::ErrorCode;
@@ -55,26 +56,20 @@ pub async fn deploy(
         image: keep_image(),
         now: now(),
     };
+    let cache = Arc::new(cache(wanted, console));
     // Hashing a large program takes as long as attesting: both go on at once.
-    let examined = tokio::task::spawn_blocking({
-        let application = application.clone();
-        move || Program::new(application.program.clone())
-    });
-    let attested = attest(host, &request, &expectations, &*stages)
-        .await
-        .map_err(|error| explain_attestation(error, &request.backend))?;
+    let (attested, examined) = tokio::join!(
+        attest(host, &request, &expectations, &*stages),
+        examine(application.clone(), cache.clone()),
+    );
+    let attested = attested.map_err(|error| explain_attestation(error, &request.backend))?;
     let simulated = attested.accepted().verdict().level() == Level::Simulated;
     if simulated {
         console.warn("the evidence is simulated: nothing protects this Keep from its host");
     }
     let keep = attested.keep();
     let packaged = {
-        let (cache, stages) = (cache(wanted, console), stages.clone());
-        let package = async move {
-            let program = examined.await??;
-            let package = move || attested.package(application, &program, &cache, &*stages);
-            anyhow::Ok(tokio::task::spawn_blocking(package).await??)
-        };
+        let package = package(attested, application, examined, cache, stages.clone());
         match package.await {
             Ok(packaged) => packaged,
             Err(error) => {
@@ -97,6 +92,39 @@ pub async fn deploy(
             )
         })?;
     Ok(Deployed { session, simulated })
+}
+
+/// Examines the application's program.
+async fn examine(
+    application: Arc<Application>,
+    cache: Arc<ArtifactCache>,
+) -> anyhow::Result<Examined> {
+    if application.program.len() <= SMALL_PROGRAM {
+        return Ok(Examined::new(&application, &cache)?);
+    }
+    let examine = move || Examined::new(&application, &cache);
+    Ok(tokio::task::spawn_blocking(examine).await??)
+}
+
+/// Programs up to this many bytes are examined sooner than a thread starts.
+const SMALL_PROGRAM: usize = 128 << 10;
+
+/// Makes the application ready for its Keep, on a thread of its own if it has to be
+/// compiled.
+async fn package(
+    attested: Attested,
+    application: Arc<Application>,
+    examined: anyhow::Result<Examined>,
+    cache: Arc<ArtifactCache>,
+    stages: Arc<Stages>,
+) -> anyhow::Result<Packaged> {
+    let examined = examined?;
+    let is_quick = examined.is_compiled_for(&attested);
+    let package = move || attested.package(application, examined, &cache, &*stages);
+    if is_quick {
+        return Ok(package()?);
+    }
+    Ok(tokio::task::spawn_blocking(package).await??)
 }
 
 /// The owner's clock.

@@ -62,7 +62,8 @@ impl Status {
         }
         text.push_str(
             "`run`, `deploy` and `attach` end with the program's own status, from 0 to 255. A \
-             program can choose a status of this table too; `--json` tells the two apart.",
+             program can choose a status of this table too; the JSON of `deploy --json` and \
+             `logs --json` tells the two apart.",
         );
         text
     }

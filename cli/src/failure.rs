@@ -1,10 +1,14 @@
 //! Errors for people: what was wrong, why, and what to do about it.
 
+mod remedy;
+
 use std::{fmt, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 
 use crate::{console::printable, exit::Status};
+
+pub use remedy::remedy;
 
 /// What was wrong, with what to do about it. A context for any other error, or an
 /// error of its own.
@@ -102,12 +106,11 @@ impl fmt::Display for Report<'_> {
                 said = next;
             }
         }
-        if let Some(advice) = self.0.downcast_ref::<Advice>() {
-            write!(
-                formatter,
-                "\n  {help}help:{help:#} {}",
-                Indented(&advice.help)
-            )?;
+        // What failed in the end tells more than the step in which it did.
+        let known = self.0.chain().find_map(remedy);
+        let advised = || self.0.downcast_ref().map(|advice: &Advice| &*advice.help);
+        if let Some(text) = known.or_else(advised) {
+            write!(formatter, "\n  {help}help:{help:#} {}", Indented(text))?;
         }
         Ok(())
     }
@@ -159,6 +162,21 @@ mod tests {
         assert_eq!(
             shown(&error),
             "error: outer\n  cause: inner\n  help: remedy"
+        );
+    }
+
+    #[test]
+    fn the_cause_knows_the_remedy_better_than_the_step() {
+        use enarx_owner_deployer::{AttestError, HostError};
+
+        let refused = AttestError::Host(HostError::Unreachable("nobody is there".to_owned()));
+        let error = Err::<(), _>(refused)
+            .with_advice(|| ("no Keep was started", "something general"))
+            .unwrap_err();
+        let shown = shown(&error);
+        assert!(
+            shown.ends_with("help: check the address, and that `enarx host serve` runs there"),
+            "{shown}"
         );
     }
 

@@ -96,11 +96,12 @@ fn missing_certificates_are_not_accepted() {
     let place = Place::new();
     let host = place.host(&[]);
     let strip: Alteration = |body| {
-        let mut offer: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        offer["endorsements"] = serde_json::json!([]);
-        offer.to_string().into_bytes()
+        let mut started: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(started["endorsements"].as_array().unwrap().len(), 3);
+        started["endorsements"] = serde_json::json!([]);
+        started.to_string().into_bytes()
     };
-    let finished = deploy(&place, &host, "GET", "/offer", Lie::Answer(strip));
+    let finished = deploy(&place, &host, "POST", "/v1/keeps", Lie::Answer(strip));
     assert!([120, 121].contains(&finished.status), "{}", finished.stderr);
     nothing_left(host);
 }
@@ -147,10 +148,13 @@ fn an_altered_cut_or_reordered_package_is_refused_by_the_keep() {
         },
     ];
     for alter in alterations {
-        let place = Place::new();
-        let host = place.host(&[]);
-        deploy(&place, &host, "PUT", "/package", Lie::Request(alter)).says("package");
-        nothing_left(host);
+        // The Keep's own words are shown, whatever the host says of the upload.
+        for lie in [Lie::Request(alter), Lie::Ruin(alter)] {
+            let place = Place::new();
+            let host = place.host(&[]);
+            deploy(&place, &host, "PUT", "/package", lie).says("the package cannot be opened");
+            nothing_left(host);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The whole: the real command, real processes, real sockets on loopback.
 
+mod commands;
 mod deploy;
 mod harness;
 mod hostile;

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use axum::{
@@ -24,6 +25,9 @@ pub enum Lie {
     Swallow,
     /// Alters the request's body.
     Request(fn(Vec<u8>) -> Vec<u8>),
+    /// Alters the body of a request for a Keep, and once the Keep has ended of that
+    /// says that it failed.
+    Ruin(fn(Vec<u8>) -> Vec<u8>),
     /// Alters the answer's body.
     Answer(fn(Vec<u8>) -> Vec<u8>),
     /// Alters the answer's body, and says in the header that it begins at frame 1.
@@ -87,7 +91,7 @@ async fn relay(State(liar): State<Arc<Liar>>, request: Request) -> Response {
             .await
             .unwrap()
             .to_vec();
-        if let Some(Lie::Request(alter)) = lie {
+        if let Some(Lie::Request(alter) | Lie::Ruin(alter)) = lie {
             bytes = alter(bytes);
         }
         forwarded.body(bytes)
@@ -95,6 +99,11 @@ async fn relay(State(liar): State<Arc<Liar>>, request: Request) -> Response {
     let Ok(answer) = forwarded.send().await else {
         return broken();
     };
+    if matches!(lie, Some(Lie::Ruin(_))) {
+        let keep = parts.uri.path().trim_end_matches(liar.path);
+        liar.see_the_end(keep).await;
+        return Response::builder().status(502).body(Body::empty()).unwrap();
+    }
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
         let renumbered = matches!(lie, Some(Lie::FirstFrame(_))) && name == "enarx-first-frame";
@@ -114,6 +123,21 @@ async fn relay(State(liar): State<Arc<Liar>>, request: Request) -> Response {
         _ => response
             .body(Body::from_stream(answer.bytes_stream()))
             .unwrap(),
+    }
+}
+
+impl Liar {
+    /// Waits until the Keep at `path` has ended.
+    async fn see_the_end(&self, path: &str) {
+        let url = format!("{}{path}", self.real);
+        loop {
+            let answer = self.client.get(&url).send().await.unwrap();
+            let keep: serde_json::Value = answer.json().await.unwrap();
+            if keep["state"] == "ended" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

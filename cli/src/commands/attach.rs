@@ -4,7 +4,7 @@ use clap::Args;
 use enarx_owner_deployer::HostConnection as _;
 use enarx_wire_host_api::KeepState;
 
-use super::{runtime, sessions::SessionArguments};
+use super::{block_on, sessions::SessionArguments};
 use crate::{
     console::{Console, Level, LogFormat},
     exit::Status,
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// Standard input, output and error become the program's, and so does the exit status.
 /// Ctrl-C stops the program. Whoever was attached before no longer reaches the program's
-/// standard input.
+/// standard input. Of a program that has ended it says how; `enarx logs` shows its output.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,16 +38,14 @@ impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
         let (store, record, host) = self.session.find()?;
-        runtime()?.block_on(async {
-            let from = if self.from_start {
-                0
-            } else {
-                let info = host.inspect(record.keep).await?;
-                match info.state {
-                    // The last frame is the end, and without it there is no status.
-                    KeepState::Ended => info.output_frames.saturating_sub(1),
-                    _ => info.output_frames,
-                }
+        block_on(async {
+            let info = host.inspect(record.keep).await?;
+            let over = info.state == KeepState::Ended;
+            let from = match (self.from_start, over) {
+                (true, _) => 0,
+                // The last frame is the end, and without it there is no status.
+                (false, true) => info.output_frames.saturating_sub(1),
+                (false, false) => info.output_frames,
             };
             let relay = Relay {
                 console,
@@ -59,6 +57,13 @@ impl Arguments {
                 sink: Sink(SinkFormat::Raw),
             };
             let ending = relay.run().await?;
+            if over {
+                console.note(format_args!(
+                    "the program had ended before, with status {}; `enarx logs {}` shows what it \
+                     wrote",
+                    ending.status, record.keep
+                ));
+            }
             Ok(Status(ending.status))
         })
     }

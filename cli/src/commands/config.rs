@@ -10,9 +10,13 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use enarx_owner_compiler::Program;
-use enarx_owner_deployer::application::{CONFIGURATION_FILE_NAME, LoadOptions};
+use enarx_owner_deployer::application::{Application, CONFIGURATION_FILE_NAME, LoadOptions};
 
-use crate::{arguments::load, console::Console, exit::Status, failure::Advice};
+use crate::{
+    console::{Console, counted},
+    exit::Status,
+    failure::Advice,
+};
 
 /// Write or check an application's Enarx.toml
 #[derive(Debug, Args)]
@@ -95,7 +99,7 @@ impl Init {
 
 impl Check {
     fn run(self, console: &Console) -> anyhow::Result<Status> {
-        let application = load(&self.folder, LoadOptions::default())?;
+        let application = Application::load(&self.folder, LoadOptions::default())?;
         let program = Program::new(&application.program)
             .with_context(|| format!("the program {} cannot be run", application.args[0]))?;
         console.print(format_args!("application  {}", application.name))?;
@@ -106,8 +110,8 @@ impl Check {
             ByteSize(program.wasm().len() as u64)
         ))?;
         console.print(format_args!(
-            "data         {} files, {}",
-            application.files.len(),
+            "data         {}, {}",
+            counted(application.files.len(), "file", "files"),
             ByteSize(application.data_bytes())
         ))?;
         Ok(Status::SUCCESS)

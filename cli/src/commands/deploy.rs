@@ -6,7 +6,7 @@ use clap::Args;
 use enarx_owner_deployer::HostConnection;
 use serde_json::json;
 
-use super::{foreground::Job, runtime, sessions};
+use super::{block_on, foreground::Job, sessions};
 use crate::{
     arguments::{ApplicationArguments, HostAccessArguments},
     console::{Console, Level, LogFormat},
@@ -59,9 +59,10 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+    pub fn run(mut self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
         let local = self.to == LOCAL;
+        self.keep.remote = !local;
         if local && self.detach {
             return Err(Advice::error(
                 "a host inside this command ends with it, so there is nothing to detach from",
@@ -74,7 +75,7 @@ impl Arguments {
         } else {
             (StagesFormat::Full, SinkFormat::Raw)
         };
-        runtime()?.block_on(async {
+        block_on(async {
             let (host, store): (Box<dyn HostConnection>, _) = if local {
                 (local_host::embedded(*console)?, None)
             } else {

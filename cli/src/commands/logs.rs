@@ -4,7 +4,7 @@ use clap::Args;
 use enarx_owner_deployer::SessionEvent;
 use futures_util::StreamExt as _;
 
-use super::{runtime, sessions::SessionArguments};
+use super::{block_on, sessions::SessionArguments};
 use crate::{
     console::{Console, Level, LogFormat},
     exit::Status,
@@ -42,7 +42,7 @@ impl Arguments {
         } else {
             SinkFormat::Raw
         });
-        runtime()?.block_on(async {
+        block_on(async {
             let mut status = Status::SUCCESS;
             let mut events = record.session().events(&host, 0, self.follow).await?;
             while let Some(event) = events.next().await {

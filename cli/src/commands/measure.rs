@@ -13,9 +13,10 @@ use crate::{console::Console, exit::Status, local_host::keep_image};
 
 /// Print the digests of the Keep images inside this program
 ///
-/// These are the reference values that evidence is compared with. They are the same for
-/// everybody who builds the same source with the same toolchain. A backend that is not in
-/// this version has none.
+/// These are the reference values that evidence is compared with. A build of the same
+/// source with the same Rust, C compiler and C library, and the same flags, gives the same
+/// image in another directory: that much is tested. Other toolchains can give others. A
+/// backend that is not in this version has none.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -10,13 +10,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use enarx_owner_deployer::application::read_key_file;
-use enarx_wire_package::{PackageError, PackageReader, StreamError};
+use enarx_wire_package::{PackageError, PackageReader};
 use indicatif::ProgressBarIter;
 
-use crate::{console::Console, exit::Status, failure::Advice, progress};
+use crate::{
+    arguments::read_key,
+    console::{Console, counted},
+    exit::Status,
+    failure::WithAdvice as _,
+    progress,
+};
 
 /// Build, inspect and verify encrypted packages
 ///
@@ -63,7 +67,7 @@ type Source = BufReader<ProgressBarIter<File>>;
 impl PackageArguments {
     /// Opens the package and reads its manifest.
     fn open(&self, console: &Console) -> anyhow::Result<PackageReader<Source>> {
-        let key = read_key_file(&self.key)?;
+        let key = read_key(&self.key)?;
         let (file, size) = open_file(&self.package)?;
         let bar = progress::bytes(console, "Reading", size);
         PackageReader::open(BufReader::new(bar.wrap_read(file)), &key)
@@ -76,23 +80,20 @@ fn open_file(path: &Path) -> anyhow::Result<(File, u64)> {
         let size = file.metadata()?.len();
         Ok((file, size))
     });
-    opened.with_context(|| format!("cannot open the package {}", path.display()))
+    opened.with_advice(|| {
+        (
+            format!("cannot open the package {}", path.display()),
+            "name a package that `enarx package build` wrote",
+        )
+    })
 }
 
-/// Adds which package it was and, where there is one, the remedy.
+/// Adds which package it was.
 fn explain(error: PackageError, path: &Path) -> anyhow::Error {
-    let what = format!("the package {} cannot be read", path.display());
-    let help = match &error {
-        PackageError::Stream(StreamError::NotAPackage) => {
-            "`enarx package build` makes a package of an application"
-        }
-        PackageError::Stream(StreamError::WrongKey) => {
-            "give the key file that was written when this package was built"
-        }
-        PackageError::Stream(StreamError::Truncated | StreamError::Altered { .. }) => {
-            "it was damaged or tampered with; take it again from where it was built"
-        }
-        _ => return anyhow::Error::new(error).context(what),
-    };
-    anyhow::Error::new(error).context(Advice::new(what, help))
+    anyhow::Error::new(error).context(format!("the package {} cannot be read", path.display()))
+}
+
+/// `count` of the package's entries, for people.
+fn entries(count: usize) -> String {
+    counted(count, "entry", "entries")
 }

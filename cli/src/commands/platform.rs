@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use enarx_host_launcher::{BackendProbe, probes};
+use enarx_host_launcher::{BackendProbe, Probe, probes};
 
 use crate::{
     console::{Console, Table},
@@ -42,33 +42,106 @@ impl Arguments {
             ]);
         }
         console.print_table(&table)?;
-        for probe in &probes {
-            explain(console, probe)?;
-        }
+        explain(console, &probes)?;
         Ok(Status::SUCCESS)
     }
 }
 
-/// Says what was not found, and what to do about it.
-fn explain(console: &Console, probe: &BackendProbe) -> std::io::Result<()> {
+/// Something that backends need and was not found.
+struct Missing<'a> {
+    backends: Vec<&'a str>,
+    check: &'a Probe,
+    /// What was seen, if it is the same for all of them.
+    detail: Option<&'a str>,
+}
+
+/// Says what was not found, and what to do about it: once, whichever backends need it.
+fn explain(console: &Console, probes: &[BackendProbe]) -> std::io::Result<()> {
     let bold = Style::new().bold();
-    let mut missing = probe.checks.iter().filter(|check| !check.found).peekable();
-    if missing.peek().is_none() {
-        return Ok(());
-    }
-    console.print(format_args!("\n{bold}{}{bold:#}", probe.backend))?;
-    for check in missing {
-        let (word, color) = if check.required {
+    let mut heading = String::new();
+    for missing in missing(probes) {
+        let backends = missing.backends.join(", ");
+        if backends != heading {
+            console.print(format_args!("\n{bold}{backends}{bold:#}"))?;
+            heading = backends;
+        }
+        let (word, color) = if missing.check.required {
             ("missing", AnsiColor::Red)
         } else {
             ("without", AnsiColor::Yellow)
         };
         let style = Style::new().fg_color(Some(color.into()));
+        let detail = missing.detail.map(|detail| format!(": {detail}"));
         console.print(format_args!(
-            "  {style}{word}{style:#} {}: {}",
-            check.name, check.detail
+            "  {style}{word}{style:#} {}{}",
+            missing.check.name,
+            detail.unwrap_or_default()
         ))?;
-        console.print(format_args!("          {}", check.remedy))?;
+        console.print(format_args!("          {}", missing.check.remedy))?;
     }
     Ok(())
+}
+
+/// What was not found, in the order in which it was looked for first.
+fn missing(probes: &[BackendProbe]) -> Vec<Missing<'_>> {
+    let mut all: Vec<Missing<'_>> = Vec::new();
+    for probe in probes {
+        for check in probe.checks.iter().filter(|check| !check.found) {
+            let same = all
+                .iter_mut()
+                .find(|other| (other.check.name, other.check.remedy) == (check.name, check.remedy));
+            match same {
+                Some(other) => {
+                    other.backends.push(probe.backend);
+                    other.detail = other.detail.filter(|detail| *detail == check.detail);
+                }
+                None => all.push(Missing {
+                    backends: vec![probe.backend],
+                    check,
+                    detail: Some(&check.detail),
+                }),
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_backends_miss_is_said_once() {
+        let check = |detail: &str, remedy| Probe {
+            name: "device",
+            found: false,
+            required: true,
+            detail: detail.to_owned(),
+            remedy,
+        };
+        let backend = |backend, checks| BackendProbe {
+            backend,
+            works: false,
+            evidence: "",
+            hardware_proof: "",
+            checks,
+        };
+        let probes = [
+            backend("a", vec![check("x", "load it"), check("y", "buy it")]),
+            backend("b", vec![check("x", "load it")]),
+            backend("c", vec![check("z", "buy it")]),
+        ];
+        let missing = missing(&probes);
+        let shown: Vec<_> = missing
+            .iter()
+            .map(|one| (one.backends.join(" "), one.check.remedy, one.detail))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("a b".to_owned(), "load it", Some("x")),
+                ("a c".to_owned(), "buy it", None),
+            ]
+        );
+    }
 }

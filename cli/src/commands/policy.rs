@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use enarx_owner_appraisal::{Policy, Profile};
 
@@ -10,9 +9,10 @@ use crate::{console::Console, exit::Status, failure::WithAdvice as _};
 
 /// Show the built-in policies, or check one of yours
 ///
-/// A policy says which Keeps may have your application. Without --policy, `run` and
-/// `deploy` use the policy `standard`, which demands genuine evidence; when --simulate
-/// or a backend without a TEE is named, `simulation`.
+/// A policy is a TOML file that says which Keeps may have your application; docs/policy.md
+/// explains its keys. Without --policy, `run` and `deploy` use the policy `standard`, which
+/// demands genuine evidence; when --simulate or a backend without a TEE is named,
+/// `simulation`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -74,12 +74,16 @@ impl Arguments {
 ///
 /// When it cannot be read, or is not right; with the place.
 pub fn read(file: &std::path::Path) -> anyhow::Result<Policy> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the policy {}", file.display()))?;
+    let text = std::fs::read_to_string(file).with_advice(|| {
+        (
+            format!("cannot read the policy {}", file.display()),
+            "`enarx policy show > FILE` writes one to start from",
+        )
+    })?;
     Policy::from_toml(&text).with_advice(|| {
         (
             format!("the policy {} is not right", file.display()),
-            "`enarx policy show` writes one with every key explained",
+            "docs/policy.md explains every key; `enarx policy show` writes a policy that is right",
         )
     })
 }

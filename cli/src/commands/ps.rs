@@ -1,7 +1,7 @@
 //! `enarx ps`: which Keeps there are.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -10,11 +10,12 @@ use enarx_owner_deployer::{HostConnection as _, HostError, SessionRecord};
 use enarx_wire_host_api::{KeepId, KeepInfo};
 use serde_json::json;
 
-use super::{runtime, sessions};
+use super::{block_on, sessions};
 use crate::{
     arguments::HostAccessArguments,
     console::{Console, Level, LogFormat, Table},
     exit::Status,
+    failure::remedy,
 };
 
 /// List the Keeps that you deployed, or those of a host
@@ -40,6 +41,9 @@ pub struct Arguments {
     sessions: bool,
 
     /// Forget the sessions whose hosts say that they have no such Keep any more
+    ///
+    /// A session whose host cannot be reached stays, since its Keep may still run; `enarx
+    /// stop --forget KEEP` forgets it nevertheless.
     #[arg(long)]
     forget_gone: bool,
 
@@ -60,7 +64,7 @@ impl Arguments {
 
     fn list_host(&self, console: &Console, url: &str) -> anyhow::Result<()> {
         let host = self.access.connect(url)?;
-        let keeps = runtime()?.block_on(host.list())?;
+        let keeps = block_on(async { Ok(host.list().await?) })?;
         if self.json {
             return Ok(console.print_json(&keeps)?);
         }
@@ -83,14 +87,14 @@ impl Arguments {
         let answers = if self.sessions {
             BTreeMap::new()
         } else {
-            runtime()?.block_on(self.ask(&records))
+            block_on(async { Ok(self.ask(&records).await) })?
         };
         let mut shown = Vec::new();
         let mut table = Table::new(["KEEP", "NAME", "STATE", "DEPLOYED", "HOST"]);
         for record in &records {
             let answer = match answers.get(&record.host) {
                 None => Answer::NotAsked,
-                Some(Err(error)) => Answer::Unreachable(error.to_string()),
+                Some(Err(error)) => Answer::None(error),
                 Some(Ok(keeps)) => match keeps.get(&record.keep) {
                     Some(keep) => Answer::Known(keep),
                     None => Answer::Gone,
@@ -104,7 +108,7 @@ impl Arguments {
             table.row([
                 record.keep.to_string(),
                 record.name.clone(),
-                answer.describe(),
+                answer.state(),
                 time(record.deployed),
                 record.host.clone(),
             ]);
@@ -114,7 +118,11 @@ impl Arguments {
                 "host": record.host,
                 "deployed_at": time(record.deployed),
                 "simulated": record.simulated,
-                "state": answer.describe(),
+                "state": answer.state(),
+                "reason": match answer {
+                    Answer::None(error) => Some(error.to_string()),
+                    _ => None,
+                },
                 "info": match answer {
                     Answer::Known(keep) => Some(keep),
                     _ => None,
@@ -122,10 +130,25 @@ impl Arguments {
             }));
         }
         if self.json {
-            Ok(console.print_json(&shown)?)
-        } else {
-            Ok(console.print_table(&table)?)
+            return Ok(console.print_json(&shown)?);
         }
+        console.print_table(&table)?;
+        let errors = answers
+            .iter()
+            .filter_map(|(url, answer)| Some((url, answer.as_ref().err()?)));
+        let (mut remedies, mut silent) = (BTreeSet::new(), false);
+        for (url, error) in errors {
+            console.warn(format_args!("{url}: {error}"));
+            remedies.extend(remedy(error));
+            silent |= !matches!(error, HostError::Refused(_));
+        }
+        for remedy in remedies {
+            console.note(remedy);
+        }
+        if silent {
+            console.note("`enarx stop --forget KEEP` forgets a session without its host");
+        }
+        Ok(())
     }
 
     /// Asks each host once for its Keeps.
@@ -159,16 +182,19 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// What a host says of a Keep.
 enum Answer<'a> {
     NotAsked,
-    Unreachable(String),
+    /// Nothing, for this reason.
+    None(&'a HostError),
     Gone,
     Known(&'a KeepInfo),
 }
 
 impl Answer<'_> {
-    fn describe(&self) -> String {
+    /// In one word, or few; reasons are told beside the list.
+    fn state(&self) -> String {
         match self {
             Self::NotAsked => "unknown".to_owned(),
-            Self::Unreachable(reason) => format!("unreachable: {reason}"),
+            Self::None(HostError::Refused(_)) => "refused".to_owned(),
+            Self::None(_) => "unreachable".to_owned(),
             Self::Gone => "gone".to_owned(),
             Self::Known(keep) => state(keep),
         }

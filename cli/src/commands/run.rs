@@ -43,7 +43,7 @@ impl Arguments {
         console.start_log(Level::Error, LogFormat::Text);
         let application = Arc::new(self.application.load()?);
         let stages = Arc::new(Stages::new(*console, StagesFormat::Brief));
-        super::runtime()?.block_on(async {
+        super::block_on(async {
             let host = local_host::embedded(*console)?;
             let job = foreground::Job {
                 console,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use enarx_owner_deployer::{
-    HostConnection, HttpHost, SessionRecord, SessionStore, application::parse_duration,
+    HostConnection, HostError, HttpHost, SessionRecord, SessionStore, application::parse_duration,
 };
-use enarx_wire_host_api::KeepState;
+use enarx_wire_host_api::{ErrorCode, KeepState};
 use enarx_wire_provision::Input;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{runtime, sessions::SessionArguments};
+use super::{block_on, sessions::SessionArguments};
 use crate::{
     console::{Console, Level, LogFormat},
     exit::Status,
@@ -20,6 +20,10 @@ use crate::{
 ///
 /// The Keep is told, authenticated end to end, to stop its program; its output stays
 /// readable for a while. If that does not help in time, the host is asked to kill it.
+///
+/// With --forget the session is forgotten whether or not its host can be reached, unless
+/// the host refuses. If it could not be reached, the exit status says that the Keep may
+/// still run.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,17 +50,45 @@ impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
         let (store, record, host) = self.session.find()?;
-        runtime()?.block_on(async {
-            let stopped = !self.kill && self.stop(&store, &record, &host).await?;
-            if !stopped {
-                host.stop(record.keep).await?;
-            }
-            console.note(format_args!("the Keep {} has ended", record.keep));
+        block_on(async {
+            let keep = record.keep;
+            let status = match self.end(&store, &record, &host).await {
+                Ok(()) => {
+                    console.note(format_args!("the Keep {keep} has ended"));
+                    Status::SUCCESS
+                }
+                Err(error) if self.forget && is_gone(&error) => {
+                    console.note(format_args!("the host has no Keep {keep} any more"));
+                    Status::SUCCESS
+                }
+                Err(error) if self.forget && !is_refusal(&error) => {
+                    console.warn(format_args!(
+                        "the Keep {keep} was not stopped and may still run: {error:#}"
+                    ));
+                    Status::FAILED
+                }
+                Err(error) => return Err(error),
+            };
             if self.forget {
-                store.remove(record.keep)?;
+                store.remove(keep)?;
+                console.note(format_args!("forgotten: {keep} {}", record.name));
             }
-            Ok(Status::SUCCESS)
+            Ok(status)
         })
+    }
+
+    /// Has the program stop, or else its Keep be killed.
+    async fn end(
+        &self,
+        store: &SessionStore,
+        record: &SessionRecord,
+        host: &HttpHost,
+    ) -> anyhow::Result<()> {
+        let stopped = !self.kill && self.stop(store, record, host).await?;
+        if !stopped {
+            host.stop(record.keep).await?;
+        }
+        Ok(())
     }
 
     /// Tells the Keep to stop; whether it did in time.
@@ -85,6 +117,20 @@ impl Arguments {
         }
         Ok(false)
     }
+}
+
+/// Whether the host says that it has no such Keep.
+fn is_gone(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(HostError::Refused(problem)) if problem.code == ErrorCode::UnknownKeep
+    )
+}
+
+/// Whether a host answered and refused, or this side failed: then the session can still
+/// be of use, with a token or after a repair.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), None | Some(HostError::Refused(_)))
 }
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);

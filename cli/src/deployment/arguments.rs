@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
+use bytesize::ByteSize;
 use clap::Args;
+use enarx_host_launcher::LaunchRequest;
 use enarx_owner_appraisal::{Policy, Profile};
 use enarx_owner_deployer::{
     HostConnection, KeepRequest,
@@ -18,9 +20,10 @@ use crate::{commands::policy, failure::Advice};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Keep")]
 pub struct KeepArguments {
-    /// The kind of Keep: process, sgx, kvm, snp, tdx or cvm
+    /// The kind of Keep; only `process` is in this version
     ///
-    /// By default the first TEE that the host has and the policy accepts; never a
+    /// The names of the others are known, and refused: sgx, kvm, snp, tdx and cvm. By
+    /// default the first TEE that the host has and the policy accepts; never a
     /// backend without one. To name `process` or `kvm`, which the host can read,
     /// permits simulated evidence.
     #[arg(short, long, value_name = "BACKEND")]
@@ -61,6 +64,10 @@ pub struct KeepArguments {
     /// Compile anew, and do not keep the result
     #[arg(long)]
     pub no_cache: bool,
+
+    /// The host is another machine than this one, which messages must not mix up.
+    #[arg(skip)]
+    pub remote: bool,
 }
 
 impl KeepArguments {
@@ -81,7 +88,8 @@ impl KeepArguments {
     ///
     /// # Errors
     ///
-    /// When no backend was named and the host has no TEE, or a size makes no sense.
+    /// When no backend was named and the host has no TEE, a simulation was asked for that
+    /// there is not, or a size makes no sense.
     pub async fn request(
         &self,
         host: &dyn HostConnection,
@@ -89,9 +97,18 @@ impl KeepArguments {
         application: &Application,
     ) -> anyhow::Result<KeepRequest> {
         let backend = match self.backend {
+            Some(backend)
+                if self.simulate && enarx_host_launcher::backend(backend, None).is_none() =>
+            {
+                return Err(Advice::error(
+                    format!("this version cannot simulate the backend `{backend}`"),
+                    "leave --backend out: --simulate alone takes `process`, the only backend of \
+                     this version",
+                ));
+            }
             Some(backend) => backend,
             None if self.simulate => Platform::Process,
-            None => choose(host, policy).await?,
+            None => self.choose(host, policy).await?,
         };
         Ok(KeepRequest {
             backend: backend.as_str().to_owned(),
@@ -111,8 +128,38 @@ impl KeepArguments {
         self.simulate || self.backend.is_some_and(|backend| !has_tee(backend))
     }
 
+    /// The first TEE that the host says it has and the policy accepts.
+    async fn choose(&self, host: &dyn HostConnection, policy: &Policy) -> anyhow::Result<Platform> {
+        let info = host.info().await?;
+        info.backends
+            .iter()
+            .filter(|backend| backend.hardware)
+            .filter_map(|backend| backend.name.parse().ok())
+            .find(|platform| has_tee(*platform) && policy.platforms.contains(platform))
+            .ok_or_else(|| {
+                let (machine, there) = if self.remote {
+                    ("the host", " on the host")
+                } else {
+                    ("this machine", "")
+                };
+                Advice::error(
+                    format!(
+                        "{machine} has no TEE that can be used, so nothing would protect the \
+                         application"
+                    ),
+                    format!(
+                        "`enarx platform`{there} shows what is missing. To run without \
+                         protection, say so: --backend process, or --simulate"
+                    ),
+                )
+            })
+    }
+
     /// Memory of the Keep in bytes, in whole MiB.
     fn memory(&self, application: &Application) -> anyhow::Result<u64> {
+        if let Some(wanted) = self.keep_memory {
+            enough(wanted, application)?;
+        }
         let bytes = self.keep_memory.unwrap_or_else(|| {
             let program = application.limits.memory_bytes.unwrap_or(0);
             DEFAULT_MEMORY
@@ -137,21 +184,23 @@ fn has_tee(platform: Platform) -> bool {
     !matches!(platform, Platform::Process | Platform::Kvm)
 }
 
-/// The first TEE that the host says it has and the policy accepts.
-async fn choose(host: &dyn HostConnection, policy: &Policy) -> anyhow::Result<Platform> {
-    let info = host.info().await?;
-    info.backends
-        .iter()
-        .filter(|backend| backend.hardware)
-        .filter_map(|backend| backend.name.parse().ok())
-        .find(|platform| has_tee(*platform) && policy.platforms.contains(platform))
-        .ok_or_else(|| {
-            Advice::error(
-                "the host has no TEE, so nothing would protect the application",
-                "`enarx platform` on the host shows what is missing. To run without protection, \
-                 say so: --backend process, or --simulate",
-            )
-        })
+/// Refuses a Keep that could not even hold what it is given.
+fn enough(wanted: u64, application: &Application) -> anyhow::Result<()> {
+    let data = application.data_bytes();
+    let what = if wanted < LaunchRequest::LEAST_MEMORY {
+        format!(
+            "a Keep needs at least {} of memory",
+            ByteSize(LaunchRequest::LEAST_MEMORY)
+        )
+    } else if wanted < data {
+        format!("the data files alone need {} of memory", ByteSize(data))
+    } else {
+        return Ok(());
+    };
+    Err(Advice::error(
+        format!("--keep-memory {} is too little: {what}", ByteSize(wanted)),
+        "leave --keep-memory out for a Keep that is large enough, or give more",
+    ))
 }
 
 fn suite(name: &str) -> Result<Suite, String> {

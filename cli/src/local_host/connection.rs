@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use enarx_host_agent::{Service, ServiceError};
 use enarx_owner_deployer::{HostConnection, HostError, OutputStream, PackageStream};
-use enarx_wire_host_api::{HostInfo, KeepId, KeepInfo, OfferResponse, StartRequest};
+use enarx_wire_host_api::{HostInfo, KeepId, KeepInfo, OfferResponse, StartRequest, StartedKeep};
 use futures_util::{
     FutureExt as _, StreamExt as _, TryStreamExt as _,
     future::{BoxFuture, ready},
@@ -33,7 +33,7 @@ impl HostConnection for EmbeddedHost {
         .boxed()
     }
 
-    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<KeepInfo, HostError>> {
+    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<StartedKeep, HostError>> {
         async move { self.service.start(request).await.map_err(refused) }.boxed()
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use enarx_host_agent::{
@@ -29,6 +29,8 @@ pub struct LocalLauncher {
     simulator: Mutex<Option<Arc<SecureProcessor>>>,
     confinement: Confinement,
     note: Note,
+    /// Keeps whose end leaves something to be removed from this machine.
+    untidy: Mutex<Vec<Weak<Process>>>,
 }
 
 /// How a Keep's process must be confined. A program inside is machine code of whoever
@@ -56,6 +58,7 @@ impl LocalLauncher {
             simulator: Mutex::new(None),
             confinement,
             note,
+            untidy: Mutex::default(),
         })
     }
 
@@ -121,20 +124,39 @@ impl KeepLauncher for LocalLauncher {
                 simulator: simulator.as_ref(),
             })
             .map_err(refusal)?;
-        if let (Isolation::Directory { reason, .. }, Confinement::Namespaces) =
-            (&launched.isolation, self.confinement)
-        {
-            // Dropping it ends it.
-            return Err(LaunchRefusal::Unavailable(format!(
-                "this machine does not permit the namespaces that confine a Keep ({reason}); \
-                 the host's operator can accept that with --without-namespaces"
-            )));
+        let process = Arc::new(Process(launched.process));
+        if let Isolation::Directory { reason, .. } = &launched.isolation {
+            if self.confinement == Confinement::Namespaces {
+                // Dropping it ends it.
+                return Err(LaunchRefusal::Unavailable(format!(
+                    "this machine does not permit the namespaces that confine a Keep ({reason}); \
+                     the host's operator can accept that with --without-namespaces"
+                )));
+            }
+            let mut untidy = self.untidy.lock().unwrap_or_else(PoisonError::into_inner);
+            untidy.retain(|other| other.strong_count() > 0);
+            untidy.push(Arc::downgrade(&process));
         }
         Ok(LaunchedKeep {
             channel: launched.channel,
             endorsements: launched.endorsements.into_iter().map(endorsement).collect(),
-            process: Arc::new(Process(launched.process)),
+            process,
         })
+    }
+}
+
+impl Drop for LocalLauncher {
+    /// A command does not wait for its Keep's process to be gone when the program has
+    /// ended, unless something would be left behind.
+    fn drop(&mut self) {
+        let untidy = self
+            .untidy
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for process in untidy.iter().filter_map(Weak::upgrade) {
+            process.kill();
+            process.wait();
+        }
     }
 }
 

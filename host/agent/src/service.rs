@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use enarx_wire_host_api::{
     API_VERSION, EndKind, FrameError, HostInfo, KeepId, KeepInfo, KeepList, KeepState,
-    MAX_FRAME_BYTES, MAX_GRANT_BYTES, OfferResponse, SERVICE_NAME, StartRequest,
+    MAX_FRAME_BYTES, MAX_GRANT_BYTES, OfferResponse, SERVICE_NAME, StartRequest, StartedKeep,
 };
 use enarx_wire_hostcall::envelope::{Kind, MAX_PAYLOAD};
 use futures_util::{Stream, StreamExt};
@@ -90,7 +90,7 @@ impl Service {
     ///
     /// [`ServiceError`] when the request is malformed, over a limit, or the
     /// launcher refuses. Nothing is left behind then.
-    pub async fn start(&self, request: StartRequest) -> Result<KeepInfo, ServiceError> {
+    pub async fn start(&self, request: StartRequest) -> Result<StartedKeep, ServiceError> {
         request.check()?;
         let inner = &self.inner;
         let share = inner
@@ -120,7 +120,10 @@ impl Service {
             microseconds = took.as_micros(),
             "Keep started"
         );
-        Ok(keep.info())
+        Ok(StartedKeep {
+            keep: keep.info(),
+            endorsements: keep.endorsements.clone(),
+        })
     }
 
     /// The Keep's claims and evidence; waits until it has made them. It can be
@@ -140,7 +143,6 @@ impl Service {
                 .offer
                 .get()
                 .map_or_else(Vec::new, |offer| offer.to_vec()),
-            endorsements: keep.endorsements.clone(),
         })
     }
 

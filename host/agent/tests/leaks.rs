@@ -47,7 +47,7 @@ fn nothing_is_left_behind() {
 
 /// Leaves a Keep that has closed its channel and does not exit.
 async fn abandon(service: &Service) {
-    let keep = service.start(request("lingering")).await.unwrap();
+    let keep = service.start(request("lingering")).await.unwrap().keep;
     let mut output = service.output(keep.id, 0, true).unwrap();
     assert!(output.next().await.is_none());
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -87,7 +87,7 @@ async fn embedded_cycle() {
     let launcher = Arc::new(FakeLauncher::default());
     let service = Service::new(launcher.clone(), Limits::embedded());
     let began = Instant::now();
-    let keep = service.start(request("echo")).await.unwrap();
+    let keep = service.start(request("echo")).await.unwrap().keep;
     let started = began.elapsed();
     assert!(started < Duration::from_millis(50), "{started:?}");
     service.offer(keep.id).await.unwrap();
@@ -107,8 +107,8 @@ async fn embedded_cycle() {
     assert_eq!(end.kind, EndKind::Completed);
 
     // A failing body and a dropped upload both end their Keep.
-    let broken = service.start(request("echo")).await.unwrap();
-    let dropped = service.start(request("echo")).await.unwrap();
+    let broken = service.start(request("echo")).await.unwrap().keep;
+    let dropped = service.start(request("echo")).await.unwrap().keep;
     for keep in [&broken, &dropped] {
         service.offer(keep.id).await.unwrap();
         service.provision(keep.id, "grant".into()).await.unwrap();

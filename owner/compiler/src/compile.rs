@@ -18,24 +18,32 @@ pub fn compile(
     cache: &ArtifactCache,
 ) -> Result<Artifact, CompileError> {
     target.check_supported()?;
-    let key = Key::new(&program.digest(), target);
-    let artifact = |bytes, origin| Artifact {
-        bytes,
-        kind: program.kind(),
-        program_digest: program.digest(),
-        origin,
-    };
-    let unreadable = match cache.load(&key) {
-        Ok(Some(bytes)) => return Ok(artifact(bytes, Origin::Cache)),
+    let unreadable = match compiled_before(program, target, cache) {
+        Ok(Some(artifact)) => return Ok(artifact),
         Ok(None) => None,
         Err(error) => Some(error),
     };
     let bytes = generate(program, target)?;
+    let key = Key::new(&program.digest(), target);
     let origin = match (cache.store(&key, &bytes), unreadable) {
         (Err(error), _) | (Ok(()), Some(error)) => Origin::Compiled(Some(error)),
         (Ok(()), None) => Origin::Compiled(None),
     };
-    Ok(artifact(bytes, origin))
+    Ok(Artifact::new(program, bytes, origin))
+}
+
+/// What [`compile`] would take from `cache`.
+///
+/// # Errors
+///
+/// [`CacheError`] says why the cache cannot be read.
+pub fn compiled_before(
+    program: &Program<'_>,
+    target: &CompileTarget,
+    cache: &ArtifactCache,
+) -> Result<Option<Artifact>, CacheError> {
+    let bytes = cache.load(&Key::new(&program.digest(), target))?;
+    Ok(bytes.map(|bytes| Artifact::new(program, bytes, Origin::Cache)))
 }
 
 /// Machine code of a program.
@@ -49,6 +57,17 @@ pub struct Artifact {
     pub program_digest: Digest,
     /// Where the bytes come from.
     pub origin: Origin,
+}
+
+impl Artifact {
+    fn new(program: &Program<'_>, bytes: Vec<u8>, origin: Origin) -> Self {
+        Self {
+            bytes,
+            kind: program.kind(),
+            program_digest: program.digest(),
+            origin,
+        }
+    }
 }
 
 /// Where an artifact comes from.

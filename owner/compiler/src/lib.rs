@@ -14,7 +14,7 @@ mod program;
 mod proposals;
 
 pub use cache::{ArtifactCache, CacheError, DEFAULT_CAPACITY};
-pub use compile::{Artifact, CompileError, Origin, compile};
+pub use compile::{Artifact, CompileError, Origin, compile, compiled_before};
 pub use program::{DEFAULT_MAX_SIZE, Program, ProgramError, ProgramKind};
 
 /// A SHA-384 digest.

@@ -23,6 +23,7 @@ mod package;
 mod quantity;
 
 use std::{
+    fmt,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -44,7 +45,9 @@ pub use quantity::{QuantityError, parse_bytes, parse_duration};
 
 /// A program with everything that it is given. Nothing of it has been validated
 /// beyond its shape: that is the compiler's part.
-#[derive(Debug, Clone)]
+///
+/// Its `Debug` output shows names, counts and sizes: the rest may be secret.
+#[derive(Clone)]
 pub struct Application {
     /// Its name, for people: 1 to [`MAX_NAME_BYTES`] of `a`-`z`, `A`-`Z`, `0`-`9`,
     /// `.`, `_`, `-`.
@@ -66,8 +69,9 @@ pub struct Application {
 /// The longest name of an application in bytes.
 pub const MAX_NAME_BYTES: usize = 63;
 
-/// What the command line adds to an application.
-#[derive(Debug, Clone, Default)]
+/// What the command line adds to an application. Its `Debug` output is as that of an
+/// [`Application`].
+#[derive(Clone, Default)]
 pub struct LoadOptions {
     /// Arguments after those of the application itself.
     pub args: Vec<String>,
@@ -90,10 +94,15 @@ impl Application {
     pub fn load(path: &Path, options: LoadOptions) -> Result<Self, ApplicationError> {
         let metadata =
             std::fs::metadata(path).map_err(|error| ApplicationError::file(path, error))?;
-        let mut application = if metadata.is_dir() {
-            Self::load_folder(path)?
-        } else if package::is_package(path)? {
+        let mut application = if metadata.is_file() && package::is_package(path)? {
             package::load(path, options.key.as_ref())?
+        } else if options.key.is_some() {
+            // Its owner believes that this is encrypted, and authentic.
+            return Err(ApplicationError::KeyUnused {
+                path: path.to_owned(),
+            });
+        } else if metadata.is_dir() {
+            Self::load_folder(path)?
         } else {
             Self::load_program(path)?
         };
@@ -230,6 +239,44 @@ impl Application {
         };
         self.manifest(workload, program, None).encode()?;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Application")
+            .field("name", &self.name)
+            .field("program_bytes", &self.program.len())
+            .field("args", &self.args.len())
+            .field("env", &Names(&self.env))
+            .field("descriptors", &self.descriptors)
+            .field("limits", &self.limits)
+            .field("files", &self.files)
+            .finish()
+    }
+}
+
+impl fmt::Debug for LoadOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("LoadOptions")
+            .field("args", &self.args.len())
+            .field("env", &Names(&self.env))
+            .field("mounts", &self.mounts)
+            .field("limits", &self.limits)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+/// The names of variables.
+struct Names<'a>(&'a [(String, String)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|(name, _)| name);
+        formatter.debug_list().entries(names).finish()
     }
 }
 

@@ -2,12 +2,14 @@
 
 use enarx_owner_appraisal::{Accepted, Policy, ReferenceValues, Rejected, Submission, appraise};
 use enarx_owner_evidence::{
-    Evidence, UnixTime,
-    snp::{self, Certificates, SimulatedRoots},
+    UnixTime,
+    snp::{self, Certificates, EitherEndorsementKey, SimulatedRoots},
 };
-use enarx_wire_host_api::{Endorsement, EndorsementKind, HexBytes, KeepId, StartRequest};
+use enarx_wire_host_api::{
+    Endorsement, EndorsementKind, HexBytes, KeepId, StartRequest, StartedKeep,
+};
 use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
-use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer};
+use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer, Suite};
 
 use crate::{HostConnection, HostError, Observer, Progress, SystemRandom};
 
@@ -93,9 +95,9 @@ pub async fn attest(
             name: request.name.clone(),
         })
         .await?;
-    let keep = started.id;
+    let keep = started.keep.id;
     observer.progress(&Progress::Started { keep });
-    let attested = examine(host, keep, challenge, request, expectations, observer).await;
+    let attested = examine(host, &started, challenge, request, expectations, observer).await;
     if attested.is_err() {
         // The error that led here says more than a failure to clean up.
         let _ = host.stop(keep).await;
@@ -122,13 +124,21 @@ pub enum AttestError {
 
 async fn examine(
     host: &dyn HostConnection,
-    keep: KeepId,
+    started: &StartedKeep,
     challenge: Challenge,
     request: &KeepRequest,
     expectations: &Expectations<'_>,
     observer: &dyn Observer,
 ) -> Result<Attested, AttestError> {
-    let response = host.offer(keep).await?;
+    let keep = started.keep.id;
+    // What can be done without the offer is done while the Keep makes it.
+    let (response, endorsement_key) = tokio::join!(host.offer(keep), async {
+        tokio::task::yield_now().await;
+        let verified = verify_endorsements(&started.endorsements, expectations.now);
+        Suite::XWing.rehearse(&mut SystemRandom::new());
+        verified
+    });
+    let response = response?;
     let offer = challenge.answered(&response.offer)?;
     let unknown = |name: &str| AttestError::UnknownKind(name.chars().take(64).collect());
     let claims = offer.claims();
@@ -140,7 +150,7 @@ async fn examine(
         EvidenceFormat::from_name(&claims.evidence).ok_or_else(|| unknown(&claims.evidence))?;
     let evidence = match format {
         EvidenceFormat::SnpReport => {
-            verify_snp(offer.evidence(), &response.endorsements, expectations.now)
+            endorsement_key.and_then(|key| key.verify_report(offer.evidence(), expectations.now))
         }
     };
     // Computed from what the owner asked for and has, never from what the Keep claims.
@@ -167,13 +177,12 @@ async fn examine(
     })
 }
 
-/// Verifies a report under AMD's roots or a simulator's. Which simulators, if any,
-/// the policy accepts is for the appraisal, which can then say so.
-fn verify_snp(
-    report: &[u8],
+/// Verifies the chain of a report's key under AMD's roots or a simulator's. Which
+/// simulators, if any, the policy accepts is for the appraisal, which can then say so.
+fn verify_endorsements(
     endorsements: &[Endorsement],
     now: UnixTime,
-) -> Result<Evidence, snp::Error> {
+) -> Result<EitherEndorsementKey, snp::Error> {
     // A certificate that the host left out is an empty one, which does not parse.
     let certificate = |kind| -> &[u8] {
         endorsements
@@ -181,8 +190,7 @@ fn verify_snp(
             .find(|endorsement| endorsement.kind == kind)
             .map_or(&[], |endorsement| &endorsement.der)
     };
-    snp::verify_either(
-        report,
+    EitherEndorsementKey::verify(
         &Certificates {
             endorsement_key: certificate(EndorsementKind::SnpVcek),
             signing_authority: certificate(EndorsementKind::SnpAsk),

@@ -1,7 +1,9 @@
 //! How a host is spoken to, whatever carries the words.
 
 use bytes::Bytes;
-use enarx_wire_host_api::{HostInfo, KeepId, KeepInfo, OfferResponse, Problem, StartRequest};
+use enarx_wire_host_api::{
+    HostInfo, KeepId, KeepInfo, OfferResponse, Problem, StartRequest, StartedKeep,
+};
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
 /// Ciphertext of a package on its way to the host.
@@ -17,8 +19,8 @@ pub trait HostConnection: Send + Sync {
     /// What the host says of itself.
     fn info(&self) -> BoxFuture<'_, Result<HostInfo, HostError>>;
     /// Starts a Keep.
-    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<KeepInfo, HostError>>;
-    /// The Keep's offer and the host's endorsements for it.
+    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<StartedKeep, HostError>>;
+    /// The Keep's offer.
     fn offer(&self, keep: KeepId) -> BoxFuture<'_, Result<OfferResponse, HostError>>;
     /// Hands the sealed grant to the Keep; returns when the Keep wants its package.
     fn provision(&self, keep: KeepId, grant: Vec<u8>) -> BoxFuture<'_, Result<(), HostError>>;

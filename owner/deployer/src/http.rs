@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use enarx_wire_host_api::{
     FrameDecoder, HEADER_FIRST_FRAME, HostInfo, KeepId, KeepInfo, KeepList, MEDIA_TYPE_PROBLEM,
-    OfferResponse, Operation, SERVICE_NAME, StartRequest, encode_frame,
+    OfferResponse, Operation, SERVICE_NAME, StartRequest, StartedKeep, encode_frame,
 };
 use futures_util::{
     StreamExt as _, TryStreamExt as _,
@@ -41,6 +41,12 @@ impl HttpHost {
         token: Option<Zeroizing<String>>,
         authorities: Option<&[u8]>,
     ) -> Result<Self, HttpHostError> {
+        // `localhost:7363` would be a URL too, of the scheme `localhost`.
+        if !url.contains("://") {
+            return Err(HttpHostError::NoScheme {
+                url: url.to_owned(),
+            });
+        }
         let mut base = Url::parse(url).map_err(|error| HttpHostError::Url {
             url: url.to_owned(),
             reason: error.to_string(),
@@ -128,7 +134,7 @@ impl HostConnection for HttpHost {
         })
     }
 
-    fn start(&self, start: StartRequest) -> BoxFuture<'_, Result<KeepInfo, HostError>> {
+    fn start(&self, start: StartRequest) -> BoxFuture<'_, Result<StartedKeep, HostError>> {
         Box::pin(async move {
             let operation = Operation::Start;
             let body = serde_json::to_vec(&start)
@@ -236,6 +242,12 @@ impl HostConnection for HttpHost {
 /// Why a host could not even be addressed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpHostError {
+    /// It does not say how the host is spoken to.
+    #[error("{url:?} is not a host's URL: it lacks http:// or https://")]
+    NoScheme {
+        /// What was given.
+        url: String,
+    },
     /// The URL is not one.
     #[error("{url:?} is not a host's URL: {reason}")]
     Url {
@@ -337,10 +349,14 @@ fn transport(error: &reqwest::Error) -> HostError {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    let reason = match error.url() {
-        Some(url) => format!("{cause} ({})", url.origin().ascii_serialization()),
-        None => cause.to_string(),
-    };
+    let mut reason = cause.to_string();
+    if let Some(url) = error.url() {
+        let origin = url.origin().ascii_serialization();
+        if let Some(guess) = other_scheme(&origin, &reason) {
+            return HostError::Unreachable(guess);
+        }
+        reason = format!("{reason} ({origin})");
+    }
     if error.is_connect() {
         HostError::Unreachable(reason)
     } else if error.is_decode() {
@@ -348,6 +364,22 @@ fn transport(error: &reqwest::Error) -> HostError {
     } else {
         HostError::Broken(reason)
     }
+}
+
+/// What to write instead of `origin` when whoever is there speaks the other one of HTTP
+/// and HTTPS, which can only be told by how the protocols take each other's first bytes.
+fn other_scheme(origin: &str, reason: &str) -> Option<String> {
+    if let Some(rest) = origin.strip_prefix("https://") {
+        // What rustls says of a record that is none.
+        return reason.contains("InvalidContentType").then(|| {
+            format!("{origin} answers without TLS; its address seems to be http://{rest}")
+        });
+    }
+    let rest = origin.strip_prefix("http://")?;
+    // What hyper says of a TLS alert where a status line is due.
+    reason
+        .contains("invalid HTTP version")
+        .then(|| format!("{origin} answers with TLS; its address seems to be https://{rest}"))
 }
 
 fn not_a_host(what: &str) -> HostError {

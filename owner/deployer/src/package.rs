@@ -4,14 +4,54 @@
 
 use std::sync::Arc;
 
-use enarx_owner_compiler::{ArtifactCache, CompileError, Origin, Program, ProgramKind, compile};
+use enarx_owner_compiler::{
+    Artifact, ArtifactCache, CompileError, Origin, Program, ProgramError, ProgramKind, compile,
+    compiled_before,
+};
 use enarx_wire_cbor::EncodeError;
 use enarx_wire_package::{
     ContentKey, Entry, EntryKind, Manifest, ManifestError, Workload, WorkloadKind, sealed_size,
 };
 use enarx_wire_provision::target_digest;
+use enarx_wire_target::{CompileTarget, MemoryStrategy};
 
 use crate::{Attested, Observer, Progress, SystemRandom, application::Application};
+
+/// An application's program, examined while its Keep starts.
+#[derive(Debug)]
+pub struct Examined {
+    program: Program<'static>,
+    /// Machine code from the cache, and for what it is.
+    known: Option<(CompileTarget, Artifact)>,
+}
+
+impl Examined {
+    /// Examines the program of `application`. Machine code for a processor like this
+    /// machine's is taken from `cache`: many a Keep will want just that.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgramError`] when it is no WebAssembly.
+    pub fn new(application: &Application, cache: &ArtifactCache) -> Result<Self, ProgramError> {
+        let program = Program::new(application.program.clone())?;
+        // Whatever is wrong with the cache is told when the Keep's own target is known.
+        let known = CompileTarget::detect(MemoryStrategy::GuardPages)
+            .ok()
+            .and_then(|target| {
+                let artifact = compiled_before(&program, &target, cache).ok()??;
+                Some((target, artifact))
+            });
+        Ok(Self { program, known })
+    }
+
+    /// Whether there is machine code for this Keep, so that packaging takes no time.
+    #[must_use]
+    pub fn is_compiled_for(&self, attested: &Attested) -> bool {
+        self.known
+            .as_ref()
+            .is_some_and(|(target, _)| *target == attested.claims().target)
+    }
+}
 
 /// An application made ready for one attested Keep, under a key of its own.
 #[derive(Debug)]
@@ -32,7 +72,7 @@ pub(crate) struct Contents {
 }
 
 impl Attested {
-    /// Compiles `program`, which is the application's, for this Keep, or takes it from
+    /// Compiles the application's `examined` program for this Keep, or takes it from
     /// `cache`, and chooses a fresh key.
     ///
     /// # Errors
@@ -41,13 +81,16 @@ impl Attested {
     pub fn package(
         self,
         application: Arc<Application>,
-        program: &Program<'_>,
+        examined: Examined,
         cache: &ArtifactCache,
         observer: &dyn Observer,
     ) -> Result<Packaged, PackageStageError> {
         observer.progress(&Progress::Compiling);
         let target = &self.claims().target;
-        let artifact = compile(program, target, cache)?;
+        let artifact = match examined.known {
+            Some((known, artifact)) if known == *target => artifact,
+            _ => compile(&examined.program, target, cache)?,
+        };
         observer.progress(&Progress::Compiled {
             cached: matches!(artifact.origin, Origin::Cache),
             bytes: artifact.bytes.len() as u64,

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_package::{PackageError, PackageWriter};
-use enarx_wire_provision::{Grant, SealError, Suite};
+use enarx_wire_provision::{Grant, Output, SealError, Suite};
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::mpsc,
@@ -21,8 +21,8 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    HostConnection, HostError, Observer, PackageStream, Packaged, Progress, Session, SystemRandom,
-    application::ApplicationError, package::Contents,
+    HostConnection, HostError, Observer, PackageStream, Packaged, Progress, Session, SessionEvent,
+    SystemRandom, application::ApplicationError, package::Contents,
 };
 
 impl Packaged {
@@ -72,15 +72,50 @@ impl Packaged {
         host.provision(keep, sealed).await?;
         observer.progress(&Progress::Uploading { total: size });
         let sent = Arc::new(AtomicU64::new(0));
-        let (encryption, stream) = encrypt(contents, Arc::clone(&sent));
+        let (encryption, stream) = if size <= PIECE as u64 {
+            (None, encrypt_whole(contents)?)
+        } else {
+            let (encryption, stream) = encrypt(contents, Arc::clone(&sent));
+            (Some(encryption), stream)
+        };
         let uploaded = watch(host.package(keep, stream), &sent, observer).await;
         // A source that failed explains why the host saw the upload break.
-        encryption.await??;
-        uploaded?;
+        if let Some(encryption) = encryption {
+            encryption.await??;
+        }
+        let session = Session::new(keep, secret);
+        if let Err(error) = uploaded
+            && !said_its_end(host, &session).await
+        {
+            return Err(error.into());
+        }
         observer.progress(&Progress::Provisioned);
-        Ok(Session::new(keep, secret))
+        Ok(session)
     }
 }
+
+/// Whether the Keep itself ended the session. A Keep that refuses a package does so
+/// while the host still relays it, so the upload breaks; the Keep's authenticated
+/// words say why, and the host's are not needed.
+async fn said_its_end(host: &dyn HostConnection, session: &Session) -> bool {
+    let ended = async {
+        let Ok(mut events) = session.events(host, 0, false).await else {
+            return false;
+        };
+        while let Some(Ok(event)) = events.next().await {
+            if matches!(event, SessionEvent::Output(Output::End(_))) {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(LAST_WORDS_TIME, ended)
+        .await
+        .unwrap_or(false)
+}
+
+/// How long a host may take to hand over what a Keep said before it ended.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(5);
 
 /// Why a Keep could not be provisioned.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +145,13 @@ const PIECES_AHEAD: usize = 4;
 
 /// How often the progress of an upload is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Encrypts a small package at once: a thread would take longer to start.
+fn encrypt_whole(contents: Contents) -> Result<PackageStream, ProvisionError> {
+    let mut sealed = Vec::with_capacity(PIECE);
+    write(contents, &mut sealed)?;
+    Ok(stream::iter([Ok(sealed.into())]).boxed())
+}
 
 /// Encrypts on a thread of its own into a stream for the host.
 fn encrypt(
@@ -147,7 +189,7 @@ fn encrypt(
     (task, counted.boxed())
 }
 
-fn write(contents: Contents, sink: PieceSender) -> Result<(), ProvisionError> {
+fn write(contents: Contents, sink: impl Write) -> Result<(), ProvisionError> {
     let mut writer = PackageWriter::new(sink, &contents.key, contents.salt, &contents.manifest)?;
     writer.entry(contents.artifact.as_slice())?;
     let mut data = contents.application.open_data();

@@ -98,12 +98,16 @@ impl SessionStore {
     ///
     /// [`RecordError`] when there is none, more than one, or it cannot be read.
     pub fn find(&self, prefix: &str) -> Result<SessionRecord, RecordError> {
+        // Every identifier begins with nothing, which nobody means.
+        if prefix.is_empty() {
+            return Err(RecordError::Unnamed);
+        }
         let mut matching = self
             .list()?
             .into_iter()
             .filter(|record| record.keep.to_string().starts_with(prefix));
         match (matching.next(), matching.next()) {
-            (Some(record), None) if !prefix.is_empty() => Ok(record),
+            (Some(record), None) => Ok(record),
             (None, _) => Err(RecordError::Unknown(prefix.to_owned())),
             _ => Err(RecordError::Ambiguous(prefix.to_owned())),
         }
@@ -206,8 +210,11 @@ impl SessionStore {
 /// Why a session cannot be taken up.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// No identifier at all.
+    #[error("the identifier of a Keep is empty")]
+    Unnamed,
     /// No record of such a Keep.
-    #[error("no session with a Keep {0:?} is known here; `enarx ps --sessions` lists them")]
+    #[error("no session with a Keep {0:?} is known here")]
     Unknown(String),
     /// Several records of such Keeps.
     #[error("more than one Keep's identifier begins with {0:?}")]
@@ -313,7 +320,7 @@ mod tests {
         store.save(&record(0xac)).unwrap();
         assert_eq!(store.find("ab").unwrap().keep, record(0xab).keep);
         assert!(matches!(store.find("a"), Err(RecordError::Ambiguous(_))));
-        assert!(matches!(store.find(""), Err(RecordError::Ambiguous(_))));
+        assert!(matches!(store.find(""), Err(RecordError::Unnamed)));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&store.directory), 0o700);
         assert_eq!(mode(&store.path(record(0xab).keep)), 0o600);

@@ -49,7 +49,7 @@ pub use frame::{FrameDecoder, FrameError, encode_frame};
 pub use identifier::{HexBytes, IdentifierError, KeepId};
 pub use message::{
     BackendInfo, Endorsement, EndorsementKind, HostInfo, HostLimits, KeepInfo, KeepList,
-    OfferResponse, OutputQuery, StartRequest, StartRequestError,
+    OfferResponse, OutputQuery, StartRequest, StartRequestError, StartedKeep,
 };
 pub use operation::{Method, Operation};
 pub use problem::{ErrorCode, Problem};

@@ -171,8 +171,20 @@ pub struct KeepInfo {
     pub output_first_frame: u64,
 }
 
-/// A Keep's claims, evidence, and the chain for the evidence
-/// ([`crate::Operation::Offer`]).
+/// A Keep that was started, and what its evidence will be verified with
+/// ([`crate::Operation::Start`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct StartedKeep {
+    /// The Keep.
+    #[serde(flatten)]
+    pub keep: KeepInfo,
+    /// Certificates with which the evidence can be verified, as the host has them. They
+    /// are the machine's, so an owner can verify them while the Keep makes its offer.
+    pub endorsements: Vec<Endorsement>,
+}
+
+/// A Keep's claims and evidence ([`crate::Operation::Offer`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OfferResponse {
@@ -180,8 +192,6 @@ pub struct OfferResponse {
     #[serde(with = "base64_text")]
     #[cfg_attr(feature = "openapi", schemars(with = "String", extend("contentEncoding" = "base64")))]
     pub offer: Vec<u8>,
-    /// Certificates with which the evidence can be verified, as the host has them.
-    pub endorsements: Vec<Endorsement>,
 }
 
 /// A certificate of the chain from a platform's vendor to its evidence.
@@ -316,27 +326,31 @@ mod tests {
     }
 
     #[test]
-    fn offers_are_base64_and_newer_answers_are_understood() {
+    fn offers_are_base64() {
         let offer = OfferResponse {
             offer: vec![0, 255, 16],
-            endorsements: vec![Endorsement {
-                kind: EndorsementKind::SnpVcek,
-                der: vec![48],
-            }],
         };
-        let mut value = serde_json::to_value(&offer).unwrap();
+        let value = serde_json::to_value(&offer).unwrap();
         assert_eq!(value["offer"], "AP8Q");
-        assert_eq!(value["endorsements"][0]["kind"], "snp-vcek");
         assert_eq!(
-            serde_json::from_value::<OfferResponse>(value.clone()).unwrap(),
+            serde_json::from_value::<OfferResponse>(value).unwrap(),
             offer
         );
+        assert!(serde_json::from_str::<OfferResponse>(r#"{"offer":"*"}"#).is_err());
+    }
+
+    #[test]
+    fn newer_endorsements_are_understood() {
+        let endorsement = Endorsement {
+            kind: EndorsementKind::SnpVcek,
+            der: vec![48],
+        };
+        let mut value = serde_json::to_value(&endorsement).unwrap();
+        assert_eq!(value["kind"], "snp-vcek");
+        assert_eq!(value["der"], "MA==");
         value["later"] = 1.into();
-        value["endorsements"][0]["kind"] = "sgx-pck".into();
-        let newer = serde_json::from_value::<OfferResponse>(value).unwrap();
-        assert_eq!(newer.endorsements[0].kind, EndorsementKind::Unrecognized);
-        assert!(
-            serde_json::from_str::<OfferResponse>(r#"{"offer":"*","endorsements":[]}"#).is_err()
-        );
+        value["kind"] = "sgx-pck".into();
+        let newer = serde_json::from_value::<Endorsement>(value).unwrap();
+        assert_eq!(newer.kind, EndorsementKind::Unrecognized);
     }
 }

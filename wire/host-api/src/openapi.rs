@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     API_VERSION, ErrorCode, HEADER_FIRST_FRAME, HEADER_REQUEST_ID, HostInfo, KeepInfo, KeepList,
-    MEDIA_TYPE_PROBLEM, OfferResponse, Operation, OutputQuery, Problem, StartRequest,
+    MEDIA_TYPE_PROBLEM, OfferResponse, Operation, OutputQuery, Problem, StartRequest, StartedKeep,
 };
 
 /// The description as a JSON document (OpenAPI 3.1.0). `version` is that of the
@@ -158,7 +158,8 @@ fn answer_schema(operation: Operation, answers: &mut SchemaGenerator) -> Value {
     match operation {
         Operation::Host => reference::<HostInfo>(answers),
         Operation::List => reference::<KeepList>(answers),
-        Operation::Start | Operation::Inspect | Operation::Stop => reference::<KeepInfo>(answers),
+        Operation::Start => reference::<StartedKeep>(answers),
+        Operation::Inspect | Operation::Stop => reference::<KeepInfo>(answers),
         Operation::Offer => reference::<OfferResponse>(answers),
         Operation::Health | Operation::Metrics => json!({ "type": "string" }),
         Operation::Description => json!({ "type": "object" }),

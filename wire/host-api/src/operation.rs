@@ -38,7 +38,7 @@ impl Method {
 pub enum Operation {
     /// What the host is: [`crate::HostInfo`].
     Host,
-    /// Starts a Keep: [`crate::StartRequest`] gives [`crate::KeepInfo`].
+    /// Starts a Keep: [`crate::StartRequest`] gives [`crate::StartedKeep`].
     Start,
     /// Every Keep: [`crate::KeepList`].
     List,

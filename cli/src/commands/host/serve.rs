@@ -29,7 +29,13 @@ Examples:
   enarx host serve
   enarx host serve --listen 0.0.0.0:7363 --token-file token \\
       --tls-certificate host.pem --tls-key host.key
-  openssl rand -hex 32 > token     makes a token")]
+
+A token, and a certificate for --tls-certificate and --tls-key, which owners name with
+--tls-authorities host.pem:
+  openssl rand -hex 32 > token
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 \\
+      -subj /CN=host -addext subjectAltName=DNS:host.example,IP:192.0.2.1 \\
+      -addext basicConstraints=critical,CA:FALSE -keyout host.key -out host.pem")]
 pub struct Arguments {
     /// Where to listen
     ///
@@ -45,6 +51,9 @@ pub struct Arguments {
     token_file: Option<PathBuf>,
 
     /// Certificate chain for TLS, in PEM
+    ///
+    /// The host's own certificate first. It must name the address that owners use. The
+    /// examples below make one.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
 
@@ -139,13 +148,22 @@ impl Arguments {
 
     fn options(&self) -> anyhow::Result<ServeOptions> {
         let read = |path: &PathBuf| {
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+            std::fs::read(path).with_advice(|| {
+                (
+                    format!("cannot read {}", path.display()),
+                    "`enarx host serve --help` shows how to make a certificate and its key",
+                )
+            })
         };
         let access = match &self.token_file {
             None => Access::Anyone,
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let text = std::fs::read_to_string(path).with_advice(|| {
+                    (
+                        format!("cannot read the token in {}", path.display()),
+                        "make one with: openssl rand -hex 32 > FILE",
+                    )
+                })?;
                 Access::Token(AccessToken::new(text).map_err(|error| {
                     Advice::error(
                         format!("{}: {error}", path.display()),
@@ -156,7 +174,13 @@ impl Arguments {
         };
         let mut options = ServeOptions::new(access);
         if let (Some(certificate), Some(key)) = (&self.tls_certificate, &self.tls_key) {
-            options.tls = Some(TlsIdentity::from_pem(&read(certificate)?, &read(key)?)?);
+            let identity = TlsIdentity::from_pem(&read(certificate)?, &read(key)?);
+            options.tls = Some(identity.with_advice(|| {
+                (
+                    "the certificate and its key cannot be used",
+                    "`enarx host serve --help` shows how to make a certificate and its key",
+                )
+            })?);
         }
         Ok(options)
     }

@@ -16,7 +16,14 @@ use enarx_wire_package::{
     ContentKey, Entry, EntryKind, Manifest, PackageWriter, Workload, WorkloadKind, sealed_size,
 };
 
-use crate::{arguments::GivenArguments, console::Console, exit::Status, failure::Advice, progress};
+use super::entries;
+use crate::{
+    arguments::GivenArguments,
+    console::Console,
+    exit::Status,
+    failure::{Advice, WithAdvice as _},
+    progress,
+};
 
 /// Encrypt an application with its data into a package
 ///
@@ -61,20 +68,39 @@ impl Arguments {
                 "choose another name, or replace it with --force",
             ));
         }
+        if self.output == self.key {
+            return Err(Advice::error(
+                "the package and its key cannot be the same file",
+                "give --output and --key different names",
+            ));
+        }
         let mut application = self.load()?;
         application.digest_data()?;
         let program = Program::new(&application.program)
             .with_context(|| format!("the program {} cannot be packaged", application.args[0]))?;
         let manifest = manifest(&application, &program);
-        let key = key(&self.key, console)?;
-        let size = self
-            .write(console, &application, &program, &manifest, &key)
-            .with_context(|| format!("cannot write the package {}", self.output.display()))?;
+        let (key, new) = key(&self.key)?;
+        let written = self.write(console, &application, &program, &manifest, &key);
+        if written.is_err() && new {
+            // It opens nothing. What stood in the way of the package is said below.
+            let _ = std::fs::remove_file(&self.key);
+        }
+        let size = written.with_advice(|| {
+            (
+                format!("cannot write the package {}", self.output.display()),
+                "the folder must exist and have room; an application's files must not change \
+                 meanwhile",
+            )
+        })?;
+        if new {
+            let key = self.key.display();
+            console.note(format_args!("new key written to {key}; keep it safe"));
+        }
         console.note(format_args!(
-            "{} written: {} in {} entries",
+            "{} written: {} in {}",
             self.output.display(),
             ByteSize(size),
-            manifest.entries.len()
+            entries(manifest.entries.len())
         ));
         Ok(Status::SUCCESS)
     }
@@ -146,18 +172,27 @@ fn manifest(application: &Application, program: &Program<'_>) -> Manifest {
     application.manifest(workload, entry, None)
 }
 
-/// The key in the file `path`, or a new one in a new file.
-fn key(path: &Path, console: &Console) -> anyhow::Result<ContentKey> {
+/// The key in the file `path`, or a new one in a new file, and whether it is new.
+fn key(path: &Path) -> anyhow::Result<(ContentKey, bool)> {
     match read_key_file(path) {
         Err(KeyFileError::File { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = ContentKey::new(SystemRandom::new().bytes());
-            write_key_file(path, &key)?;
-            console.note(format_args!(
-                "new key written to {}; keep it safe",
-                path.display()
-            ));
-            Ok(key)
+            write_key_file(path, &key).with_advice(|| {
+                (
+                    "cannot write the package's key",
+                    "give --key a new file in a folder that exists",
+                )
+            })?;
+            Ok((key, true))
         }
-        other => Ok(other?),
+        other => {
+            let key = other.with_advice(|| {
+                (
+                    "cannot use the package's key",
+                    "give --key a key file of yours, or the name of a new one",
+                )
+            })?;
+            Ok((key, false))
+        }
     }
 }

@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 use enarx_owner_compiler::Program;
 use enarx_wire_package::EntryKind;
 
-use super::{PackageArguments, explain};
+use super::{PackageArguments, entries, explain};
 use crate::{console::Console, exit::Status, failure::Advice};
 
 /// Read a package from its start to its end and check everything
@@ -56,10 +56,10 @@ impl Arguments {
             }))?;
         } else {
             console.print(format_args!(
-                "{}: complete and unaltered, {} in {} entries\nmanifest {digest}",
+                "{}: complete and unaltered, {} in {}\nmanifest {digest}",
                 path.display(),
                 ByteSize(manifest.content_size()),
-                manifest.entries.len(),
+                entries(manifest.entries.len()),
             ))?;
         }
         Ok(Status::SUCCESS)

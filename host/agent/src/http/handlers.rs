@@ -43,9 +43,9 @@ pub(super) async fn start(
     let body = read_whole(&headers, body, MAX_JSON_BYTES, context.options.body_time).await?;
     let request: StartRequest = serde_json::from_slice(&body)
         .map_err(|error| Refusal::new(ErrorCode::InvalidRequest, error.to_string()))?;
-    let info = context.service.start(request).await?;
-    let mut response = json(Operation::Start, &info)?;
-    let location = Operation::Inspect.path_for(info.id);
+    let started = context.service.start(request).await?;
+    let mut response = json(Operation::Start, &started)?;
+    let location = Operation::Inspect.path_for(started.keep.id);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -2,7 +2,7 @@
 
 use enarx_host_agent::Limits;
 use enarx_wire_host_api::{
-    EndKind, HostInfo, KeepInfo, KeepList, KeepState, OfferResponse, Operation,
+    EndKind, HostInfo, KeepInfo, KeepList, KeepState, OfferResponse, Operation, StartedKeep,
 };
 use futures_util::stream;
 
@@ -17,7 +17,9 @@ async fn a_keep_from_start_to_end() {
     assert_eq!(answer.headers()["x-request-id"].len(), 16);
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let location = answer.headers()["location"].to_str().unwrap().to_owned();
-    let keep: KeepInfo = answer.json().await.unwrap();
+    let started: StartedKeep = answer.json().await.unwrap();
+    assert_eq!(started.endorsements[0].der, [1, 2, 3]);
+    let keep = started.keep;
     assert_eq!(location, Operation::Inspect.path_for(keep.id));
     assert_eq!(keep.name.as_deref(), Some("test"));
     assert!(keep.simulated);
@@ -27,7 +29,6 @@ async fn a_keep_from_start_to_end() {
         let answer = host.ask(Operation::Offer, &keep).send().await.unwrap();
         let offer: OfferResponse = answer.json().await.unwrap();
         assert_eq!(offer.offer, NONCE);
-        assert_eq!(offer.endorsements[0].der, [1, 2, 3]);
     }
     assert_eq!(host.inspect(&keep).await.state, KeepState::Offered);
 

@@ -1,9 +1,9 @@
-//! The child's way from a copy of the launcher to a Keep.
+//! The child's way from the launcher's memory to a Keep.
 //!
-//! Everything here runs after `clone` in a process that was copied from one with
-//! many threads. Locks that other threads held are held forever, so nothing here
-//! allocates, locks, or calls anything but the kernel: all strings and
-//! structures are prepared by the parent in [`Plan`].
+//! Everything here runs after `clone` in a process that borrows the launcher's memory,
+//! beside all of its other threads, while the thread that made it waits. So nothing
+//! here allocates, locks, writes to anything but its own stack, or calls anything but
+//! the kernel: all strings and structures are prepared by the parent in [`Plan`].
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::ptr;
@@ -65,8 +65,8 @@ pub(super) const NAMESPACES: c_int = libc::CLONE_NEWUSER
 ///
 /// # Safety
 ///
-/// The caller is a process that was just made by `clone` without sharing memory,
-/// and never returns from it to code of the parent. The descriptors in `plan`
+/// The caller is a process that was just made by `clone`, with a stack of its own,
+/// all signals blocked, and its parent's thread suspended. The descriptors in `plan`
 /// are open.
 pub(super) unsafe fn become_keep(plan: &Plan<'_>) -> ! {
     // SAFETY: as the caller promises.
@@ -128,8 +128,8 @@ type Failure = (ChildStep, c_int);
 /// As [`become_keep`].
 unsafe fn steps(plan: &Plan<'_>) -> Result<Never, Failure> {
     // SAFETY: each call below passes the kernel's own argument types: integers,
-    // NUL-terminated strings and structures that live until the call returns. The
-    // process has one thread, and its parent's memory is not shared.
+    // NUL-terminated strings and structures that live until the call returns. They
+    // change this process and none of the memory that it borrows.
     unsafe {
         reset_signals()?;
         enter(&plan.root)?;
@@ -448,7 +448,7 @@ fn call(step: ChildStep, result: c_long) -> Result<(), Failure> {
 
 fn descriptor(step: ChildStep, result: c_long) -> Result<c_int, Failure> {
     if result < 0 {
-        // SAFETY: errno of this thread, which `libc::syscall` has just set.
+        // SAFETY: errno of the suspended thread, which `libc::syscall` has just set.
         return Err((step, unsafe { *libc::__errno_location() }));
     }
     c_int::try_from(result).map_err(|_| (step, libc::EINVAL))

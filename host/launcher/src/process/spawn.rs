@@ -1,5 +1,6 @@
 //! Making the Keep's process.
 
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -96,7 +97,8 @@ pub(super) fn spawn(preparation: Preparation, report: &OwnedFd) -> Result<Child,
     };
     // No handler of the embedding program may run in the child.
     block_signals();
-    // SAFETY: the child only runs `become_keep`, with descriptors that were copied with it.
+    // SAFETY: the child only runs `become_keep`, with descriptors that were copied with
+    // it, and signals are blocked.
     let child = unsafe { clone(&plan.root, || child::become_keep(&plan)) };
     let child = child.map_err(LaunchError::Clone)?;
     // Only the child holds its end of the report now, so its end can be seen.
@@ -108,9 +110,10 @@ pub(super) fn spawn(preparation: Preparation, report: &OwnedFd) -> Result<Child,
 pub(super) fn try_namespaces(root: &Root) -> Result<(), LaunchError> {
     let (report, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
         .map_err(|error| LaunchError::Descriptors(error.into()))?;
-    // SAFETY: the child only runs `try_root`. No signal handler that expects other threads
-    // or shared memory can do harm in it: it ends within a few system calls.
+    let before = block_signals();
+    // SAFETY: the child only runs `try_root`, and signals are blocked.
     let child = unsafe { clone(root, || child::try_root(root, theirs.as_raw_fd())) };
+    set_signals(before);
     let child = child.map_err(LaunchError::Clone)?;
     drop(theirs);
     confirm(&child, &report)?;
@@ -150,62 +153,81 @@ fn raised(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     Ok(copy)
 }
 
-/// Makes a process that runs `child`, in the namespaces that `root` is about.
+/// Makes a process that runs `child` in the namespaces that `root` is about, and waits
+/// until it has executed a program or ended.
 ///
-/// `clone` itself and not the C library's `fork`: handlers that were registered for a fork
-/// would take locks in the child. Not `clone3`, which containers often forbid.
+/// The child borrows this thread's memory meanwhile, as with `vfork`: a copy of it
+/// would take longer than all that the child does. `clone` itself and not `clone3`,
+/// which containers often forbid.
 ///
 /// # Safety
 ///
-/// `child` runs in a copy of a process that may have had many threads: it does
-/// nothing but system calls, and does not return.
-unsafe fn clone(root: &Root, child: impl FnOnce()) -> io::Result<Child> {
+/// `child` runs beside all other threads in their memory: it does nothing but system
+/// calls, and changes no memory but its own stack's. No handler of a signal may run
+/// in it, so the caller has blocked all signals.
+unsafe fn clone<C: Fn()>(root: &Root, child: C) -> io::Result<Child> {
+    extern "C" fn enter<C: Fn()>(child: *mut c_void) -> c_int {
+        // SAFETY: the pointer passed below; its owner is suspended while this runs.
+        let child = unsafe { &*child.cast::<C>() };
+        child();
+        // The C library ends the process with it.
+        127
+    }
+
     let namespaces = match root {
         Root::Namespaces { .. } => NAMESPACES,
         Root::Directory(_) => 0,
     };
-    let mut pidfd: libc::c_int = -1;
-    // SAFETY: without CLONE_VM the child has a copy of all memory and its own stack, as
-    // after fork. `pidfd` outlives the call.
+    let mut stack = Vec::<StackPiece>::with_capacity(CHILD_STACK / size_of::<StackPiece>());
+    let mut pidfd: c_int = -1;
+    // SAFETY: the stack is aligned and as long as is said; CLONE_VFORK suspends this
+    // thread until the child no longer uses it, `child` and `pidfd`.
     let id = unsafe {
-        libc::syscall(
-            libc::SYS_clone,
-            namespaces | libc::CLONE_PIDFD | libc::SIGCHLD,
-            std::ptr::null_mut::<libc::c_void>(),
+        libc::clone(
+            enter::<C>,
+            stack.as_mut_ptr().add(stack.capacity()).cast(),
+            namespaces | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
+            (&raw const child).cast_mut().cast(),
             &raw mut pidfd,
-            0,
-            0,
         )
     };
-    match id {
-        0 => {
-            child();
-            // Whatever happens, no code of the parent may run in the child.
-            std::process::abort()
-        }
-        id if id > 0 => Ok(Child {
-            id: u32::try_from(id).map_err(io::Error::other)?,
-            // SAFETY: clone succeeded, so it has put a new descriptor there.
-            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
-        }),
-        _ => Err(io::Error::last_os_error()),
+    if id < 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(Child {
+        id: u32::try_from(id).map_err(io::Error::other)?,
+        // SAFETY: clone succeeded, so it has put a new descriptor there.
+        pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+    })
 }
 
-/// Blocks all signals of this thread.
-fn block_signals() {
-    let all = u64::MAX;
+/// The psABI wants a stack aligned to 16 bytes.
+type StackPiece = u128;
+
+/// Bytes of a child's stack until it executes the runtime: far more than its few
+/// calls take.
+const CHILD_STACK: usize = 64 << 10;
+
+/// Blocks all signals of this thread; gives those that were blocked before.
+fn block_signals() -> u64 {
+    set_signals(u64::MAX)
+}
+
+/// Blocks `blocked` and no other signal; gives those that were blocked before.
+fn set_signals(blocked: u64) -> u64 {
+    let mut before = 0u64;
     // SAFETY: the kernel's signal set is one 64-bit word; the call cannot fail with
     // these arguments.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
-            &raw const all,
-            std::ptr::null::<u64>(),
-            size_of_val(&all),
+            &raw const blocked,
+            &raw mut before,
+            size_of_val(&blocked),
         );
     }
+    before
 }
 
 /// Waits for a failure report; `None` if the runtime was executed instead.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -50,7 +50,9 @@ pub const FILE_NAME: &str = "Enarx.toml";
 /// This version gives a program the descriptors 0 (`stdin` or `null`), 1 and 2
 /// (`stdout`, `stderr` or `null`) and no others. The kinds `listen` and `connect`, and `steward`, are known and refused: this
 /// version has no networking.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// Its `Debug` output shows neither arguments nor values of variables: they may be secret.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
     /// The application's name.
     pub name: Option<String>,
@@ -66,6 +68,21 @@ pub struct Configuration {
     pub mounts: Vec<Mount>,
     /// What ends the program early.
     pub limits: Limits,
+}
+
+impl fmt::Debug for Configuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Configuration")
+            .field("name", &self.name)
+            .field("module", &self.module)
+            .field("args", &self.args.len())
+            .field("env", &self.env.keys())
+            .field("descriptors", &self.descriptors)
+            .field("mounts", &self.mounts)
+            .field("limits", &self.limits)
+            .finish()
+    }
 }
 
 impl Configuration {

@@ -69,6 +69,12 @@ pub enum ApplicationError {
         /// The package.
         path: PathBuf,
     },
+    /// A key for what is no package.
+    #[error("{}: this is not a package, and a key was given for it", .path.display())]
+    KeyUnused {
+        /// The program or folder.
+        path: PathBuf,
+    },
     /// A package cannot be read.
     #[error("{}: {error}", .path.display())]
     Package {

@@ -389,6 +389,38 @@ fn packages_are_loaded_with_their_key() {
 }
 
 #[test]
+fn a_key_is_refused_for_what_is_no_package() {
+    let folder = folder(&[("main.wasm", WASM)]);
+    for path in [folder.path().to_owned(), folder.path().join("main.wasm")] {
+        let options = LoadOptions {
+            key: Some(ContentKey::new([9; 32])),
+            ..LoadOptions::default()
+        };
+        let refused = Application::load(&path, options);
+        assert!(matches!(refused, Err(ApplicationError::KeyUnused { .. })));
+    }
+}
+
+#[test]
+fn what_may_be_secret_is_not_shown_for_debugging() {
+    let folder = folder(&[("main.wasm", WASM)]);
+    let options = LoadOptions {
+        args: vec!["hidden-argument".into()],
+        env: vec![("NAME".into(), "hidden-value".into())],
+        ..LoadOptions::default()
+    };
+    let shown = format!(
+        "{options:?} {:?}",
+        Application::load(folder.path(), options.clone()).unwrap()
+    );
+    assert!(!shown.contains("hidden"), "{shown}");
+    assert!(
+        shown.contains("NAME") && shown.contains("program_bytes: 8"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn packages_for_one_keep_are_refused() {
     let folder = folder(&[("main.wasm", WASM)]);
     let key = ContentKey::new([9; 32]);

@@ -4,7 +4,8 @@
 //! endorses: the VCEK, which belongs to one chip, or the VLEK, which belongs to one
 //! cloud provider. [`EndorsementKey::verify`] checks the endorsement, and
 //! [`EndorsementKey::verify_report`] checks reports, many under the same key if need
-//! be. [`verify`] and [`verify_either`] do both at once.
+//! be. [`EitherEndorsementKey`] takes genuine and simulated ones; [`verify`] and
+//! [`verify_either`] do both steps at once.
 //!
 //! Sources: *SEV Secure Nested Paging Firmware ABI Specification* (AMD #56860) for
 //! reports, *Versioned Chip Endorsement Key Certificate and KDS Interface
@@ -28,7 +29,7 @@ pub use roots::{
 };
 pub use tcb::{Tcb, TcbVersion};
 
-use crate::{Evidence, UnixTime, VerifiedEvidence};
+use crate::{Evidence, Genuine, Simulated, UnixTime, VerifiedEvidence};
 
 /// Verifies a report under trust anchors of one kind.
 ///
@@ -56,10 +57,47 @@ pub fn verify_either(
     simulated: &SimulatedRoots,
     now: UnixTime,
 ) -> Result<Evidence, Error> {
-    match verify(report, certificates, &GenuineRoots, now) {
-        Err(Error::UntrustedRoot { .. }) => {
-            verify(report, certificates, simulated, now).map(Evidence::from)
+    EitherEndorsementKey::verify(certificates, simulated, now)?.verify_report(report, now)
+}
+
+/// An [`EndorsementKey`] that may be genuine or simulated.
+#[derive(Debug, Clone)]
+pub enum EitherEndorsementKey {
+    /// Endorsed by AMD.
+    Genuine(EndorsementKey<Genuine>),
+    /// Endorsed by a simulator.
+    Simulated(EndorsementKey<Simulated>),
+}
+
+impl EitherEndorsementKey {
+    /// Verifies a chain of certificates at the time `now`; its root decides which kind
+    /// is tried.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong, starting at the root.
+    pub fn verify(
+        certificates: &Certificates<'_>,
+        simulated: &SimulatedRoots,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        match EndorsementKey::verify(certificates, &GenuineRoots, now) {
+            Err(Error::UntrustedRoot { .. }) => {
+                EndorsementKey::verify(certificates, simulated, now).map(Self::Simulated)
+            }
+            genuine => genuine.map(Self::Genuine),
         }
-        genuine => genuine.map(Evidence::from),
+    }
+
+    /// Verifies a report under this key at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`EndorsementKey::verify_report`].
+    pub fn verify_report(&self, report: &[u8], now: UnixTime) -> Result<Evidence, Error> {
+        match self {
+            Self::Genuine(key) => key.verify_report(report, now).map(Evidence::from),
+            Self::Simulated(key) => key.verify_report(report, now).map(Evidence::from),
+        }
     }
 }
