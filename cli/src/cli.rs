@@ -1,5 +1,7 @@
 //! The command line as a whole.
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{commands, console::Console, exit::Status};
@@ -26,6 +28,48 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Parses this process's command line.
+    ///
+    /// # Errors
+    ///
+    /// A wrong usage, or help or the version that was asked for.
+    pub fn of_this_process() -> Result<Self, clap::Error> {
+        Self::quickly(std::env::args_os().collect())
+    }
+
+    /// To define all commands takes longer than many other parts of a small program's
+    /// start, so `run` is parsed without the others.
+    fn quickly(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        if words.get(1).is_none_or(|command| command != "run") {
+            return Self::try_parse_from(words);
+        }
+        let RunAlone {
+            global,
+            command: RunCommand::Run(arguments),
+        } = RunAlone::try_parse_from(words)?;
+        Ok(Self {
+            global,
+            command: Command::Run(arguments),
+        })
+    }
+}
+
+/// [`Cli`] with one command.
+#[derive(Parser)]
+#[command(name = "enarx", version, max_term_width = 100)]
+struct RunAlone {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: RunCommand,
+}
+
+#[derive(Subcommand)]
+enum RunCommand {
+    Run(commands::run::Arguments),
 }
 
 /// What every command understands.

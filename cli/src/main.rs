@@ -25,12 +25,10 @@ mod relay;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::{cli::Cli, console::Console};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_this_process() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };

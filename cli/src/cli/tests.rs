@@ -29,6 +29,31 @@ fn the_definition_holds_together() {
 }
 
 #[test]
+fn what_is_parsed_quickly_is_parsed_alike() {
+    for line in [
+        "enarx run app.wasm",
+        "enarx run -q -b process -e A=1 app --color never -- --x -y",
+        "enarx run -s",
+        "enarx run --simulated app",
+        "enarx run -q -v app",
+        "enarx run --help",
+        "enarx run -h",
+        "enarx run --version",
+        "enarx -q run app",
+        "enarx ps",
+        "enarx",
+        "enarx runs",
+    ] {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        let told = |parsed: Result<Cli, clap::Error>| match parsed {
+            Ok(cli) => format!("{cli:?}"),
+            Err(error) => format!("{:?}: {error}", error.kind()),
+        };
+        assert_eq!(told(Cli::quickly(words)), told(parse(line)), "{line}");
+    }
+}
+
+#[test]
 fn every_command_parses() {
     for line in [
         "enarx run app.wasm",

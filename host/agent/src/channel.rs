@@ -1,6 +1,9 @@
 //! Envelopes on the channel to a Keep (`wire/hostcall`).
 
-use std::io::{self, IoSlice};
+use std::{
+    io::{self, IoSlice, Write as _},
+    os::unix::net::UnixStream,
+};
 
 use bytes::Bytes;
 use enarx_wire_host_api::MAX_FRAME_BYTES;
@@ -53,6 +56,20 @@ pub(crate) async fn write_envelope(
         .write_all(&payload[written - header.len()..])
         .await?;
     Ok(())
+}
+
+/// Writes a Keep's first envelope, the owner's nonce, into a channel that is new and
+/// still blocks.
+///
+/// # Errors
+///
+/// The channel's own; a Keep that has ended already is found out by reading.
+pub(crate) fn send_challenge(mut channel: &UnixStream, nonce: &[u8]) -> io::Result<()> {
+    let header = Header::new(Kind::Challenge, nonce.len()).map_err(io::Error::other)?;
+    match channel.write_all(&[&header.encode(), nonce].concat()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// What can go wrong on the channel.

@@ -65,20 +65,15 @@ pub(crate) struct Outgoing {
 const QUEUE: usize = 2;
 
 impl Keep {
-    /// A Keep that was just started, and the queue of what it is sent, `first`
-    /// foremost.
+    /// A Keep that was just started, and the queue of what it is sent.
     pub(crate) fn new(
         id: KeepId,
         number: u64,
         request: StartRequest,
         endorsements: Vec<Endorsement>,
         limits: &Limits,
-        first: Outgoing,
     ) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (queue, outgoing) = mpsc::channel(QUEUE);
-        if let Ok(place) = queue.try_reserve() {
-            place.send(first);
-        }
         let keep = Self {
             id,
             number,

@@ -25,6 +25,7 @@ use tokio_util::{
 
 use crate::{
     BodyError, KeepLauncher, LaunchOrder, LaunchedKeep, Limits, OutputReader, ServiceError,
+    channel::send_challenge,
     driver::Driver,
     keep::{Keep, Outgoing},
     life::{Step, end},
@@ -387,17 +388,14 @@ impl Service {
         let failed = |error: std::io::Error| {
             ServiceError::LaunchFailed(format!("cannot use the Keep's channel: {error}"))
         };
+        // Its buffer is empty and takes this at once. The Keep has its challenge before
+        // anything else happens here, and makes its offer meanwhile.
+        send_challenge(&channel, &request.nonce.0).map_err(failed)?;
         channel.set_nonblocking(true).map_err(failed)?;
         let channel = UnixStream::from_std(channel).map_err(failed)?;
         let id = random_id().map_err(failed)?;
-        let challenge = Outgoing {
-            kind: Kind::Challenge,
-            payload: Bytes::copy_from_slice(&request.nonce.0),
-            written: None,
-        };
         let limits = self.inner.limits.clone();
-        let (keep, outgoing) =
-            Keep::new(id, share.number, request, endorsements, &limits, challenge);
+        let (keep, outgoing) = Keep::new(id, share.number, request, endorsements, &limits);
         self.inner.registry.insert(keep.clone())?;
         let driver = Driver {
             keep: keep.clone(),

@@ -54,12 +54,11 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
     let encoded = offer.encode().map_err(internal)?;
     channel.send(Kind::Offer, &encoded, Deadline::NEVER)?;
 
-    // The owner appraises now; the engine is made meanwhile, and the keys are tried.
+    // The owner appraises now; the engine is made meanwhile.
     let engine = target
         .engine_config()
         .map_err(internal)
         .and_then(|config| Engine::new(&config).map_err(internal))?;
-    offer.check_keys(&mut random).map_err(internal)?;
     let (_, sealed) = channel.receive(&[Kind::Provision], MAX_GRANT_SIZE, Deadline::NEVER)?;
     let provisioned = offer
         .open(&sealed)

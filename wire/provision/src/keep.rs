@@ -5,8 +5,8 @@ use enarx_wire_target::CompileTarget;
 use hpke::rand_core::CryptoRng;
 
 use crate::{
-    Claims, Digest, Grant, KemKey, MAX_GRANT_SIZE, MAX_OFFER_SIZE, Nonce, Offer, REPORT_DATA_SIZE,
-    SessionSecret, Suite, VERSION,
+    Claims, Digest, Grant, KemKey, MAX_GRANT_SIZE, Nonce, Offer, REPORT_DATA_SIZE, SessionSecret,
+    Suite, VERSION,
     claims::{report_data, transcript},
     owner::SealedGrant,
     suite::SecretKey,
@@ -109,29 +109,6 @@ impl KeepOffer {
         enarx_wire_cbor::to_vec(&self.offer)
     }
 
-    /// Checks, for each suite, that what is sealed to the key in the claims can be
-    /// opened: a processor that computes wrongly, or is made to, shall not cost the
-    /// owner a secret. To be called while the owner appraises the offer.
-    ///
-    /// # Errors
-    ///
-    /// [`InconsistentKey`] names the suite.
-    pub fn check_keys(&self, random: &mut impl CryptoRng) -> Result<(), InconsistentKey> {
-        let claimed = enarx_wire_cbor::from_slice::<Claims>(&self.offer.claims, MAX_OFFER_SIZE)
-            .map_or_else(|_| Vec::new(), |claims| claims.keys);
-        for key in &self.keys {
-            let suite = key.suite();
-            let consistent = claimed
-                .iter()
-                .find(|claimed| claimed.suite == suite)
-                .is_some_and(|claimed| key.is_consistent(&claimed.public, random));
-            if !consistent {
-                return Err(InconsistentKey(suite));
-            }
-        }
-        Ok(())
-    }
-
     /// Opens the owner's sealed grant. Whatever comes of it, the keys are gone, so
     /// this program does not compile:
     ///
@@ -182,11 +159,6 @@ pub struct Provisioned {
     /// The secret of the session with the owner.
     pub session: SessionSecret,
 }
-
-/// The two halves of a key do not belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the halves of the {} key do not belong together", .0.as_str())]
-pub struct InconsistentKey(pub Suite);
 
 /// Why a sealed grant was not opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -26,7 +26,7 @@ mod session;
 mod suite;
 
 pub use claims::{Claims, KemKey, Nonce, Offer, REPORT_DATA_SIZE, report_data, target_digest};
-pub use keep::{Attester, InconsistentKey, KeepDescription, KeepOffer, OpenError, Provisioned};
+pub use keep::{Attester, KeepDescription, KeepOffer, OpenError, Provisioned};
 pub use owner::{Challenge, Grant, OfferError, OwnerOffer, SealError};
 pub use session::{
     AttachmentId, Cause, Ending, INPUT_OVERHEAD, Input, InputReader, InputWriter,

@@ -45,15 +45,6 @@ impl Suite {
         Self::ALL.into_iter().find(|suite| suite.as_str() == name)
     }
 
-    /// Seals to a key made for this alone. The first use of each primitive takes
-    /// several times as long as the next, above all in a virtual machine, where asking
-    /// the processor for its features is slow; an owner rehearses while it waits.
-    pub fn rehearse(self, random: &mut impl CryptoRng) {
-        let (_, public) = self.generate(random);
-        // What comes of it does not matter.
-        let _ = self.seal(&public, b"", b"", random);
-    }
-
     /// Makes a key pair: the secret for the Keep, the public key for its claims.
     pub(crate) fn generate(self, random: &mut impl CryptoRng) -> (SecretKey, Vec<u8>) {
         fn pair<K: Kem>(random: &mut impl CryptoRng) -> (K::PrivateKey, Vec<u8>) {
@@ -99,21 +90,6 @@ impl SecretKey {
             Self::XWing(_) => Suite::XWing,
             Self::X25519(_) => Suite::X25519,
         }
-    }
-
-    /// Whether what is sealed to the public half can be opened with this one: the
-    /// pair-wise consistency test of ISO/IEC 19790:2012, 7.10.3.3 (FIPS 140-3).
-    pub(crate) fn is_consistent(&self, public: &[u8], random: &mut impl CryptoRng) -> bool {
-        let info = b"enarx pair-wise consistency test";
-        let Ok(sealed) = self.suite().seal(public, info, info, random) else {
-            return false;
-        };
-        let (encapsulated, ciphertext) = (&sealed.encapsulated, &sealed.ciphertext);
-        let opened = match self {
-            Self::XWing(key) => open::<XWing>(key, info, encapsulated, ciphertext),
-            Self::X25519(key) => open::<X25519HkdfSha256>(key, info, encapsulated, ciphertext),
-        };
-        opened.is_ok_and(|(plaintext, _)| plaintext.as_slice() == info)
     }
 
     /// Opens what was sealed to this key. The key is used up.
@@ -172,51 +148,4 @@ fn open<K: Kem>(
     let mut session = Zeroizing::new([0; 32]);
     context.export(SESSION_LABEL, &mut *session)?;
     Ok((plaintext, SessionSecret::new(*session)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use hpke::rand_core::{TryCryptoRng, TryRng};
-
-    use super::*;
-
-    /// Counts.
-    struct Counter(u8);
-
-    impl TryRng for Counter {
-        type Error = Infallible;
-
-        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-            self.try_next_u64().map(|number| number as u32)
-        }
-
-        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-            let mut bytes = [0; 8];
-            self.try_fill_bytes(&mut bytes)?;
-            Ok(u64::from_le_bytes(bytes))
-        }
-
-        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-            for byte in bytes {
-                self.0 = self.0.wrapping_add(1);
-                *byte = self.0;
-            }
-            Ok(())
-        }
-    }
-
-    impl TryCryptoRng for Counter {}
-
-    #[test]
-    fn a_key_is_consistent_with_its_own_public_half_alone() {
-        for suite in Suite::ALL {
-            let (secret, public) = suite.generate(&mut Counter(0));
-            let (_, other) = suite.generate(&mut Counter(1));
-            assert!(secret.is_consistent(&public, &mut Counter(2)));
-            assert!(!secret.is_consistent(&other, &mut Counter(2)));
-            assert!(!secret.is_consistent(&public[1..], &mut Counter(2)));
-        }
-    }
 }

@@ -38,12 +38,6 @@ fn public_key(suite: Suite) -> Vec<u8> {
 }
 
 #[test]
-fn the_keys_in_the_claims_are_the_keeps_own() {
-    let keep = answering_keep();
-    assert_eq!(keep.check_keys(&mut TestRandom::new("check")), Ok(()));
-}
-
-#[test]
 fn points_of_low_order_are_refused() {
     for point in LOW_ORDER {
         let point = hex::decode(point).unwrap();
