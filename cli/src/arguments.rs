@@ -1,5 +1,6 @@
 //! Arguments that several commands share.
 
+use std::fmt;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -37,7 +38,7 @@ pub struct ApplicationArguments {
 }
 
 /// What an application is given beside what it brings.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Application")]
 pub struct GivenArguments {
     /// Set a variable, or hand on this one's value (repeatable)
@@ -71,6 +72,21 @@ pub struct GivenArguments {
     /// Arguments for the program, after those in Enarx.toml
     #[arg(last = true, value_name = "ARGUMENT")]
     pub args: Vec<String>,
+}
+
+impl fmt::Debug for GivenArguments {
+    /// Values may be secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        formatter
+            .debug_struct("GivenArguments")
+            .field("env", &names)
+            .field("mounts", &self.mounts)
+            .field("memory_limit", &self.memory_limit)
+            .field("timeout", &self.timeout)
+            .field("args", &self.args.len())
+            .finish()
+    }
 }
 
 impl ApplicationArguments {

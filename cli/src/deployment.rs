@@ -10,7 +10,7 @@ use std::{
 };
 
 use enarx_owner_appraisal::Level;
-use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY};
+use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY, Program};
 use enarx_owner_deployer::{
     AttestError, Attested, Examined, Expectations, HostConnection, HostError, Packaged, Session,
     application::Application, attest,
@@ -50,6 +50,7 @@ pub async fn deploy(
     stages: Arc<Stages>,
 ) -> anyhow::Result<Deployed> {
     let policy = wanted.policy()?;
+    Program::check_format(&application.program).map_err(|error| unfit(&error))?;
     let request = wanted.request(host, &policy, &application).await?;
     let expectations = Expectations {
         policy: &policy,
@@ -75,10 +76,7 @@ pub async fn deploy(
             Err(error) => {
                 // The error that led here says more than a failure to clean up.
                 let _ = host.stop(keep).await;
-                return Err(Advice::error(
-                    format!("the program cannot run in a Keep: {error}"),
-                    "a Keep runs WebAssembly modules and components that use WASI",
-                ));
+                return Err(unfit(&*error));
             }
         }
     };
@@ -148,6 +146,13 @@ fn cache(wanted: &KeepArguments, console: &Console) -> ArtifactCache {
     })
 }
 
+fn unfit(error: &dyn std::error::Error) -> anyhow::Error {
+    Advice::error(
+        format!("the program cannot run in a Keep: {error}"),
+        "a Keep runs WebAssembly modules and components that use WASI",
+    )
+}
+
 fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
     let advice = match &error {
         AttestError::Host(HostError::Refused(problem))
@@ -157,9 +162,9 @@ fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
             ) =>
         {
             Advice::new(
-                format!("the host cannot start a Keep with the backend {backend}"),
-                "`enarx platform` on the host shows what is missing; --simulate runs without \
-                 protection",
+                format!("no Keep with the backend {backend} can be started there"),
+                "this version has the backend `process` alone: leave --backend out and give \
+                 --simulate, which protects nothing; `enarx platform` shows what a machine can do",
             )
         }
         AttestError::Host(HostError::Refused(_)) => Advice::new(

@@ -5,18 +5,12 @@ use std::{
     process::Stdio,
 };
 
-use crate::harness::{Place, echo, program};
+use crate::harness::{Place, echo, printing, program};
 
 #[test]
 fn the_three_stages_are_shown_and_the_verdict_explained() {
     let place = Place::new();
-    let module = place.file(
-        "app.wat",
-        program(
-            "hi",
-            "(call $write (i32.const 1) (i32.const 1024) (i32.const 2))",
-        ),
-    );
+    let module = place.file("app.wat", printing("hi"));
     let finished = place
         .run([
             "deploy",

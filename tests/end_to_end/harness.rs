@@ -40,9 +40,26 @@ impl Place {
         &self,
         arguments: impl IntoIterator<Item = I>,
     ) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_enarx"));
+        let mut command = Command::new(ENARX);
+        self.furnish(&mut command).args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// [`Place::enarx`] where no namespaces can be made, as in many containers.
+    pub fn enarx_without_namespaces<I: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Command {
+        let forbid = r#"echo 0 > /proc/sys/user/max_user_namespaces && exec "$@""#;
+        let mut command = Command::new("unshare");
+        self.furnish(&mut command)
+            .args(["--user", "--map-root-user", "sh", "-c", forbid, "sh", ENARX])
+            .args(arguments);
+        command
+    }
+
+    fn furnish<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.path())
@@ -50,8 +67,7 @@ impl Place {
             .env("XDG_STATE_HOME", shared().join("state"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+            .stderr(Stdio::piped())
     }
 
     /// Runs the command to its end.
@@ -81,42 +97,25 @@ impl Place {
 
     /// Starts a host on a free port.
     pub fn host(&self, arguments: &[&str]) -> Host {
-        let mut child = self
-            .enarx([
-                "host",
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--log-format",
-                "json",
-            ])
-            .args(arguments)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the host ended");
-            let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else {
-                continue;
-            };
-            if event["fields"]["message"] == "serving" {
-                break event["fields"]["address"].as_str().unwrap().to_owned();
-            }
-        };
-        let log = thread::spawn(move || {
-            let mut rest = String::new();
-            lines.read_to_string(&mut rest).unwrap();
-            rest
-        });
-        Host {
-            child,
-            url: format!("http://{address}"),
-            log: Some(log),
-        }
+        Host::start(self.enarx(SERVE).args(arguments))
+    }
+
+    /// [`Place::host`] where no namespaces can be made.
+    pub fn host_without_namespaces(&self, arguments: &[&str]) -> Host {
+        Host::start(self.enarx_without_namespaces(SERVE).args(arguments))
     }
 }
+
+const ENARX: &str = env!("CARGO_BIN_EXE_enarx");
+
+const SERVE: [&str; 6] = [
+    "host",
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--log-format",
+    "json",
+];
 
 /// What a command left.
 #[derive(Debug)]
@@ -174,6 +173,32 @@ pub struct Host {
 }
 
 impl Host {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the host ended");
+            let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else {
+                continue;
+            };
+            if event["fields"]["message"] == "serving" {
+                break event["fields"]["address"].as_str().unwrap().to_owned();
+            }
+        };
+        let log = thread::spawn(move || {
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        Host {
+            child,
+            url: format!("http://{address}"),
+            log: Some(log),
+        }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -250,6 +275,13 @@ pub fn program(data: &str, body: &str) -> String {
     (i32.load (i32.const 8)))
   (func (export "_start") {body}))"#
     )
+}
+
+/// A program that writes `text` to its standard output.
+pub fn printing(text: &str) -> String {
+    let length = text.len();
+    let body = format!("(call $write (i32.const 1) (i32.const 1024) (i32.const {length}))");
+    program(text, &body)
 }
 
 /// A program that writes each byte of its input back until the input ends.

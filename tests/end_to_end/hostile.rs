@@ -152,7 +152,8 @@ fn an_altered_cut_or_reordered_package_is_refused_by_the_keep() {
         for lie in [Lie::Request(alter), Lie::Ruin(alter)] {
             let place = Place::new();
             let host = place.host(&[]);
-            deploy(&place, &host, "PUT", "/package", lie).says("the package cannot be opened");
+            deploy(&place, &host, "PUT", "/package", lie)
+                .says("did not deliver the granted package");
             nothing_left(host);
         }
     }

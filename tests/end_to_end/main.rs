@@ -1,6 +1,7 @@
 //! The whole: the real command, real processes, real sockets on loopback.
 
 mod commands;
+mod confinement;
 mod deploy;
 mod harness;
 mod hostile;

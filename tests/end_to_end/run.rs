@@ -123,8 +123,10 @@ fn limits_end_the_program_with_a_reason() {
     );
     let hungry = hungry.to_str().unwrap();
     place.run(["run", "--simulate", hungry]).expect(0);
-    let limited = place.run(["run", "--simulate", "--memory", "1MiB", hungry]);
-    assert_ne!(limited.status, 0);
+    place
+        .run(["run", "--simulate", "--memory-limit", "1MiB", hungry])
+        .expect(124)
+        .says("limit");
 }
 
 #[test]
@@ -147,6 +149,10 @@ fn what_is_not_webassembly_is_named() {
         let file = place.file(name, contents);
         let finished = place.run(["run", "--simulate", file.to_str().unwrap()]);
         assert_ne!(finished.status, 0, "{name}");
+        // What shows in the first bytes is said before a Keep is started.
+        let keep_was_started = finished.stderr.contains("simulated");
+        let begins_well = contents.starts_with(b"(") || contents.starts_with(b"\0asm\x01\0\0\0");
+        assert_eq!(keep_was_started, begins_well, "{}", finished.stderr);
         finished.says(words);
     }
     place

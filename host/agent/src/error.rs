@@ -38,7 +38,7 @@ pub enum ServiceError {
         left: u64,
     },
     /// As many Keeps live as may.
-    #[error("{0} Keeps are alive, and that is the limit")]
+    #[error("no more than {0} may live at a time, and that many Keeps do")]
     TooManyKeeps(usize),
     /// The backend tried and did not succeed.
     #[error("{0}")]

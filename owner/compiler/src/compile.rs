@@ -1,5 +1,7 @@
 //! From a program to machine code.
 
+use std::fmt;
+
 use enarx_wire_target::{CompileTarget, TargetError};
 use wasmtime::Engine;
 
@@ -46,8 +48,7 @@ pub fn compiled_before(
     Ok(bytes.map(|bytes| Artifact::new(program, bytes, Origin::Cache)))
 }
 
-/// Machine code of a program.
-#[derive(Debug)]
+/// Machine code of a program. `Debug` does not show it.
 pub struct Artifact {
     /// The bytes that a Keep's runtime loads.
     pub bytes: Vec<u8>,
@@ -57,6 +58,17 @@ pub struct Artifact {
     pub program_digest: Digest,
     /// Where the bytes come from.
     pub origin: Origin,
+}
+
+impl fmt::Debug for Artifact {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Artifact")
+            .field("bytes", &self.bytes.len())
+            .field("kind", &self.kind)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Artifact {

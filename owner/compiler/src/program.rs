@@ -1,6 +1,6 @@
 //! Programs: WebAssembly in its binary or its text format.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{Digest, bounded, sha384};
 
@@ -8,8 +8,9 @@ use crate::{Digest, bounded, sha384};
 /// Compilation needs about a hundred times the program's size in memory.
 pub const DEFAULT_MAX_SIZE: usize = 256 << 20;
 
-/// A WebAssembly program. It is recognized, but not yet validated.
-#[derive(Debug, Clone)]
+/// A WebAssembly program. It is recognized, but not yet validated. `Debug` does not
+/// show it: it may be confidential.
+#[derive(Clone)]
 pub struct Program<'a> {
     wasm: Cow<'a, [u8]>,
     kind: ProgramKind,
@@ -62,6 +63,18 @@ impl<'a> Program<'a> {
         Ok(Self { wasm, kind, digest })
     }
 
+    /// Looks at the first bytes alone: whether [`Program::new`] might take these.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgramError`] says what the bytes are instead.
+    pub fn check_format(bytes: &[u8]) -> Result<(), ProgramError> {
+        if starts_as_text(bytes) {
+            return Ok(());
+        }
+        recognize(bytes).map(drop)
+    }
+
     /// The program in the binary format.
     #[must_use]
     pub fn wasm(&self) -> &[u8] {
@@ -78,6 +91,16 @@ impl<'a> Program<'a> {
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+}
+
+impl fmt::Debug for Program<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Program")
+            .field("kind", &self.kind)
+            .field("bytes", &self.wasm.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,11 +148,15 @@ fn recognize(bytes: &[u8]) -> Result<ProgramKind, ProgramError> {
 /// The text of a program in the text format: UTF-8 whose first character that is
 /// not white space is a parenthesis or begins a comment.
 fn text(bytes: &[u8]) -> Option<&str> {
-    let start = bytes.trim_ascii_start();
-    if !start.starts_with(b"(") && !start.starts_with(b";;") {
+    if !starts_as_text(bytes) {
         return None;
     }
     str::from_utf8(bytes).ok()
+}
+
+fn starts_as_text(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start();
+    start.starts_with(b"(") || start.starts_with(b";;")
 }
 
 /// Marks of other files that end up in a program's place.
@@ -187,6 +214,14 @@ mod tests {
         assert_eq!(text.digest(), module.digest());
         let component = Program::new(b"(component)").unwrap();
         assert_eq!(component.kind(), ProgramKind::Component);
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_format() {
+        for good in [&b"(module"[..], b" ;;", b"\0asm\x01\0\0\0rest"] {
+            assert_eq!(Program::check_format(good), Ok(()));
+        }
+        assert!(Program::check_format(b"hello").is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! planned. Encrypting happens while it is sent, so that a package of any size
 //! passes through bounded memory.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use enarx_owner_compiler::{
     Artifact, ArtifactCache, CompileError, Origin, Program, ProgramError, ProgramKind, compile,
@@ -54,7 +54,6 @@ impl Examined {
 }
 
 /// An application made ready for one attested Keep, under a key of its own.
-#[derive(Debug)]
 pub struct Packaged {
     pub(crate) attested: Attested,
     pub(crate) contents: Contents,
@@ -62,7 +61,6 @@ pub struct Packaged {
 }
 
 /// What goes into the package, and how it is protected.
-#[derive(Debug, Clone)]
 pub(crate) struct Contents {
     pub(crate) manifest: Manifest,
     pub(crate) artifact: Arc<Vec<u8>>,
@@ -129,6 +127,16 @@ impl Attested {
             },
             size,
         })
+    }
+}
+
+impl fmt::Debug for Packaged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Packaged")
+            .field("attested", &self.attested)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The manifest: what a package holds and how it is run.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use enarx_wire_cbor::{DecodeError, EncodeError};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Digest, digest};
 
 /// What a package holds and how it is run. Encoded as deterministic CBOR.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Only its owner and its Keep may read it: `Debug` shows no arguments, variables or
+/// paths.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of this structure, [`Manifest::VERSION`].
@@ -32,6 +35,18 @@ pub struct Manifest {
     /// The entries, in the order of their bytes in the stream. The first is the
     /// program.
     pub entries: Vec<Entry>,
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Manifest")
+            .field("version", &self.version)
+            .field("args", &self.args.len())
+            .field("env", &self.env.len())
+            .field("entries", &self.entries.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Manifest {

@@ -52,7 +52,7 @@ pub enum SessionError {
     #[error("a session frame follows the authenticated end")]
     AfterEnd,
     /// The stream stops without its authenticated end.
-    #[error("the session's output stops after {0} frames without its authenticated end")]
+    #[error("the session's output stops before frame {0}, without its authenticated end")]
     Cut(u64),
     /// More payload than a frame may carry.
     #[error("a frame carries at most {MAX_FRAME_PAYLOAD} bytes, not {0}")]
