@@ -104,6 +104,10 @@ impl KeepLauncher for LocalLauncher {
             .collect()
     }
 
+    fn is_quick(&self, order: &LaunchOrder) -> bool {
+        !order.simulate || SecureProcessor::is_made(&self.simulator_directory)
+    }
+
     fn launch(&self, order: &LaunchOrder) -> Result<LaunchedKeep, LaunchRefusal> {
         let platform: Platform = order
             .backend

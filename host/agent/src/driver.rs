@@ -74,7 +74,7 @@ impl Driver {
         // Followers of the output need not wait for the process.
         keep.output.close();
         drop((outgoing, reader, writer));
-        let running = keep.state() == KeepState::Running;
+        let state = keep.state();
         let how = match stop {
             Stop::Ended(how) => {
                 process.0.kill();
@@ -83,11 +83,18 @@ impl Driver {
             }
             Stop::Closed => {
                 let exit = exit_of(&process).await;
-                if running && exit.success {
-                    end(EndKind::Completed, "the workload ended")
-                } else {
-                    let detail = format!("the Keep {}", exit.description);
-                    with_diagnostics(end(EndKind::Died, detail), &exit)
+                match state {
+                    KeepState::Running if exit.success => {
+                        end(EndKind::Completed, "the workload ended")
+                    }
+                    KeepState::Provisioned | KeepState::Loading if exit.success => end(
+                        EndKind::Completed,
+                        "the Keep ended the session without its package; its owner knows why",
+                    ),
+                    _ => {
+                        let detail = format!("the Keep {}", exit.description);
+                        with_diagnostics(end(EndKind::Died, detail), &exit)
+                    }
                 }
             }
             Stop::Failed(code) => {

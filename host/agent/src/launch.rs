@@ -11,6 +11,14 @@ pub trait KeepLauncher: Send + Sync + 'static {
     /// Every backend, and what it can do here.
     fn backends(&self) -> Vec<BackendInfo>;
 
+    /// Whether [`KeepLauncher::launch`] takes no more than a few milliseconds for this
+    /// order. A service that has one thread anyway then launches there: another
+    /// one would have to be made first.
+    fn is_quick(&self, order: &LaunchOrder) -> bool {
+        let _ = order;
+        false
+    }
+
     /// Starts a Keep. It may block; the service calls it on a thread for that, which
     /// may end any time after: a Keep must not be bound to the life of the thread
     /// (`PR_SET_PDEATHSIG`), only to that of the process.

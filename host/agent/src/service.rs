@@ -16,6 +16,7 @@ use enarx_wire_hostcall::envelope::{Kind, MAX_PAYLOAD};
 use futures_util::{Stream, StreamExt};
 use tokio::{
     net::UnixStream,
+    runtime::{Handle, RuntimeFlavor},
     sync::{mpsc, oneshot},
 };
 use tokio_util::{
@@ -348,8 +349,8 @@ impl Service {
         &self.inner.metrics
     }
 
-    /// Has a Keep launched on a thread that may block. If the caller goes away
-    /// meanwhile, the Keep is dropped there, and so killed.
+    /// Has a Keep launched, on a thread that may block unless it is quick. If the
+    /// caller goes away meanwhile, the Keep is dropped there, and so killed.
     async fn launch(
         &self,
         request: &StartRequest,
@@ -363,10 +364,15 @@ impl Service {
             host_data: request.host_data.map_or([0; _], |data| data.0),
         };
         let launcher = self.inner.launcher.clone();
+        let has_one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let is_quick = has_one_thread && launcher.is_quick(&order);
         let launch = move || match launcher.launch(&order) {
             Ok(launched) => Ok((launched, share)),
             Err(refusal) => Err(refusal.into_error(&order.backend)),
         };
+        if is_quick {
+            return launch();
+        }
         match tokio::task::spawn_blocking(launch).await {
             Ok(launched) => launched,
             Err(error) => Err(ServiceError::LaunchFailed(error.to_string())),

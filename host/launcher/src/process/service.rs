@@ -42,6 +42,8 @@ impl Service {
             kept: Vec::new(),
             truncated: false,
         };
+        // The Keep's process is starting, and asks later.
+        device.processor.prepare();
         loop {
             let ready = wait(pidfd, diagnostics.pipe.as_ref(), stream.as_ref());
             if ready.diagnostics {

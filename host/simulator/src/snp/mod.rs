@@ -110,6 +110,19 @@ impl SecureProcessor {
         })
     }
 
+    /// Whether a processor lives below `state_directory` already, so that opening takes
+    /// no time.
+    #[must_use]
+    pub fn is_made(state_directory: &Path) -> bool {
+        state::is_made(state_directory)
+    }
+
+    /// Does what the first report needs beside its request.
+    pub fn prepare(&self) {
+        // What is wrong with the key is told when a report is asked for.
+        let _ = self.key();
+    }
+
     /// The certificates that endorse this processor's reports.
     #[must_use]
     pub fn certificates(&self) -> &Certificates {

@@ -85,6 +85,11 @@ const SUMS: &str = "SHA384SUMS";
 /// No stored file is larger than this, in bytes.
 const LARGEST_FILE: u64 = 16 * 1024;
 
+/// Whether there is a processor below `state_directory`.
+pub(super) fn is_made(state_directory: &Path) -> bool {
+    state_directory.join(DIRECTORY).join(SUMS).exists()
+}
+
 /// Loads the processor below `state_directory`; makes one if there is none.
 pub(super) fn load_or_create(
     state_directory: &Path,
