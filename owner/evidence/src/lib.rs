@@ -22,9 +22,10 @@
 //!
 //! Nothing here performs I/O, reads a clock, or panics on what it is given, and all
 //! sizes are bounded before anything is parsed. Each technology has a module of its
-//! own; today there is [`snp`].
+//! own: [`snp`] for AMD SEV-SNP, [`dcap`] for Intel SGX and TDX.
 
 mod assurance;
+pub mod dcap;
 pub mod snp;
 mod time;
 mod verified;

@@ -24,6 +24,12 @@ use x509_cert::{
 
 use crate::{Digest, UnixTime, Validity};
 
+mod crl;
+mod ecdsa;
+
+pub(crate) use crl::RevocationList;
+use ecdsa::EcdsaAlgorithm;
+
 /// Largest certificate looked at; real ones have at most 1.7 KiB.
 const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
 /// Length of an RSA-4096 modulus.
@@ -58,6 +64,9 @@ pub enum CertificateError {
     /// It is not signed with RSASSA-PSS, SHA-384, MGF1 with SHA-384 and a salt of 48 bytes.
     #[error("is not signed with RSASSA-PSS over SHA-384 with a salt of 48 bytes")]
     SignatureAlgorithm,
+    /// It is not signed with ECDSA on P-256 or P-384.
+    #[error("is not signed with ECDSA over SHA-256 or SHA-384")]
+    EcdsaAlgorithm,
     /// It carries a critical extension that nobody here understands (RFC 5280, section 4.2).
     #[error("has a critical extension that is not understood")]
     CriticalExtension,
@@ -95,6 +104,9 @@ pub enum CertificateError {
     /// Its issuer's key is not RSA with 4096 bits.
     #[error("is signed by a key that is not RSA with 4096 bits")]
     IssuerKey,
+    /// Its issuer's key is not on the curve that its signature algorithm goes with.
+    #[error("is signed by a key on another curve than its algorithm's")]
+    IssuerCurve,
     /// Its signature is not the issuer's.
     #[error("was not signed by the certificate above it")]
     Signature,
@@ -103,19 +115,50 @@ pub enum CertificateError {
     SubjectKey,
 }
 
+/// How a certificate is signed.
+#[derive(Debug, Clone, Copy)]
+enum Scheme {
+    /// RSASSA-PSS as AMD uses it.
+    RsaPss,
+    /// ECDSA on one of the NIST curves.
+    Ecdsa(EcdsaAlgorithm),
+}
+
 /// A parsed certificate with the bytes that its issuer signed. Not trusted yet.
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
     signed: &'a [u8],
     signature: &'a [u8],
+    scheme: Scheme,
     contents: TbsCertificate,
     constraints: Option<BasicConstraints>,
     key_usage: Option<KeyUsage>,
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads a certificate, and refuses what no endorsement chain contains.
+    /// Reads a certificate signed with RSASSA-PSS, and refuses what no endorsement
+    /// chain contains.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, CertificateError> {
+        Self::parse_signed(der, |algorithm| {
+            is_rsa_pss_sha384(algorithm)
+                .then_some(Scheme::RsaPss)
+                .ok_or(CertificateError::SignatureAlgorithm)
+        })
+    }
+
+    /// Reads a certificate signed with ECDSA on P-256 or P-384.
+    pub(crate) fn parse_ecdsa(der: &'a [u8]) -> Result<Self, CertificateError> {
+        Self::parse_signed(der, |algorithm| {
+            EcdsaAlgorithm::find(algorithm)
+                .map(Scheme::Ecdsa)
+                .ok_or(CertificateError::EcdsaAlgorithm)
+        })
+    }
+
+    fn parse_signed(
+        der: &'a [u8],
+        scheme: impl FnOnce(&AlgorithmIdentifierOwned) -> Result<Scheme, CertificateError>,
+    ) -> Result<Self, CertificateError> {
         if der.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLarge { actual: der.len() });
         }
@@ -127,15 +170,14 @@ impl<'a> Certificate<'a> {
         if *contents.signature() != algorithm {
             return Err(CertificateError::AlgorithmMismatch);
         }
-        if !is_rsa_pss_sha384(&algorithm) {
-            return Err(CertificateError::SignatureAlgorithm);
-        }
+        let scheme = scheme(&algorithm)?;
         check_extensions(contents.extensions().map_or(&[], Vec::as_slice))?;
         let constraints = extension(&contents, BASIC_CONSTRAINTS)?;
         let key_usage = extension(&contents, KEY_USAGE)?;
         Ok(Self {
             signed,
             signature,
+            scheme,
             contents,
             constraints,
             key_usage,
@@ -171,6 +213,9 @@ impl<'a> Certificate<'a> {
     pub(crate) fn check_issued_by(&self, issuer: &Certificate<'_>) -> Result<(), CertificateError> {
         if self.contents.issuer() != issuer.subject() {
             return Err(CertificateError::IssuerName);
+        }
+        if let Scheme::Ecdsa(algorithm) = self.scheme {
+            return algorithm.verify(issuer, self.signed, self.signature);
         }
         let key = issuer.rsa_4096_key().ok_or(CertificateError::IssuerKey)?;
         UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, key)
@@ -226,18 +271,35 @@ impl<'a> Certificate<'a> {
 
     /// The P-384 point of the subject's key, uncompressed (SEC 1, section 2.3.3).
     pub(crate) fn p384_key(&self) -> Result<&[u8], CertificateError> {
+        self.key_on(SECP384R1).ok_or(CertificateError::SubjectKey)
+    }
+
+    /// The point of the subject's key when it is on the named curve.
+    fn key_on(&self, curve: ObjectIdentifier) -> Option<&[u8]> {
         let info = self.contents.subject_public_key_info();
-        let curve = info
+        let named = info
             .algorithm
             .parameters
             .as_ref()
             .and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
-        if info.algorithm.oid != EC_PUBLIC_KEY || curve != Some(SECP384R1) {
-            return Err(CertificateError::SubjectKey);
+        if info.algorithm.oid != EC_PUBLIC_KEY || named != Some(curve) {
+            return None;
         }
-        info.subject_public_key
-            .as_bytes()
-            .ok_or(CertificateError::SubjectKey)
+        info.subject_public_key.as_bytes()
+    }
+
+    /// The P-256 point of the subject's key, uncompressed.
+    pub(crate) fn p256_key(&self) -> Option<&[u8]> {
+        self.key_on(ecdsa::SECP256R1)
+    }
+
+    pub(crate) fn issuer(&self) -> &Name {
+        self.contents.issuer()
+    }
+
+    /// The serial number, as its issuer's revocation lists name it.
+    fn serial(&self) -> &[u8] {
+        self.contents.serial_number().as_bytes()
     }
 
     /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1), when it has 4096 bits.

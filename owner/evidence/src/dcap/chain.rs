@@ -1,0 +1,115 @@
+//! The PCK certificate chain.
+
+use x509_cert::der::pem;
+
+use crate::{CertificateError, UnixTime, Validity, x509::Certificate};
+
+use super::{CertificateRole, Error, Platform, TrustAnchors, pck::SGX_EXTENSION};
+
+/// Most certificates looked at; a chain has three.
+const MAX_CERTIFICATES: usize = 8;
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// The certificates of a PEM bundle as DER, in any order.
+pub(super) fn read_pem(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let malformed = || at(CertificateRole::Pck)(CertificateError::Malformed);
+    let bundle = str::from_utf8(bundle).map_err(|_| malformed())?;
+    let bundle = bundle.trim_end_matches(['\0', '\n', '\r', ' ']);
+    let mut certificates = Vec::new();
+    for part in bundle.split_inclusive(END) {
+        if certificates.len() == MAX_CERTIFICATES {
+            return Err(Error::TooManyCertificates);
+        }
+        let body = part.trim_start().strip_prefix(BEGIN);
+        let body = body.and_then(|body| body.strip_suffix(END));
+        certificates.push(decode(body.ok_or_else(malformed)?).ok_or_else(malformed)?);
+    }
+    Ok(certificates)
+}
+
+/// Decodes the body of a PEM block, whose lines some platforms break at 76 characters.
+fn decode(body: &str) -> Option<Vec<u8>> {
+    let base64: Vec<char> = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let lines: Vec<String> = base64
+        .chunks(64)
+        .map(|line| line.iter().collect())
+        .collect();
+    let block = format!("{BEGIN}\n{}\n{END}\n", lines.join("\n"));
+    pem::decode_vec(block.as_bytes()).ok().map(|(_, der)| der)
+}
+
+/// A chain that was followed from the PCK certificate to a trust anchor.
+pub(super) struct Chain<'a> {
+    pub(super) pck: Certificate<'a>,
+    pub(super) authority: Certificate<'a>,
+    pub(super) root: Certificate<'a>,
+    pub(super) platform: Platform,
+    pub(super) validity: Validity,
+}
+
+impl<'a> Chain<'a> {
+    /// Finds the chain among `certificates`, whatever their order; others are ignored.
+    pub(super) fn verify<R: TrustAnchors>(
+        certificates: &[&'a [u8]],
+        anchors: &R,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let mut pck = None;
+        let mut others = Vec::new();
+        for der in certificates {
+            let certificate = Certificate::parse_ecdsa(der).map_err(at(CertificateRole::Pck))?;
+            if pck.is_none() && certificate.extension(SGX_EXTENSION).is_some() {
+                pck = Some(certificate);
+            } else {
+                others.push(certificate);
+            }
+        }
+        let pck = pck.ok_or(Error::Missing(CertificateRole::Pck))?;
+        let authority = take(&mut others, |other| {
+            other.subject() == pck.issuer() && other.subject() != other.issuer()
+        })
+        .ok_or(Error::Missing(CertificateRole::PckAuthority))?;
+        let root = take(&mut others, |other| other.subject() == authority.issuer())
+            .ok_or(Error::Missing(CertificateRole::Root))?;
+
+        let key = root.key_digest().map_err(at(CertificateRole::Root))?;
+        if !anchors.contains(&key) {
+            return Err(Error::UntrustedRoot);
+        }
+        let role = at(CertificateRole::Root);
+        root.check_issued_by(&root).map_err(&role)?;
+        root.check_authority(1).map_err(&role)?;
+        let validity = root.check_validity(now).map_err(&role)?;
+        let role = at(CertificateRole::PckAuthority);
+        authority.check_issued_by(&root).map_err(&role)?;
+        authority.check_authority(0).map_err(&role)?;
+        let validity = validity.intersection(authority.check_validity(now).map_err(&role)?);
+        let role = at(CertificateRole::Pck);
+        pck.check_issued_by(&authority).map_err(&role)?;
+        pck.check_end_entity().map_err(&role)?;
+        let validity = validity.intersection(pck.check_validity(now).map_err(&role)?);
+        let extension = pck.extension(SGX_EXTENSION).ok_or(Error::SgxExtension)?;
+        let platform = Platform::read(extension)?;
+        Ok(Self {
+            pck,
+            authority,
+            root,
+            platform,
+            validity,
+        })
+    }
+}
+
+/// Names the certificate in an error.
+pub(super) fn at(role: CertificateRole) -> impl Fn(CertificateError) -> Error {
+    move |error| Error::Certificate { role, error }
+}
+
+fn take<'a>(
+    certificates: &mut Vec<Certificate<'a>>,
+    wanted: impl Fn(&Certificate<'a>) -> bool,
+) -> Option<Certificate<'a>> {
+    let index = certificates.iter().position(wanted)?;
+    Some(certificates.swap_remove(index))
+}

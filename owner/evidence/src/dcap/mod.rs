@@ -1,0 +1,26 @@
+//! Intel SGX and TDX, by DCAP quotes.
+//!
+//! A quoting enclave (QE) signs an enclave's or a TD's report with its attestation key;
+//! the platform's PCK certificate, which Intel issued, vouches for the QE. [`Quote::parse`]
+//! reads a quote, [`verify_signatures`] follows the signatures up to Intel's root, and looks at
+//! revocation lists. It does not judge the platform's TCB: neither TCB info nor QE
+//! identity is looked at. The debug flag is data of the result, for the policy.
+//!
+//! Sources: *Intel SGX ECDSA QuoteGenReference API* (appendix A: quote version 3), *Intel
+//! TDX DCAP Quoting Library API* (appendix A: versions 4 and 5), *Intel SGX PCK Certificate
+//! and CRL Profile Specification*.
+
+mod chain;
+mod error;
+mod pck;
+mod quote;
+mod report;
+mod roots;
+mod verify;
+
+pub use error::{CertificateRole, Error, QuoteError};
+pub use pck::Platform;
+pub use quote::Quote;
+pub use report::{Body, EnclaveReport, Kind, TdReport, TdReport15};
+pub use roots::{GenuineRoots, INTEL_SGX_ROOT, SimulatedRoots, TrustAnchors};
+pub use verify::{RevocationLists, SignedQuote, verify_signatures};

@@ -1,0 +1,110 @@
+//! What a PCK certificate says about its platform.
+
+use x509_cert::der::{
+    self, Decode, Reader, SliceReader,
+    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
+};
+
+use super::Error;
+
+/// The SGX extension (*SGX PCK Certificate and CRL Profile*, section 1.3.5).
+pub(super) const SGX_EXTENSION: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1");
+const PPID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.1");
+const TCB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.2");
+const PCE_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.3");
+const FMSPC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.4");
+/// Number of the last arc below [`TCB`] that is the PCE's SVN; 1 to 16 are components.
+const PCE_SVN: u32 = 17;
+
+/// A platform, as Intel certified it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// Identity of the platform's provisioning key (PPID).
+    pub ppid: [u8; 16],
+    /// Family, model, stepping, platform type, and custom SKU.
+    pub fmspc: [u8; 6],
+    /// Identity of the provisioning certification enclave.
+    pub pce_id: [u8; 2],
+    /// SVNs of the 16 TCB components.
+    pub components: [u8; 16],
+    /// SVN of the provisioning certification enclave.
+    pub pce_svn: u16,
+}
+
+impl Platform {
+    pub(super) fn read(extension: &[u8]) -> Result<Self, Error> {
+        let fields = fields(extension)?;
+        let (components, pce_svn) = tcb(only(&fields, TCB)?)?;
+        Ok(Self {
+            ppid: octets(only(&fields, PPID)?)?,
+            fmspc: octets(only(&fields, FMSPC)?)?,
+            pce_id: octets(only(&fields, PCE_ID)?)?,
+            components,
+            pce_svn,
+        })
+    }
+}
+
+type Field<'a> = (ObjectIdentifier, AnyRef<'a>);
+
+fn fields(der: &[u8]) -> Result<Vec<Field<'_>>, Error> {
+    let read = || {
+        let mut reader = SliceReader::new(der)?;
+        let fields = reader.sequence(|reader| {
+            let mut fields = Vec::new();
+            while !reader.is_finished() {
+                fields.push(read_field(reader)?);
+            }
+            Ok::<_, der::Error>(fields)
+        })?;
+        reader.finish()?;
+        Ok::<_, der::Error>(fields)
+    };
+    read().map_err(|_| Error::SgxExtension)
+}
+
+fn read_field<'a>(reader: &mut SliceReader<'a>) -> der::Result<Field<'a>> {
+    reader.sequence(|reader| {
+        Ok::<_, der::Error>((ObjectIdentifier::decode(reader)?, AnyRef::decode(reader)?))
+    })
+}
+
+fn only<'a>(fields: &[Field<'a>], id: ObjectIdentifier) -> Result<AnyRef<'a>, Error> {
+    let mut found = fields.iter().filter(|field| field.0 == id);
+    match (found.next(), found.next()) {
+        (Some(field), None) => Ok(field.1),
+        _ => Err(Error::SgxExtension),
+    }
+}
+
+fn octets<const N: usize>(value: AnyRef<'_>) -> Result<[u8; N], Error> {
+    let octets: &OctetStringRef = value.decode_as().map_err(|_| Error::SgxExtension)?;
+    octets
+        .as_bytes()
+        .try_into()
+        .map_err(|_| Error::SgxExtension)
+}
+
+fn tcb(value: AnyRef<'_>) -> Result<([u8; 16], u16), Error> {
+    let read = || {
+        value.sequence(|reader| {
+            let mut fields = Vec::new();
+            while !reader.is_finished() {
+                fields.push(read_field(reader)?);
+            }
+            Ok::<_, der::Error>(fields)
+        })
+    };
+    let fields = read().map_err(|_| Error::SgxExtension)?;
+    let svn = |number: u32| {
+        let id = TCB.push_arc(number).map_err(|_| Error::SgxExtension)?;
+        let value = only(&fields, id)?;
+        value.decode_as::<u16>().map_err(|_| Error::SgxExtension)
+    };
+    let mut components = [0; 16];
+    for (component, number) in components.iter_mut().zip(1..) {
+        *component = u8::try_from(svn(number)?).map_err(|_| Error::SgxExtension)?;
+    }
+    Ok((components, svn(PCE_SVN)?))
+}

@@ -1,0 +1,230 @@
+//! Quotes as bytes.
+
+use aws_lc_rs::{
+    digest,
+    signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey},
+};
+
+use super::{Body, EnclaveReport, Error, QuoteError, TdReport};
+
+/// Largest quote looked at; real ones have some 5 KiB, and up to 8 KiB with padding.
+const MAX_QUOTE_BYTES: usize = 64 * 1024;
+/// Attestation key type: ECDSA with P-256.
+const ECDSA_P256: u16 = 2;
+const TEE_SGX: u32 = 0;
+const TEE_TDX: u32 = 0x81;
+/// Intel's QE vendor id, 939A7233-F79C-4CA9-940A-0DB3957F0607.
+const INTEL: [u8; 16] = [
+    0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07,
+];
+/// Certification data: the QE's report, with certification data of its own.
+const QE_REPORT: u16 = 6;
+/// Certification data: a PCK certificate chain in PEM.
+const PCK_CHAIN: u16 = 5;
+
+/// A quote, read but not verified.
+#[derive(Debug, Clone)]
+pub struct Quote<'a> {
+    version: u16,
+    user_data: [u8; 20],
+    body: Body,
+    signed: &'a [u8],
+    signature: &'a [u8],
+    key: [u8; 64],
+    qe_report: EnclaveReport,
+    qe_signed: &'a [u8],
+    qe_signature: &'a [u8],
+    qe_auth: &'a [u8],
+    certification: (u16, &'a [u8]),
+}
+
+impl<'a> Quote<'a> {
+    /// Reads a quote of version 3, 4 or 5. Bytes after its end are allowed, as the
+    /// buffers that quotes come in have them; they mean nothing.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not as Intel specifies it.
+    pub fn parse(quote: &'a [u8]) -> Result<Self, QuoteError> {
+        if quote.len() > MAX_QUOTE_BYTES {
+            return Err(QuoteError::TooLarge {
+                actual: quote.len(),
+            });
+        }
+        let mut bytes = Bytes(quote);
+        let version = bytes.u16()?;
+        if !(3..=5).contains(&version) {
+            return Err(QuoteError::Version(version));
+        }
+        let key_type = bytes.u16()?;
+        if key_type != ECDSA_P256 {
+            return Err(QuoteError::KeyType(key_type));
+        }
+        let tee = bytes.u32()?;
+        // Version 3 has only SGX, and its field is reserved.
+        if tee != TEE_SGX && (version == 3 || tee != TEE_TDX) {
+            return Err(QuoteError::TeeType(tee));
+        }
+        bytes.take(4)?;
+        if bytes.array()? != INTEL {
+            return Err(QuoteError::Vendor);
+        }
+        let user_data = bytes.array()?;
+        let body = read_body(&mut bytes, version, tee)?;
+        let (signed, _) = quote
+            .split_at_checked(quote.len() - bytes.0.len())
+            .ok_or(QuoteError::Truncated)?;
+
+        let mut data = bytes.sized()?;
+        let signature = data.take(64)?;
+        let key = data.array()?;
+        if version > 3 {
+            let kind = data.u16()?;
+            if kind != QE_REPORT {
+                return Err(QuoteError::CertificationType(kind));
+            }
+            let inner = data.sized()?;
+            data.finish()?;
+            data = inner;
+        }
+        let qe_signed = data.take(EnclaveReport::BYTES)?;
+        let qe_signature = data.take(64)?;
+        let auth_bytes = data.u16()?;
+        let qe_auth = data.take(usize::from(auth_bytes))?;
+        let kind = data.u16()?;
+        if !(1..=7).contains(&kind) || kind == QE_REPORT {
+            return Err(QuoteError::CertificationType(kind));
+        }
+        let certification = data.sized()?.0;
+        data.finish()?;
+        Ok(Self {
+            version,
+            user_data,
+            body,
+            signed,
+            signature,
+            key,
+            qe_report: EnclaveReport::read(&mut Bytes(qe_signed))?,
+            qe_signed,
+            qe_signature,
+            qe_auth,
+            certification: (kind, certification),
+        })
+    }
+
+    /// The version of its format: 3, 4 or 5.
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// What the QE put into the header; its first 16 bytes identify the platform to it.
+    #[must_use]
+    pub fn user_data(&self) -> &[u8; 20] {
+        &self.user_data
+    }
+
+    /// The report that was quoted.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The report of the quoting enclave itself.
+    #[must_use]
+    pub fn qe_report(&self) -> &EnclaveReport {
+        &self.qe_report
+    }
+
+    /// The PCK certificate chain, in PEM.
+    pub(super) fn pck_chain(&self) -> Result<&'a [u8], Error> {
+        match self.certification {
+            (PCK_CHAIN, chain) => Ok(chain),
+            (kind, _) => Err(Error::NoCertificates { kind }),
+        }
+    }
+
+    /// Checks all signatures inside: the attestation key's over header and body, the
+    /// QE's word for the attestation key, and the PCK's over the QE's report.
+    pub(super) fn check_signatures(&self, pck: &[u8]) -> Result<(), Error> {
+        let mut point = vec![4];
+        point.extend_from_slice(&self.key);
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)
+            .verify(self.signed, self.signature)
+            .map_err(|_| Error::QuoteSignature)?;
+        let mut named = digest::Context::new(&digest::SHA256);
+        named.update(&self.key);
+        named.update(self.qe_auth);
+        let (digest, rest) = self.qe_report.report_data.split_at(32);
+        if digest != named.finish().as_ref() || rest != [0; 32] {
+            return Err(Error::AttestationKey);
+        }
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pck)
+            .verify(self.qe_signed, self.qe_signature)
+            .map_err(|_| Error::QeReportSignature)
+    }
+}
+
+fn read_body(bytes: &mut Bytes<'_>, version: u16, tee: u32) -> Result<Body, QuoteError> {
+    let td = |bytes: &mut Bytes<'_>, version_1_5| {
+        TdReport::read(bytes, version_1_5).map(|report| Body::Tdx(Box::new(report)))
+    };
+    if version < 5 {
+        return match tee {
+            TEE_SGX => EnclaveReport::read(bytes).map(|report| Body::Sgx(Box::new(report))),
+            _ => td(bytes, false),
+        };
+    }
+    let kind = bytes.u16()?;
+    let size = bytes.u32()?;
+    match (kind, usize::try_from(size).unwrap_or(usize::MAX), tee) {
+        (1, EnclaveReport::BYTES, TEE_SGX) => {
+            EnclaveReport::read(bytes).map(|report| Body::Sgx(Box::new(report)))
+        }
+        (2, TdReport::BYTES_1_0, TEE_TDX) => td(bytes, false),
+        (3, TdReport::BYTES_1_5, TEE_TDX) => td(bytes, true),
+        _ => Err(QuoteError::Body { kind, size }),
+    }
+}
+
+/// The bytes not read yet; numbers are little-endian.
+pub(super) struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], QuoteError> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(QuoteError::Truncated)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], QuoteError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(QuoteError::Truncated)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, QuoteError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, QuoteError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// A part with its size in front.
+    fn sized(&mut self) -> Result<Self, QuoteError> {
+        let size = self.u32()?;
+        self.take(usize::try_from(size).map_err(|_| QuoteError::Truncated)?)
+            .map(Bytes)
+    }
+
+    fn finish(&self) -> Result<(), QuoteError> {
+        match self.0 {
+            [] => Ok(()),
+            _ => Err(QuoteError::Lengths),
+        }
+    }
+}

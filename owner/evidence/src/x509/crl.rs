@@ -1,0 +1,79 @@
+//! Certificate revocation lists (RFC 5280, section 5), signed with ECDSA.
+
+use x509_cert::{
+    crl::TbsCertList,
+    der::{Decode, asn1::ObjectIdentifier},
+};
+
+use crate::{UnixTime, Validity};
+
+use super::{Certificate, CertificateError, EcdsaAlgorithm, outer};
+
+/// Largest list looked at; Intel's largest has some 10 KiB.
+const MAX_LIST_BYTES: usize = 1024 * 1024;
+const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+
+/// A revocation list that its issuer signed and that is fresh.
+#[derive(Debug)]
+pub(crate) struct RevocationList {
+    contents: TbsCertList,
+    period: Validity,
+}
+
+impl RevocationList {
+    /// Reads a list of `issuer`'s, which must be fresh at the time `now`.
+    pub(crate) fn verify(
+        der: &[u8],
+        issuer: &Certificate<'_>,
+        now: UnixTime,
+    ) -> Result<Self, CertificateError> {
+        if der.len() > MAX_LIST_BYTES {
+            return Err(CertificateError::TooLarge { actual: der.len() });
+        }
+        let (signed, algorithm, signature) = outer(der).map_err(|_| CertificateError::Malformed)?;
+        let contents = TbsCertList::from_der(signed).map_err(|_| CertificateError::Malformed)?;
+        if contents.signature != algorithm {
+            return Err(CertificateError::AlgorithmMismatch);
+        }
+        let scheme = EcdsaAlgorithm::find(&algorithm).ok_or(CertificateError::EcdsaAlgorithm)?;
+        if contents.issuer != *issuer.subject() {
+            return Err(CertificateError::IssuerName);
+        }
+        if issuer.key_usage.is_some_and(|usage| !usage.crl_sign()) {
+            return Err(CertificateError::NotAuthority);
+        }
+        scheme.verify(issuer, signed, signature)?;
+        // A partial list could leave out what matters (RFC 5280, section 5.2.5).
+        let mut extensions = contents.crl_extensions.iter().flatten();
+        if extensions
+            .any(|extension| extension.critical || extension.extn_id == ISSUING_DISTRIBUTION_POINT)
+        {
+            return Err(CertificateError::CriticalExtension);
+        }
+        let seconds = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
+        let not_before = seconds(contents.this_update);
+        let not_after = seconds(contents.next_update.ok_or(CertificateError::Malformed)?);
+        if now < not_before {
+            return Err(CertificateError::NotYetValid { not_before, now });
+        }
+        if not_after < now {
+            return Err(CertificateError::Expired { not_after, now });
+        }
+        let period = Validity {
+            not_before,
+            not_after,
+        };
+        Ok(Self { contents, period })
+    }
+
+    /// From this list's issue to its next update.
+    pub(crate) fn period(&self) -> Validity {
+        self.period
+    }
+
+    /// Whether a certificate of the list's issuer is on it.
+    pub(crate) fn revokes(&self, certificate: &Certificate<'_>) -> bool {
+        let mut revoked = self.contents.revoked_certificates.iter().flatten();
+        revoked.any(|entry| entry.serial_number.as_bytes() == certificate.serial())
+    }
+}
