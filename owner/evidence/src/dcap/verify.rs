@@ -21,7 +21,8 @@ pub struct RevocationLists<'a> {
 /// A quote whose signatures lead to a trust anchor of kind `A`.
 ///
 /// Only verification makes one. It says nothing about the platform's TCB, which may be
-/// out of date, nor about which quoting enclave it was.
+/// out of date, nor about which enclave signed: one that is not Intel's could sign for
+/// any report. Do not accept a Keep because of it alone.
 #[derive(Debug, Clone)]
 pub struct SignedQuote<A: Assurance> {
     body: Body,
