@@ -22,7 +22,8 @@
 //!
 //! Nothing here performs I/O, reads a clock, or panics on what it is given, and all
 //! sizes are bounded before anything is parsed. Each technology has a module of its
-//! own: [`snp`] for AMD SEV-SNP, [`dcap`] for Intel SGX and TDX.
+//! own: [`snp`] for AMD SEV-SNP; [`dcap`] for Intel SGX and TDX, which so far checks
+//! signatures alone.
 
 mod assurance;
 pub mod dcap;
