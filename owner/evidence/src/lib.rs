@@ -26,13 +26,16 @@
 //! signatures alone.
 
 mod assurance;
+mod bytes;
 pub mod dcap;
+mod explanation;
 pub mod snp;
 mod time;
 mod verified;
 mod x509;
 
 pub use assurance::{AnchorKind, Assurance, Genuine, Simulated};
+pub use explanation::{FailureKind, Step};
 pub use time::{UnixTime, Validity};
 pub use verified::{Evidence, Summary, TcbComponent, VerifiedEvidence};
 pub use x509::CertificateError;

@@ -1,47 +1,43 @@
 //! X.509 as far as vendors' endorsement chains need it.
 //!
-//! A few certificates that issue each other in a straight line, RSA-4096 issuers with
-//! RSASSA-PSS over SHA-384: not a path builder, and nothing is accepted that such a
-//! chain does not have.
+//! A few certificates that issue each other in a straight line: not a path builder, and
+//! nothing is accepted that such a chain does not have. Which signature algorithms are
+//! accepted depends on the vendor.
 
-use aws_lc_rs::{
-    digest,
-    signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey},
-};
+use aws_lc_rs::digest;
 use x509_cert::{
     TbsCertificate, Version,
     der::{
-        self, Decode, Encode, Reader, SliceReader, Tag, TagNumber,
-        asn1::{AnyRef, BitStringRef, ContextSpecific, ObjectIdentifier, UintRef},
+        self, Decode, Encode, Reader, SliceReader, Tag,
+        asn1::{BitStringRef, ObjectIdentifier, UintRef},
     },
     ext::{
         Extension,
         pkix::{BasicConstraints, KeyUsage},
     },
     name::Name,
-    spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef},
+    spki::AlgorithmIdentifierOwned,
 };
 
 use crate::{Digest, UnixTime, Validity};
 
+mod chain;
 mod crl;
-mod ecdsa;
+mod scheme;
 
+pub(crate) use chain::verify_chain;
 pub(crate) use crl::RevocationList;
-use ecdsa::EcdsaAlgorithm;
+use scheme::Scheme;
+pub(crate) use scheme::Vendor;
 
 /// Largest certificate looked at; real ones have at most 1.7 KiB.
 const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
 /// Length of an RSA-4096 modulus.
 const RSA_4096_BYTES: usize = 512;
-/// Length of a SHA-384 digest, which is also the salt length of the signatures.
-const SHA384_BYTES: u8 = 48;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
-const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
-const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
@@ -67,6 +63,9 @@ pub enum CertificateError {
     /// It is not signed with ECDSA on P-256 or P-384.
     #[error("is not signed with ECDSA over SHA-256 or SHA-384")]
     EcdsaAlgorithm,
+    /// It is not signed with RSASSA-PKCS1-v1_5 with SHA-256, SHA-384 or SHA-512.
+    #[error("is not signed with RSASSA-PKCS1-v1_5 over SHA-256, SHA-384 or SHA-512")]
+    RsaAlgorithm,
     /// It carries a critical extension that nobody here understands (RFC 5280, section 4.2).
     #[error("has a critical extension that is not understood")]
     CriticalExtension,
@@ -101,8 +100,8 @@ pub enum CertificateError {
     /// Its issuer's name is not the subject name of the certificate above it.
     #[error("names another issuer than the certificate above it")]
     IssuerName,
-    /// Its issuer's key is not RSA with 4096 bits.
-    #[error("is signed by a key that is not RSA with 4096 bits")]
+    /// Its issuer's key is not RSA, or not of the length that the vendor uses.
+    #[error("is signed by a key that is not the vendor's kind of RSA key")]
     IssuerKey,
     /// Its issuer's key is not on the curve that its signature algorithm goes with.
     #[error("is signed by a key on another curve than its algorithm's")]
@@ -113,15 +112,6 @@ pub enum CertificateError {
     /// Its own key is not an elliptic-curve key on P-384.
     #[error("does not hold a P-384 key")]
     SubjectKey,
-}
-
-/// How a certificate is signed.
-#[derive(Debug, Clone, Copy)]
-enum Scheme {
-    /// RSASSA-PSS as AMD uses it.
-    RsaPss,
-    /// ECDSA on one of the NIST curves.
-    Ecdsa(EcdsaAlgorithm),
 }
 
 /// A parsed certificate with the bytes that its issuer signed. Not trusted yet.
@@ -136,29 +126,9 @@ pub(crate) struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads a certificate signed with RSASSA-PSS, and refuses what no endorsement
+    /// Reads a certificate signed as `vendor` does, and refuses what no endorsement
     /// chain contains.
-    pub(crate) fn parse(der: &'a [u8]) -> Result<Self, CertificateError> {
-        Self::parse_signed(der, |algorithm| {
-            is_rsa_pss_sha384(algorithm)
-                .then_some(Scheme::RsaPss)
-                .ok_or(CertificateError::SignatureAlgorithm)
-        })
-    }
-
-    /// Reads a certificate signed with ECDSA on P-256 or P-384.
-    pub(crate) fn parse_ecdsa(der: &'a [u8]) -> Result<Self, CertificateError> {
-        Self::parse_signed(der, |algorithm| {
-            EcdsaAlgorithm::find(algorithm)
-                .map(Scheme::Ecdsa)
-                .ok_or(CertificateError::EcdsaAlgorithm)
-        })
-    }
-
-    fn parse_signed(
-        der: &'a [u8],
-        scheme: impl FnOnce(&AlgorithmIdentifierOwned) -> Result<Scheme, CertificateError>,
-    ) -> Result<Self, CertificateError> {
+    pub(crate) fn parse(der: &'a [u8], vendor: Vendor) -> Result<Self, CertificateError> {
         if der.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLarge { actual: der.len() });
         }
@@ -170,7 +140,7 @@ impl<'a> Certificate<'a> {
         if *contents.signature() != algorithm {
             return Err(CertificateError::AlgorithmMismatch);
         }
-        let scheme = scheme(&algorithm)?;
+        let scheme = vendor.find(&algorithm)?;
         check_extensions(contents.extensions().map_or(&[], Vec::as_slice))?;
         let constraints = extension(&contents, BASIC_CONSTRAINTS)?;
         let key_usage = extension(&contents, KEY_USAGE)?;
@@ -214,13 +184,7 @@ impl<'a> Certificate<'a> {
         if self.contents.issuer() != issuer.subject() {
             return Err(CertificateError::IssuerName);
         }
-        if let Scheme::Ecdsa(algorithm) = self.scheme {
-            return algorithm.verify(issuer, self.signed, self.signature);
-        }
-        let key = issuer.rsa_4096_key().ok_or(CertificateError::IssuerKey)?;
-        UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, key)
-            .verify(self.signed, self.signature)
-            .map_err(|_| CertificateError::Signature)
+        self.scheme.verify(issuer, self.signed, self.signature)
     }
 
     /// The validity period, when `now` lies in it.
@@ -290,7 +254,7 @@ impl<'a> Certificate<'a> {
 
     /// The P-256 point of the subject's key, uncompressed.
     pub(crate) fn p256_key(&self) -> Option<&[u8]> {
-        self.key_on(ecdsa::SECP256R1)
+        self.key_on(SECP256R1)
     }
 
     pub(crate) fn issuer(&self) -> &Name {
@@ -302,13 +266,18 @@ impl<'a> Certificate<'a> {
         self.contents.serial_number().as_bytes()
     }
 
-    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1), when it has 4096 bits.
-    fn rsa_4096_key(&self) -> Option<&[u8]> {
+    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1).
+    fn rsa_key(&self) -> Option<&[u8]> {
         let info = self.contents.subject_public_key_info();
-        let key = info.subject_public_key.as_bytes()?;
+        (info.algorithm.oid == RSA_ENCRYPTION).then_some(info.subject_public_key.as_bytes()?)
+    }
+
+    /// The same, when it has 4096 bits.
+    fn rsa_4096_key(&self) -> Option<&[u8]> {
+        let key = self.rsa_key()?;
         let modulus = rsa_modulus(key).ok()?;
         let full = modulus.len() == RSA_4096_BYTES && modulus.first()? & 0x80 != 0;
-        (info.algorithm.oid == RSA_ENCRYPTION && full).then_some(key)
+        full.then_some(key)
     }
 }
 
@@ -327,45 +296,6 @@ fn outer(der: &[u8]) -> der::Result<(&[u8], AlgorithmIdentifierOwned, &[u8])> {
     })?;
     reader.finish()?;
     Ok(parts)
-}
-
-/// Whether an algorithm is RSASSA-PSS exactly as AMD uses it (RFC 4055, section 3.1).
-fn is_rsa_pss_sha384(algorithm: &AlgorithmIdentifierOwned) -> bool {
-    let parameters = algorithm.parameters.as_ref().map(|any| any.to_ref());
-    algorithm.oid == RSASSA_PSS
-        && parameters.is_some_and(|any| is_pss_sha384_parameters(any).unwrap_or(false))
-}
-
-fn is_pss_sha384_parameters(parameters: AnyRef<'_>) -> der::Result<bool> {
-    parameters.sequence(|reader| {
-        let hash = field::<AlgorithmIdentifierRef<'_>>(reader, 0)?;
-        let mask = field::<AlgorithmIdentifierRef<'_>>(reader, 1)?;
-        let salt_bytes = field::<u8>(reader, 2)?;
-        // Some of AMD's certificates spell the default out, which DER forbids.
-        let trailer = field::<u8>(reader, 3)?;
-        let mask_hash = match mask {
-            Some(mask) if mask.oid == MGF1 => mask.parameters,
-            _ => None,
-        };
-        Ok(hash.is_some_and(is_sha384)
-            && mask_hash.is_some_and(|hash| hash.decode_as().is_ok_and(is_sha384))
-            && salt_bytes == Some(SHA384_BYTES)
-            && matches!(trailer, None | Some(1)))
-    })
-}
-
-fn field<'a, T>(reader: &mut SliceReader<'a>, number: u32) -> der::Result<Option<T>>
-where
-    T: Decode<'a, Error = der::Error>,
-{
-    Ok(ContextSpecific::<T>::decode_explicit(reader, TagNumber(number))?.map(|field| field.value))
-}
-
-fn is_sha384(algorithm: AlgorithmIdentifierRef<'_>) -> bool {
-    algorithm.oid == SHA384
-        && algorithm
-            .parameters
-            .is_none_or(|parameters| parameters.is_null())
 }
 
 fn check_extensions(extensions: &[Extension]) -> Result<(), CertificateError> {

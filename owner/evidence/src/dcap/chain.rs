@@ -2,7 +2,10 @@
 
 use x509_cert::der::pem;
 
-use crate::{CertificateError, UnixTime, Validity, x509::Certificate};
+use crate::{
+    CertificateError, UnixTime, Validity,
+    x509::{Certificate, Vendor},
+};
 
 use super::{CertificateRole, Error, Platform, TrustAnchors, pck::SGX_EXTENSION};
 
@@ -58,7 +61,8 @@ impl<'a> Chain<'a> {
         let mut pck = None;
         let mut others = Vec::new();
         for der in certificates {
-            let certificate = Certificate::parse_ecdsa(der).map_err(at(CertificateRole::Pck))?;
+            let certificate =
+                Certificate::parse(der, Vendor::Ecdsa).map_err(at(CertificateRole::Pck))?;
             if pck.is_none() && certificate.extension(SGX_EXTENSION).is_some() {
                 pck = Some(certificate);
             } else {

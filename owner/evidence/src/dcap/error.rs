@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::CertificateError;
+use crate::{CertificateError, FailureKind, bytes::Truncated};
 
 /// Why a quote is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,28 @@ pub enum Error {
     /// The PCK certificate's SGX extension is not as the profile says.
     #[error("the PCK certificate's SGX extension is malformed")]
     SgxExtension,
+}
+
+impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Quote(_) => FailureKind::Malformed,
+            Self::NoCertificates { .. } | Self::Missing(_) => FailureKind::Collateral,
+            Self::Certificate {
+                role: CertificateRole::PckRevocations | CertificateRole::RootRevocations,
+                error: CertificateError::Expired { .. },
+            } => FailureKind::Collateral,
+            _ => FailureKind::NotGenuine,
+        }
+    }
+}
+
+impl From<Truncated> for QuoteError {
+    fn from(Truncated: Truncated) -> Self {
+        Self::Truncated
+    }
 }
 
 /// Why a quote cannot be read.

@@ -5,6 +5,8 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey},
 };
 
+use crate::bytes::Bytes;
+
 use super::{Body, EnclaveReport, Error, QuoteError, TdReport};
 
 /// Largest quote looked at; real ones have some 5 KiB, and up to 8 KiB with padding.
@@ -84,7 +86,7 @@ impl<'a> Quote<'a> {
                 return Err(QuoteError::CertificationType(kind));
             }
             let inner = data.sized()?;
-            data.finish()?;
+            finish(&data)?;
             data = inner;
         }
         let qe_signed = data.take(EnclaveReport::BYTES)?;
@@ -96,7 +98,7 @@ impl<'a> Quote<'a> {
             return Err(QuoteError::CertificationType(kind));
         }
         let certification = data.sized()?.0;
-        data.finish()?;
+        finish(&data)?;
         Ok(Self {
             version,
             user_data,
@@ -166,65 +168,31 @@ impl<'a> Quote<'a> {
 }
 
 fn read_body(bytes: &mut Bytes<'_>, version: u16, tee: u32) -> Result<Body, QuoteError> {
+    let sgx = |bytes: &mut Bytes<'_>| Ok(Body::Sgx(Box::new(EnclaveReport::read(bytes)?)));
     let td = |bytes: &mut Bytes<'_>, version_1_5| {
-        TdReport::read(bytes, version_1_5).map(|report| Body::Tdx(Box::new(report)))
+        Ok(Body::Tdx(Box::new(TdReport::read(bytes, version_1_5)?)))
     };
     if version < 5 {
         return match tee {
-            TEE_SGX => EnclaveReport::read(bytes).map(|report| Body::Sgx(Box::new(report))),
+            TEE_SGX => sgx(bytes),
             _ => td(bytes, false),
         };
     }
     let kind = bytes.u16()?;
     let size = bytes.u32()?;
     match (kind, usize::try_from(size).unwrap_or(usize::MAX), tee) {
-        (1, EnclaveReport::BYTES, TEE_SGX) => {
-            EnclaveReport::read(bytes).map(|report| Body::Sgx(Box::new(report)))
-        }
+        (1, EnclaveReport::BYTES, TEE_SGX) => sgx(bytes),
         (2, TdReport::BYTES_1_0, TEE_TDX) => td(bytes, false),
         (3, TdReport::BYTES_1_5, TEE_TDX) => td(bytes, true),
         _ => Err(QuoteError::Body { kind, size }),
     }
 }
 
-/// The bytes not read yet; numbers are little-endian.
-pub(super) struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], QuoteError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(QuoteError::Truncated)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], QuoteError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(QuoteError::Truncated)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    pub(super) fn u16(&mut self) -> Result<u16, QuoteError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Result<u32, QuoteError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    /// A part with its size in front.
-    fn sized(&mut self) -> Result<Self, QuoteError> {
-        let size = self.u32()?;
-        self.take(usize::try_from(size).map_err(|_| QuoteError::Truncated)?)
-            .map(Bytes)
-    }
-
-    fn finish(&self) -> Result<(), QuoteError> {
-        match self.0 {
-            [] => Ok(()),
-            _ => Err(QuoteError::Lengths),
-        }
+/// Checks that nothing is left of a part whose size was given.
+fn finish(part: &Bytes<'_>) -> Result<(), QuoteError> {
+    if part.is_empty() {
+        Ok(())
+    } else {
+        Err(QuoteError::Lengths)
     }
 }

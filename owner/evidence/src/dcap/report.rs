@@ -1,6 +1,6 @@
 //! What a quote says: an enclave's or a TD's report.
 
-use super::{QuoteError, quote::Bytes};
+use crate::bytes::{Bytes, Truncated};
 
 /// Whose report it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct EnclaveReport {
 impl EnclaveReport {
     pub(super) const BYTES: usize = 384;
 
-    pub(super) fn read(bytes: &mut Bytes<'_>) -> Result<Self, QuoteError> {
+    pub(super) fn read(bytes: &mut Bytes<'_>) -> Result<Self, Truncated> {
         let cpu_svn = bytes.array()?;
         let misc_select = bytes.u32()?;
         bytes.take(12)?;
@@ -160,7 +160,7 @@ impl TdReport {
     pub(super) const BYTES_1_0: usize = 584;
     pub(super) const BYTES_1_5: usize = 648;
 
-    pub(super) fn read(bytes: &mut Bytes<'_>, version_1_5: bool) -> Result<Self, QuoteError> {
+    pub(super) fn read(bytes: &mut Bytes<'_>, version_1_5: bool) -> Result<Self, Truncated> {
         Ok(Self {
             tee_tcb_svn: bytes.array()?,
             mr_seam: bytes.array()?,

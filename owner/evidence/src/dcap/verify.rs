@@ -2,7 +2,10 @@
 
 use core::marker::PhantomData;
 
-use crate::{Assurance, UnixTime, Validity, x509::RevocationList};
+use crate::{
+    Assurance, UnixTime, Validity,
+    x509::{RevocationList, Vendor},
+};
 
 use super::{
     Body, CertificateRole, EnclaveReport, Error, Platform, Quote, TrustAnchors,
@@ -76,12 +79,12 @@ pub fn verify_signatures<R: TrustAnchors>(
     let chain = Chain::verify(&certificates, anchors, now)?;
     let mut validity = chain.validity;
     if let Some(lists) = revocations {
-        let root = RevocationList::verify(lists.root, &chain.root, now)
+        let root = RevocationList::verify(lists.root, &chain.root, Vendor::Ecdsa, now)
             .map_err(at(CertificateRole::RootRevocations))?;
         if root.revokes(&chain.authority) {
             return Err(Error::Revoked(CertificateRole::PckAuthority));
         }
-        let pck = RevocationList::verify(lists.pck, &chain.authority, now)
+        let pck = RevocationList::verify(lists.pck, &chain.authority, Vendor::Ecdsa, now)
             .map_err(at(CertificateRole::PckRevocations))?;
         if pck.revokes(&chain.pck) {
             return Err(Error::Revoked(CertificateRole::Pck));

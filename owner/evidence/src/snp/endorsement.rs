@@ -8,7 +8,8 @@ use x509_cert::der::{Decode, asn1::Ia5StringRef, asn1::ObjectIdentifier, asn1::O
 
 use crate::{
     Assurance, CertificateError, Digest, Summary, TcbComponent, UnixTime, Validity,
-    VerifiedEvidence, x509::Certificate,
+    VerifiedEvidence,
+    x509::{Certificate, Vendor},
 };
 
 use super::{
@@ -63,7 +64,7 @@ impl<A: Assurance> EndorsementKey<A> {
     ) -> Result<Self, Error> {
         use CertificateRole as Role;
 
-        let root = Role::Root.check(Certificate::parse(certificates.root))?;
+        let root = Role::Root.check(Certificate::parse(certificates.root, Vendor::RsaPss))?;
         let anchor = Role::Root.check(root.key_digest())?;
         let anchor_name = root.common_name();
         let Some(known_root) = anchors.find(&anchor, &anchor_name) else {
@@ -77,12 +78,16 @@ impl<A: Assurance> EndorsementKey<A> {
         let root_validity = Role::Root.check(root.check_validity(now))?;
 
         let authority = certificates.signing_authority;
-        let authority = Role::SigningAuthority.check(Certificate::parse(authority))?;
+        let authority =
+            Role::SigningAuthority.check(Certificate::parse(authority, Vendor::RsaPss))?;
         Role::SigningAuthority.check(authority.check_issued_by(&root))?;
         Role::SigningAuthority.check(authority.check_authority(0))?;
         let authority_validity = Role::SigningAuthority.check(authority.check_validity(now))?;
 
-        let leaf = Role::EndorsementKey.check(Certificate::parse(certificates.endorsement_key))?;
+        let leaf = Role::EndorsementKey.check(Certificate::parse(
+            certificates.endorsement_key,
+            Vendor::RsaPss,
+        ))?;
         Role::EndorsementKey.check(leaf.check_issued_by(&authority))?;
         Role::EndorsementKey.check(leaf.check_end_entity())?;
         let leaf_validity = Role::EndorsementKey.check(leaf.check_validity(now))?;

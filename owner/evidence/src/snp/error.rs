@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{CertificateError, Digest, UnixTime};
+use crate::{CertificateError, Digest, FailureKind, UnixTime};
 
 use super::{KeyKind, Product, SigningKey, Tcb};
 
@@ -130,6 +130,18 @@ pub enum Error {
     /// The report's chip is not the one that the key was endorsed for.
     #[error("the report's chip is not the one of the endorsement key")]
     ChipId,
+}
+
+impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Report(_) => FailureKind::Malformed,
+            Self::OutsideValidity { .. } => FailureKind::Collateral,
+            _ => FailureKind::NotGenuine,
+        }
+    }
 }
 
 /// A certificate's place in the chain.

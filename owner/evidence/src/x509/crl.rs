@@ -1,4 +1,4 @@
-//! Certificate revocation lists (RFC 5280, section 5), signed with ECDSA.
+//! Certificate revocation lists (RFC 5280, section 5).
 
 use x509_cert::{
     crl::TbsCertList,
@@ -7,7 +7,7 @@ use x509_cert::{
 
 use crate::{UnixTime, Validity};
 
-use super::{Certificate, CertificateError, EcdsaAlgorithm, outer};
+use super::{Certificate, CertificateError, Vendor, outer};
 
 /// Largest list looked at; Intel's largest has some 10 KiB.
 const MAX_LIST_BYTES: usize = 1024 * 1024;
@@ -21,10 +21,11 @@ pub(crate) struct RevocationList {
 }
 
 impl RevocationList {
-    /// Reads a list of `issuer`'s, which must be fresh at the time `now`.
+    /// Reads a list of `issuer`'s, signed as `vendor` does, which must be fresh at the time `now`.
     pub(crate) fn verify(
         der: &[u8],
         issuer: &Certificate<'_>,
+        vendor: Vendor,
         now: UnixTime,
     ) -> Result<Self, CertificateError> {
         if der.len() > MAX_LIST_BYTES {
@@ -35,7 +36,7 @@ impl RevocationList {
         if contents.signature != algorithm {
             return Err(CertificateError::AlgorithmMismatch);
         }
-        let scheme = EcdsaAlgorithm::find(&algorithm).ok_or(CertificateError::EcdsaAlgorithm)?;
+        let scheme = vendor.find(&algorithm)?;
         if contents.issuer != *issuer.subject() {
             return Err(CertificateError::IssuerName);
         }
