@@ -97,7 +97,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> {
                 .verdict()
                 .checks()
                 .iter()
-                .all(|check| check.passed || !matches!(check.name, "evidence" | "report data"));
+                .all(|check| check.passed || !matches!(&*check.name, "evidence" | "report data"));
             Some(if proven {
                 Status::REJECTED
             } else {

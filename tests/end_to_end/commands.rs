@@ -284,7 +284,8 @@ fn the_policys_page_explains_every_key_and_shows_only_what_is_right() {
         place.run(["policy", "check", "policy.toml"])
     };
     let mut keys = 0;
-    for table in ["", "[minimum_tcb]\n", "[minimum_tcb.snp]\n"] {
+    let tables = ["", "[minimum_tcb]\n", "[minimum_tcb.snp]\n", "[tdx]\n"];
+    for table in tables {
         // What is not a key is answered with those that are.
         let answer = check(&format!("{table}nonsense = 0\n")).expect(125).stderr;
         let expected = answer.split("expected").nth(1).unwrap();
@@ -300,9 +301,9 @@ fn the_policys_page_explains_every_key_and_shows_only_what_is_right() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 11 + 1 + 5);
+    assert_eq!(keys, 23 + 1 + 9 + 5);
     let examples: Vec<_> = page.split("```toml\n").skip(1).collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         check(example.split("```").next().unwrap()).expect(0);
     }

@@ -23,6 +23,9 @@ pub struct Arguments {
 enum Command {
     Show(Show),
     Check(Check),
+    Explain(Explain),
+    /// Write the JSON schema of policies to standard output
+    Schema,
 }
 
 /// Write a built-in policy to standard output, to start one's own from
@@ -31,7 +34,7 @@ enum Command {
 Example:
   enarx policy show standard > policy.toml")]
 struct Show {
-    /// The policy: standard or simulation
+    /// The policy: strict, standard or simulation
     #[arg(value_name = "NAME", default_value = "standard")]
     profile: Profile,
 }
@@ -45,6 +48,18 @@ struct Check {
     /// The policy
     #[arg(value_name = "FILE")]
     file: PathBuf,
+}
+
+/// Say in sentences what a policy demands
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  enarx policy explain strict
+  enarx policy explain policy.toml")]
+struct Explain {
+    /// The policy: strict, standard, simulation or a file
+    #[arg(value_name = "POLICY", default_value = "standard")]
+    policy: PathBuf,
 }
 
 impl Arguments {
@@ -63,8 +78,28 @@ impl Arguments {
                 };
                 console.print(format_args!("{}: {simulation}", file.display()))?;
             }
+            Command::Explain(Explain { policy }) => {
+                for sentence in named_or_read(&policy)?.explain() {
+                    console.print(sentence)?;
+                }
+            }
+            Command::Schema => {
+                console.print(format_args!("{:#}", Policy::schema()))?;
+            }
         }
         Ok(Status::SUCCESS)
+    }
+}
+
+/// The built-in policy of this name, or the policy in the file of this name.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn named_or_read(policy: &std::path::Path) -> anyhow::Result<Policy> {
+    match policy.to_str().map(str::parse::<Profile>) {
+        Some(Ok(profile)) => Ok(profile.policy()),
+        _ => read(policy),
     }
 }
 

@@ -29,9 +29,12 @@ mod source;
 mod value;
 mod verdict;
 
-pub use appraise::{Submission, appraise};
+pub use appraise::{BareEvidence, Submission, appraise, appraise_evidence};
 pub use error::{PolicyError, Position};
-pub use policy::{AcceptedMeasurement, MinimumSnpTcb, MinimumTcb, Permission, Policy};
+pub use policy::{
+    AcceptedMeasurement, MinimumSnpTcb, MinimumSnpTcbs, MinimumTcb, Permission, Policy, Revocation,
+    TechnologyRules,
+};
 pub use profile::{Profile, UnknownProfile};
 pub use reference::ReferenceValues;
 pub use verdict::{Accepted, Check, Level, Rejected, Verdict};

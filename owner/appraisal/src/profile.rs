@@ -1,28 +1,38 @@
 //! Policies that come with the program.
 
 use core::{fmt, str::FromStr};
+use std::collections::BTreeMap;
 
+use enarx_owner_evidence::{Technology, dcap::TcbStatus};
 use enarx_wire_launch::Platform;
 
-use crate::{AcceptedMeasurement, MinimumTcb, Permission, Policy};
+use crate::{Permission, Policy, Revocation, TechnologyRules};
 
 /// A policy that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
+    /// Genuine evidence, nothing that the vendor has doubts about, revocation checked.
+    Strict,
     /// Genuine evidence only.
     Standard,
     /// Simulated evidence too.
     Simulation,
 }
 
+/// The products that the built-in policies trust. Milan is not among them: the seed from
+/// which its chips derive their signing keys has been extracted in software, so whoever
+/// has one such chip can sign any report for it.
+const TRUSTED_PRODUCTS: [&str; 5] = ["Genoa", "Turin", "sgx", "tdx", "cca"];
+
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Standard, Self::Simulation];
+    pub const ALL: [Self; 3] = [Self::Strict, Self::Standard, Self::Simulation];
 
     /// The name used in commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Strict => "strict",
             Self::Standard => "standard",
             Self::Simulation => "simulation",
         }
@@ -32,6 +42,7 @@ impl Profile {
     #[must_use]
     pub const fn toml(self) -> &'static str {
         match self {
+            Self::Strict => include_str!("../profiles/strict.toml"),
             Self::Standard => include_str!("../profiles/standard.toml"),
             Self::Simulation => include_str!("../profiles/simulation.toml"),
         }
@@ -40,32 +51,69 @@ impl Profile {
     /// The policy.
     #[must_use]
     pub fn policy(self) -> Policy {
-        let (description, platforms, simulation) = match self {
-            Self::Standard => (
-                "Genuine hardware running the owner's own Keep image, without debugging.",
-                vec![Platform::Sgx, Platform::Snp, Platform::Tdx, Platform::Cvm],
-                Permission::Deny,
-            ),
-            Self::Simulation => (
-                "The owner's own Keep image, on simulated hardware too. Protects nothing there.",
-                Platform::ALL.to_vec(),
-                Permission::Allow,
-            ),
-        };
-        Policy {
+        let genuine = Policy {
             name: self.as_str().to_owned(),
-            description: description.to_owned(),
-            platforms,
-            measurements: vec![AcceptedMeasurement::KeepImage],
-            minimum_tcb: MinimumTcb::default(),
-            debug: Permission::Deny,
-            maximum_vmpl: 0,
-            chip_ids: None,
-            host_data: None,
-            simulation,
-            simulation_roots: None,
+            technologies: vec![
+                Technology::Snp,
+                Technology::Sgx,
+                Technology::Tdx,
+                Technology::Cca,
+            ],
+            platforms: vec![Platform::Sgx, Platform::Snp, Platform::Tdx, Platform::Cvm],
+            products: Some(TRUSTED_PRODUCTS.map(str::to_owned).to_vec()),
+            ..Policy::default()
+        };
+        match self {
+            Self::Strict => Policy {
+                description: "Genuine, current hardware with nothing known against it, running \
+                              the owner's own Keep image."
+                    .to_owned(),
+                advisories: Some(Vec::new()),
+                revocation: Revocation::Demand,
+                maximum_collateral_age: Some(30),
+                rules: strict_rules(),
+                ..genuine
+            },
+            Self::Standard => Policy {
+                description: "Genuine hardware running the owner's own Keep image, without \
+                              debugging. Not AMD Milan."
+                    .to_owned(),
+                tcb_statuses: vec![TcbStatus::UpToDate, TcbStatus::SwHardeningNeeded],
+                ..genuine
+            },
+            Self::Simulation => Policy {
+                name: self.as_str().to_owned(),
+                description: "The owner's own Keep image, on simulated hardware too. Protects \
+                              nothing there."
+                    .to_owned(),
+                simulation: Permission::Allow,
+                ..Policy::default()
+            },
         }
     }
+}
+
+/// What machines and TEEs can be set up to do, and need not be.
+fn strict_rules() -> BTreeMap<Technology, TechnologyRules> {
+    let snp = TechnologyRules {
+        forbidden_flags: vec!["smt_allowed", "cxl_allowed"],
+        required_flags: vec!["alias_check_complete"],
+        ..TechnologyRules::default()
+    };
+    let sgx = TechnologyRules {
+        forbidden_flags: vec!["provision_key", "einittoken_key"],
+        ..TechnologyRules::default()
+    };
+    let tdx = TechnologyRules {
+        required_flags: vec!["sept_ve_disable"],
+        forbidden_flags: vec!["perfmon"],
+        ..TechnologyRules::default()
+    };
+    BTreeMap::from([
+        (Technology::Snp, snp),
+        (Technology::Sgx, sgx),
+        (Technology::Tdx, tdx),
+    ])
 }
 
 impl fmt::Display for Profile {
@@ -87,7 +135,7 @@ impl FromStr for Profile {
 
 /// A name that is no profile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown policy profile; one of: standard, simulation")]
+#[error("unknown policy profile; one of: strict, standard, simulation")]
 pub struct UnknownProfile;
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The values of a policy's keys, with messages that say what is accepted.
 
-use enarx_wire_launch::Platform;
+use core::ops::Range;
+
+use enarx_owner_evidence::{Technology, UnknownTechnology, dcap::TcbStatus};
+use enarx_wire_launch::{Platform, UnknownPlatform};
 use toml::Spanned;
 
 use crate::{AcceptedMeasurement, PolicyError};
@@ -16,11 +19,16 @@ pub(crate) fn list<T>(
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, PolicyError> {
     if texts.get_ref().is_empty() {
-        let message = "the list is empty and would refuse everything";
-        return Err(PolicyError::value(document, texts.span(), message));
+        return Err(empty_list(document, texts.span()));
     }
     let each = texts.get_ref().iter();
     each.map(|text| one(document, text, &read)).collect()
+}
+
+/// The error for a list at `span` that has no entries.
+pub(crate) fn empty_list(document: &str, span: Range<usize>) -> PolicyError {
+    let message = "the list is empty and would refuse everything";
+    PolicyError::value(document, span, message)
 }
 
 /// Reads a text with `read`.
@@ -35,19 +43,54 @@ pub(crate) fn one<T>(
 /// A platform by its name.
 pub(crate) fn platform(text: &str) -> Result<Platform, String> {
     text.parse()
-        .map_err(|error: enarx_wire_launch::UnknownPlatform| error.to_string())
+        .map_err(|error: UnknownPlatform| error.to_string())
 }
 
-/// `keep-image`, or a measurement: SHA-256 or SHA-384, in hexadecimal.
+/// A technology by its name.
+pub(crate) fn technology(text: &str) -> Result<Technology, String> {
+    text.parse()
+        .map_err(|error: UnknownTechnology| error.to_string())
+}
+
+/// The products that evidence can tell.
+pub(crate) const PRODUCTS: [&str; 8] = [
+    "Milan", "Genoa", "Turin", "sgx", "tdx", "cca", "nitro", "nvidia",
+];
+
+/// A processor product by its name.
+pub(crate) fn product(text: &str) -> Result<String, String> {
+    if PRODUCTS.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("unknown product; one of: {}", PRODUCTS.join(", ")))
+    }
+}
+
+/// One of Intel's TCB statuses.
+pub(crate) fn tcb_status(text: &str) -> Result<TcbStatus, String> {
+    let found = TcbStatus::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text);
+    found.ok_or_else(|| {
+        let names = TcbStatus::ALL.map(TcbStatus::as_str);
+        format!("unknown TCB status; one of: {}", names.join(", "))
+    })
+}
+
+/// `keep-image`, `any`, or a measurement: SHA-256, SHA-384 or SHA-512, in hexadecimal.
 pub(crate) fn measurement(text: &str) -> Result<AcceptedMeasurement, String> {
-    if text == "keep-image" {
-        return Ok(AcceptedMeasurement::KeepImage);
+    match text {
+        "keep-image" => return Ok(AcceptedMeasurement::KeepImage),
+        "any" => return Ok(AcceptedMeasurement::Any),
+        _ => {}
     }
     hex::decode(text)
         .ok()
-        .filter(|bytes| [32, 48].contains(&bytes.len()))
+        .filter(|bytes| [32, 48, 64].contains(&bytes.len()))
         .map(AcceptedMeasurement::Value)
-        .ok_or_else(|| "must be \"keep-image\", or 32 or 48 bytes in hexadecimal".to_owned())
+        .ok_or_else(|| {
+            "must be \"keep-image\", \"any\", or 32, 48 or 64 bytes in hexadecimal".to_owned()
+        })
 }
 
 /// Exactly `LENGTH` bytes in hexadecimal.
@@ -58,17 +101,21 @@ pub(crate) fn bytes<const LENGTH: usize>(text: &str) -> Result<[u8; LENGTH], Str
     Ok(bytes)
 }
 
-/// An AMD chip identity: 64 bytes, or the 8 that matter from Turin on.
-pub(crate) fn chip_id(text: &str) -> Result<[u8; 64], String> {
-    let wrong = || "must be 64 bytes, or from Turin on 8, in hexadecimal".to_owned();
-    let bytes = hex::decode(text).map_err(|_| wrong())?;
-    if ![8, 64].contains(&bytes.len()) {
-        return Err(wrong());
-    }
-    let mut chip_id = [0; 64];
-    let (used, _zero) = chip_id.split_at_mut(bytes.len());
-    used.copy_from_slice(&bytes);
-    Ok(chip_id)
+/// A machine's identity: an AMD chip's of 64 bytes, or the 8 that matter from Turin on; a
+/// PPID of Intel's with 16; an instance of Arm's with 33.
+pub(crate) fn machine(text: &str) -> Result<Vec<u8>, String> {
+    hex::decode(text)
+        .ok()
+        .filter(|bytes| [8, 16, 33, 64].contains(&bytes.len()))
+        .ok_or_else(|| "must be 8, 16, 33 or 64 bytes in hexadecimal".to_owned())
+}
+
+/// Any number of bytes in hexadecimal, at most 1024.
+pub(crate) fn any_bytes(text: &str) -> Result<Vec<u8>, String> {
+    hex::decode(text)
+        .ok()
+        .filter(|bytes| bytes.len() <= 1024)
+        .ok_or_else(|| "must be bytes in hexadecimal, at most 1024".to_owned())
 }
 
 /// A privilege level of SEV-SNP.

@@ -1,6 +1,7 @@
 //! Verdicts, and what may be done with one.
 
 use core::fmt;
+use std::borrow::Cow;
 
 use enarx_owner_evidence::AnchorKind;
 use serde::Serialize;
@@ -14,7 +15,7 @@ pub struct Verdict {
     policy: String,
     checks: Vec<Check>,
     #[serde(skip)]
-    report_data: [u8; 64],
+    report_data: Option<[u8; 64]>,
 }
 
 /// How good a verdict is; the worst first.
@@ -33,7 +34,7 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was checked.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What was wanted.
     pub expected: String,
     /// What was found.
@@ -52,6 +53,7 @@ pub struct Check {
 pub struct Accepted {
     verdict: Verdict,
     kind: AnchorKind,
+    report_data: [u8; 64],
 }
 
 /// A verdict that rejected, as an error.
@@ -63,7 +65,7 @@ impl Verdict {
     pub(crate) fn new(
         policy: &str,
         kind: Option<AnchorKind>,
-        report_data: [u8; 64],
+        report_data: Option<[u8; 64]>,
         checks: Vec<Check>,
     ) -> Self {
         let passed = !checks.is_empty() && checks.iter().all(|check| check.passed);
@@ -102,14 +104,15 @@ impl Verdict {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] when a check did not pass.
+    /// [`Rejected`] when a check did not pass, or the verdict is not about a Keep.
     pub fn accept(self) -> Result<Accepted, Rejected> {
-        let kind = match self.level {
-            Level::Rejected => return Err(Rejected(Box::new(self))),
-            Level::Simulated => AnchorKind::Simulated,
-            Level::Genuine => AnchorKind::Genuine,
+        let (kind, report_data) = match (self.level, self.report_data) {
+            (Level::Simulated, Some(report_data)) => (AnchorKind::Simulated, report_data),
+            (Level::Genuine, Some(report_data)) => (AnchorKind::Genuine, report_data),
+            (Level::Rejected, _) | (_, None) => return Err(Rejected(Box::new(self))),
         };
         Ok(Accepted {
+            report_data,
             verdict: self,
             kind,
         })
@@ -127,7 +130,7 @@ impl Accepted {
     /// for the Keep with these claims and no other.
     #[must_use]
     pub fn report_data(&self) -> &[u8; 64] {
-        &self.verdict.report_data
+        &self.report_data
     }
 
     /// The verdict.
@@ -197,7 +200,7 @@ impl fmt::Display for Verdict {
             } else {
                 ("├─", "│ ")
             };
-            let name = check.name;
+            let name = &check.name;
             if check.passed {
                 let actual = shortened(&check.actual);
                 write!(formatter, "\n{branch} pass  {name:width$}  {actual}")?;

@@ -159,6 +159,7 @@ async fn examine(
             format,
             platform,
             report_data: &offer.report_data(),
+            now: expectations.now,
         },
         expectations.policy,
         &reference,

@@ -29,15 +29,21 @@ mod assurance;
 mod bytes;
 pub mod dcap;
 mod explanation;
+mod names;
 pub mod snp;
+mod summary;
+mod technology;
 mod time;
 mod verified;
 mod x509;
 
 pub use assurance::{AnchorKind, Assurance, Genuine, Simulated};
 pub use explanation::{FailureKind, Step};
+pub use names::Names;
+pub use summary::{Flag, Number, Summary, TcbComponent, Value};
+pub use technology::{Technology, UnknownTechnology};
 pub use time::{UnixTime, Validity};
-pub use verified::{Evidence, Summary, TcbComponent, VerifiedEvidence};
+pub use verified::{Evidence, VerifiedEvidence};
 pub use x509::CertificateError;
 
 /// A SHA-384 digest.

@@ -2,9 +2,7 @@
 
 use core::marker::PhantomData;
 
-use enarx_wire_launch::EvidenceFormat;
-
-use crate::{AnchorKind, Assurance, Digest, Genuine, Simulated, Validity, snp};
+use crate::{AnchorKind, Assurance, Genuine, Simulated, Step, Summary, snp};
 
 /// Evidence whose signature and chain of certificates were verified under a trust
 /// anchor of kind `A`.
@@ -13,16 +11,25 @@ use crate::{AnchorKind, Assurance, Digest, Genuine, Simulated, Validity, snp};
 #[derive(Debug, Clone)]
 pub struct VerifiedEvidence<A: Assurance> {
     summary: Summary,
-    report: snp::Report,
+    steps: Vec<Step>,
+    snp_report: Option<snp::Report>,
     assurance: PhantomData<A>,
 }
 
 impl<A: Assurance> VerifiedEvidence<A> {
-    pub(crate) fn new(summary: Summary, report: snp::Report) -> Self {
+    pub(crate) fn new(summary: Summary, steps: Vec<Step>) -> Self {
         Self {
             summary,
-            report,
+            steps,
+            snp_report: None,
             assurance: PhantomData,
+        }
+    }
+
+    pub(crate) fn with_snp_report(self, report: snp::Report) -> Self {
+        Self {
+            snp_report: Some(report),
+            ..self
         }
     }
 
@@ -32,10 +39,17 @@ impl<A: Assurance> VerifiedEvidence<A> {
         &self.summary
     }
 
-    /// The SEV-SNP report that was verified, with every field.
+    /// What verification established, in the order of its doing.
     #[must_use]
-    pub fn snp_report(&self) -> &snp::Report {
-        &self.report
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The SEV-SNP report that was verified, with every field; `None` for other
+    /// technologies.
+    #[must_use]
+    pub fn snp_report(&self) -> Option<&snp::Report> {
+        self.snp_report.as_ref()
     }
 }
 
@@ -58,9 +72,19 @@ impl Evidence {
         }
     }
 
-    /// The SEV-SNP report that was verified, with every field.
+    /// What verification established, in the order of its doing.
     #[must_use]
-    pub fn snp_report(&self) -> &snp::Report {
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Genuine(evidence) => evidence.steps(),
+            Self::Simulated(evidence) => evidence.steps(),
+        }
+    }
+
+    /// The SEV-SNP report that was verified, with every field; `None` for other
+    /// technologies.
+    #[must_use]
+    pub fn snp_report(&self) -> Option<&snp::Report> {
         match self {
             Self::Genuine(evidence) => evidence.snp_report(),
             Self::Simulated(evidence) => evidence.snp_report(),
@@ -87,49 +111,4 @@ impl From<VerifiedEvidence<Simulated>> for Evidence {
     fn from(evidence: VerifiedEvidence<Simulated>) -> Self {
         Self::Simulated(evidence)
     }
-}
-
-/// What evidence says, in words common to all technologies.
-///
-/// This is all that appraisal looks at. A field that a technology does not have is
-/// `None`, which a policy that asks for the field does not accept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// The format in which it was said.
-    pub format: EvidenceFormat,
-    /// The processor product, as its vendor spells it (`Milan`, `Genoa`, `Turin`).
-    pub product: &'static str,
-    /// Digest of what was loaded into the TEE before it ran.
-    pub measurement: Vec<u8>,
-    /// What the TEE itself put into the evidence, binding it to its keys.
-    pub report_data: [u8; 64],
-    /// What the host put into the evidence at launch.
-    pub host_data: Option<Vec<u8>>,
-    /// Whether the host may read and change the TEE's memory for debugging.
-    pub debug: bool,
-    /// Whether the TEE may be moved to another machine by an agent of the host's choice.
-    pub migratable: bool,
-    /// The privilege level inside the TEE that asked for the evidence; 0 is the highest.
-    pub privilege_level: Option<u32>,
-    /// The identity of the processor, where the evidence or its endorsement tells it.
-    pub machine: Option<Vec<u8>>,
-    /// Security versions of firmware and microcode.
-    pub tcb: Vec<TcbComponent>,
-    /// SHA-384 of the `SubjectPublicKeyInfo` of the trust anchor.
-    pub anchor: Digest,
-    /// The trust anchor's subject common name.
-    pub anchor_name: String,
-    /// When all certificates used hold.
-    pub validity: Validity,
-}
-
-/// The security version of one part of a platform's trusted computing base.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcbComponent {
-    /// Name of the part, as in policies (`bootloader`, `microcode`, ...).
-    pub name: &'static str,
-    /// The version to which the endorsement belongs.
-    pub reported: u64,
-    /// The version that ran when the TEE was launched.
-    pub at_launch: u64,
 }

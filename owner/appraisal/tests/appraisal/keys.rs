@@ -1,7 +1,9 @@
 //! Every key of a policy is enforced: with a value that fits the evidence the verdict
 //! passes, with another it fails at that key's check and no other.
 
-use enarx_owner_appraisal::{Level, Policy, ReferenceValues, Submission, Verdict, appraise};
+use enarx_owner_appraisal::{
+    BareEvidence, Level, Policy, ReferenceValues, Submission, Verdict, appraise, appraise_evidence,
+};
 use enarx_owner_evidence::{
     Digest, Evidence, UnixTime,
     snp::{self, Certificates, SimulatedRoots},
@@ -117,19 +119,120 @@ fn maximum_vmpl() {
 }
 
 #[test]
-fn chip_ids() {
+fn machines() {
     let other = "00".repeat(64);
     passes(&format!(
-        "chip_ids = [\"{other}\", \"{}\"]",
+        "machines = [\"{other}\", \"{}\"]",
         "c1".repeat(64)
     ));
-    fails(&format!("chip_ids = [\"{other}\"]"), "chip");
+    fails(&format!("machines = [\"{other}\"]"), "machine");
 }
 
 #[test]
 fn host_data() {
     passes(&format!("host_data = \"{}\"", "40".repeat(32)));
     fails(&format!("host_data = \"{}\"", "41".repeat(32)), "host data");
+}
+
+#[test]
+fn technologies() {
+    passes("technologies = [\"tdx\", \"snp\"]");
+    fails("technologies = [\"tdx\"]", "technology");
+}
+
+#[test]
+fn products() {
+    passes("products = [\"Milan\"]");
+    fails("products = [\"Genoa\", \"Turin\"]", "product");
+}
+
+#[test]
+fn any_measurement() {
+    let mut report = mint::report();
+    put(&mut report, 0x090, &[0x77; 48]);
+    let evidence = evidence(&mint::sign(report));
+    let level = |text: &str| appraise(&submission(&evidence), &policy(text), &reference()).level();
+    assert_eq!(level(""), Level::Rejected);
+    assert_eq!(level("measurements = [\"any\"]"), Level::Simulated);
+}
+
+#[test]
+fn minimum_tcb_by_kind() {
+    // Where each kind of version stands in the report, and its part `snp`.
+    for (kind, offset) in [("committed", 0x1e6), ("current", 0x03e), ("launch", 0x1f6)] {
+        let text = format!("minimum_tcb.snp.{kind}.snp = 24");
+        passes(&text);
+        let verdict = appraise_report_with(&text, offset, &[23]);
+        assert_eq!(failed(&verdict), ["TCB: snp"], "{kind}");
+        for (other, other_offset) in [("committed", 0x1e6), ("current", 0x03e)] {
+            if other != kind {
+                let verdict = appraise_report_with(&text, other_offset, &[23]);
+                assert_eq!(failed(&verdict), [""; 0], "{kind} with less {other}");
+            }
+        }
+    }
+    passes("minimum_tcb.snp.reported.snp = 24");
+    fails("minimum_tcb.snp.reported.snp = 25", "TCB: snp");
+}
+
+#[test]
+fn revocation() {
+    passes("revocation = \"if-available\"");
+    fails("revocation = \"demand\"", "revocation");
+}
+
+#[test]
+fn rules_for_what_only_one_technology_has() {
+    for (rule, check) in [
+        (
+            "snp.required_flags = [\"single_socket\"]",
+            "snp: single_socket",
+        ),
+        ("snp.minimum.guest_svn = 4294967295", "snp: guest_svn"),
+        ("snp.numbers.guest_svn = [4294967294]", "snp: guest_svn"),
+        ("snp.values.image_id = [\"00\"]", "snp: image_id"),
+    ] {
+        fails(rule, check);
+    }
+    let smt = (1u64 << 17 | 1 << 16).to_le_bytes();
+    let rule = "snp.forbidden_flags = [\"smt_allowed\"]";
+    let verdict = appraise_report_with(rule, 0x008, &smt);
+    assert_eq!(failed(&verdict), ["snp: smt_allowed"]);
+    let required = "snp.required_flags = [\"smt_allowed\"]";
+    assert_eq!(
+        appraise_report_with(required, 0x008, &smt).level(),
+        Level::Simulated
+    );
+    for rule in ["minimum.guest_svn = 7", "numbers.guest_svn = [6, 7]"] {
+        let verdict = appraise_report_with(&format!("snp.{rule}"), 0x004, &[7, 0, 0, 0]);
+        assert_eq!(failed(&verdict), [""; 0], "{rule}");
+    }
+    let image = format!("snp.values.image_id = [\"{}\"]", "5a".repeat(16));
+    let verdict = appraise_report_with(&image, 0x020, &[0x5a; 16]);
+    assert_eq!(failed(&verdict), [""; 0]);
+}
+
+#[test]
+fn rules_for_another_technology_do_not_matter() {
+    passes("tdx.required_flags = [\"sept_ve_disable\"]\nsgx.minimum.isv_svn = 9");
+}
+
+#[test]
+fn evidence_alone_gives_no_permission() {
+    let evidence = evidence(&mint::sign(mint::report()));
+    let bare = |report_data| BareEvidence {
+        evidence: &evidence,
+        report_data,
+        now: UnixTime(mint::NOW),
+    };
+    let judge = |bare: &BareEvidence<'_>| appraise_evidence(bare, &policy(""), &reference());
+    let verdict = judge(&bare(None));
+    assert_eq!(verdict.level(), Level::Simulated);
+    assert!(verdict.accept().is_err());
+    assert_eq!(judge(&bare(Some(&REPORT_DATA))).level(), Level::Simulated);
+    for other in [&[0xd4; 63][..], &[0xd5; 64]] {
+        assert_eq!(failed(&judge(&bare(Some(other)))), ["report data"]);
+    }
 }
 
 #[test]
@@ -186,6 +289,7 @@ pub fn submission(evidence: &Evidence) -> Submission<'_> {
         format: EvidenceFormat::SnpReport,
         platform: Platform::Snp,
         report_data: &REPORT_DATA,
+        now: UnixTime(mint::NOW),
     }
 }
 

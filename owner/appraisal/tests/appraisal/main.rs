@@ -15,7 +15,7 @@ mod verdicts;
 use enarx_owner_appraisal::Verdict;
 
 /// The names of the checks that did not pass.
-fn failed(verdict: &Verdict) -> Vec<&'static str> {
+fn failed(verdict: &Verdict) -> Vec<&str> {
     let failed = verdict.checks().iter().filter(|check| !check.passed);
-    failed.map(|check| check.name).collect()
+    failed.map(|check| &*check.name).collect()
 }

@@ -24,12 +24,16 @@ fn every_case_gets_its_verdict() {
         match case.verdict.as_str() {
             "ACCEPT" => assert_eq!((level, failed_checks), (Level::Genuine, vec![])),
             "REJECT(debug)" => {
-                assert_eq!((level, failed_checks), (Level::Rejected, vec!["debug"]));
+                assert_eq!((level, failed_checks), (Level::Rejected, names(&["debug"])));
                 assert_eq!(debug_allowed.0, Level::Genuine);
             }
             "REJECT" => {
                 assert_eq!(level, Level::Rejected);
-                assert!(failed_checks.contains(&"evidence"), "{}", case.id);
+                assert!(
+                    failed_checks.contains(&"evidence".to_owned()),
+                    "{}",
+                    case.id
+                );
             }
             other => panic!("unknown verdict {other}"),
         }
@@ -63,8 +67,8 @@ fn a_masked_chip_is_not_on_any_list() {
     let Some(case) = vectors::case("snp-trustee-milan-v3-vlek-aws") else {
         return;
     };
-    let policy = policy(&case, &format!("chip_ids = [\"{}\"]", "00".repeat(64)));
-    let rejected = (Level::Rejected, vec!["chip"]);
+    let policy = policy(&case, &format!("machines = [\"{}\"]", "00".repeat(64)));
+    let rejected = (Level::Rejected, names(&["machine"]));
     assert_eq!(verdict(&case, &case.report, &policy), rejected);
 }
 
@@ -75,7 +79,7 @@ fn policy(case: &Case, more: &str) -> Policy {
     Policy::from_toml(&text).unwrap()
 }
 
-fn verdict(case: &Case, report: &[u8], policy: &Policy) -> (Level, Vec<&'static str>) {
+fn verdict(case: &Case, report: &[u8], policy: &Policy) -> (Level, Vec<String>) {
     let evidence = verify(case, report);
     let mut report_data = [0; 64];
     if let Some(text) = case.fields["report_data"].as_str() {
@@ -86,9 +90,10 @@ fn verdict(case: &Case, report: &[u8], policy: &Policy) -> (Level, Vec<&'static 
         format: EvidenceFormat::SnpReport,
         platform: Platform::Cvm,
         report_data: &report_data,
+        now: case.now,
     };
     let verdict = appraise(&submission, policy, &ReferenceValues::default());
-    (verdict.level(), failed(&verdict))
+    (verdict.level(), names(&failed(&verdict)))
 }
 
 fn verify(case: &Case, report: &[u8]) -> Result<Evidence, Error> {
@@ -107,4 +112,8 @@ fn verify(case: &Case, report: &[u8]) -> Result<Evidence, Error> {
         }) => over(2),
         other => other,
     }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }

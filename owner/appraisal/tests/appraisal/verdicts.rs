@@ -1,7 +1,7 @@
 //! What a verdict says, to people and to programs.
 
 use enarx_owner_appraisal::{Level, Permission, Profile, ReferenceValues, Submission, appraise};
-use enarx_owner_evidence::{AnchorKind, snp::Error};
+use enarx_owner_evidence::{AnchorKind, UnixTime, snp::Error};
 use enarx_wire_launch::{EvidenceFormat, Platform};
 
 use crate::{
@@ -16,18 +16,22 @@ fn every_check_is_always_listed() {
         "evidence",
         "trust anchor",
         "report data",
+        "technology",
         "platform",
         "platform evidence",
         "measurement",
         "debug",
         "migration agent",
+        "product",
         "TCB: bootloader",
         "TCB: tee",
         "TCB: snp",
         "TCB: microcode",
         "TCB: fmc",
+        "revocation",
+        "collateral age",
         "privilege level",
-        "chip",
+        "machine",
         "host data",
     ];
     let evidence = evidence(&mint::sign(mint::report()));
@@ -37,7 +41,7 @@ fn every_check_is_always_listed() {
         (unverified(&Error::Signature), Profile::Simulation),
     ] {
         let verdict = appraise(&submission, &profile.policy(), &ReferenceValues::default());
-        let listed: Vec<_> = verdict.checks().iter().map(|check| check.name).collect();
+        let listed: Vec<_> = verdict.checks().iter().map(|check| &*check.name).collect();
         assert_eq!(listed, names);
         for check in verdict.checks() {
             assert!(!check.source.is_empty(), "{}", check.name);
@@ -55,8 +59,8 @@ fn what_did_not_verify_fails_every_check_of_its_content() {
     let verdict = appraise(&unverified(&Error::Signature), &policy, &reference);
     assert_eq!(verdict.level(), Level::Rejected);
     let passed = verdict.checks().iter().filter(|check| check.passed);
-    let passed: Vec<_> = passed.map(|check| check.name).collect();
-    assert_eq!(passed, ["platform"]);
+    let passed: Vec<_> = passed.map(|check| &*check.name).collect();
+    assert_eq!(passed, ["technology", "platform"]);
     assert_eq!(verdict.checks()[0].actual, Error::Signature.to_string());
 }
 
@@ -101,7 +105,10 @@ fn only_what_was_not_rejected_can_be_accepted() {
     assert_eq!(accepted.verdict().level(), Level::Simulated);
 
     let rejected = verdict(Profile::Standard).accept().unwrap_err();
-    assert_eq!(rejected.to_string(), "the Keep was rejected: trust anchor");
+    assert_eq!(
+        rejected.to_string(),
+        "the Keep was rejected: trust anchor, product"
+    );
     assert_eq!(rejected.verdict().policy(), "standard");
 }
 
@@ -131,7 +138,7 @@ fn programs_read_json() {
     let json = serde_json::to_value(&verdict).unwrap();
     assert_eq!(json["level"], "rejected");
     assert_eq!(json["policy"], "standard");
-    assert_eq!(json["checks"].as_array().unwrap().len(), 16);
+    assert_eq!(json["checks"].as_array().unwrap().len(), 20);
     let anchor = &json["checks"][1];
     assert_eq!(anchor["name"], "trust anchor");
     assert_eq!(anchor["expected"], "genuine");
@@ -164,7 +171,7 @@ fn people_read_a_tree() {
     assert!(lines[debug + 2].contains("source    AMD #56860"));
     assert!(lines[debug + 3].contains("remedy    "));
     assert!(lines.last().unwrap().starts_with("└─ pass  host data"));
-    assert_eq!(lines.len(), 1 + 16 + 3);
+    assert_eq!(lines.len(), 1 + 20 + 3);
 }
 
 fn unverified(error: &Error) -> Submission<'_> {
@@ -173,5 +180,6 @@ fn unverified(error: &Error) -> Submission<'_> {
         format: EvidenceFormat::SnpReport,
         platform: Platform::Snp,
         report_data: &[0xd4; 64],
+        now: UnixTime(mint::NOW),
     }
 }

@@ -18,6 +18,7 @@ mod pck;
 mod quote;
 mod report;
 mod roots;
+mod status;
 mod verify;
 
 pub use error::{CertificateRole, Error, QuoteError};
@@ -25,4 +26,5 @@ pub use pck::Platform;
 pub use quote::Quote;
 pub use report::{Body, EnclaveReport, Kind, TdReport, TdReport15};
 pub use roots::{GenuineRoots, INTEL_SGX_ROOT, SimulatedRoots, TrustAnchors};
+pub use status::TcbStatus;
 pub use verify::{RevocationLists, SignedQuote, verify_signatures};

@@ -3,17 +3,17 @@
 use core::{fmt, marker::PhantomData};
 
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
-use enarx_wire_launch::EvidenceFormat;
 use x509_cert::der::{Decode, asn1::Ia5StringRef, asn1::ObjectIdentifier, asn1::OctetStringRef};
 
 use crate::{
-    Assurance, CertificateError, Digest, Summary, TcbComponent, UnixTime, Validity,
-    VerifiedEvidence,
+    Assurance, CertificateError, Digest, Summary, Technology, UnixTime, Validity, VerifiedEvidence,
     x509::{Certificate, Vendor},
 };
 
 use super::{
-    CertificateRole, Error, Product, Report, SigningKey, Tcb, TrustAnchors, roots::KnownRoot,
+    CertificateRole, Error, Product, Report, SigningKey, Tcb, TrustAnchors,
+    roots::KnownRoot,
+    summary::{self, TcbVersions},
 };
 
 /// The certificates that endorse a report's signing key, each DER-encoded. All of
@@ -143,23 +143,35 @@ impl<A: Assurance> EndorsementKey<A> {
             .map_err(|_| Error::Signature)?;
         let tcb = self.check_platform(&report)?;
         let machine = self.machine(&report)?;
-        let launch_tcb = report.launch_tcb(self.product)?;
+        let versions = TcbVersions {
+            reported: tcb,
+            committed: report.committed_tcb(self.product)?,
+            current: report.current_tcb(self.product)?,
+            at_launch: report.launch_tcb(self.product)?,
+        };
         let summary = Summary {
-            format: EvidenceFormat::SnpReport,
+            technology: Technology::Snp,
             product: self.product.as_str(),
             measurement: report.measurement.to_vec(),
-            report_data: report.report_data,
+            report_data: report.report_data.to_vec(),
             host_data: Some(report.host_data.to_vec()),
             debug: report.policy.debug_allowed(),
             migratable: report.policy.migration_agent_allowed(),
             privilege_level: Some(report.vmpl),
             machine: machine.map(|chip_id| chip_id.to_vec()),
-            tcb: components(tcb, launch_tcb),
+            tcb: versions.components(),
+            tcb_status: None,
+            advisories: Vec::new(),
+            flags: summary::flags(&report),
+            numbers: summary::numbers(&report),
+            values: summary::values(&report),
+            revocation_checked: false,
+            collateral_issued: None,
             anchor: self.anchor,
             anchor_name: self.anchor_name.clone(),
             validity: self.validity,
         };
-        Ok(VerifiedEvidence::new(summary, report))
+        Ok(VerifiedEvidence::new(summary, Vec::new()).with_snp_report(report))
     }
 
     /// What the key belongs to.
@@ -318,26 +330,6 @@ fn owner(leaf: &Certificate<'_>, product: Product) -> Result<(KeyKind, Option<[u
     let (used, _zero) = chip_id.split_at_mut(length);
     used.copy_from_slice(identity);
     Ok((KeyKind::Vcek, Some(chip_id)))
-}
-
-fn components(reported: Tcb, at_launch: Tcb) -> Vec<TcbComponent> {
-    let component = |name, reported: u8, at_launch: u8| TcbComponent {
-        name,
-        reported: reported.into(),
-        at_launch: at_launch.into(),
-    };
-    let fmc = reported
-        .fmc
-        .zip(at_launch.fmc)
-        .map(|(reported, at_launch)| component("fmc", reported, at_launch));
-    fmc.into_iter()
-        .chain([
-            component("bootloader", reported.bootloader, at_launch.bootloader),
-            component("tee", reported.tee, at_launch.tee),
-            component("snp", reported.snp, at_launch.snp),
-            component("microcode", reported.microcode, at_launch.microcode),
-        ])
-        .collect()
 }
 
 #[cfg(test)]

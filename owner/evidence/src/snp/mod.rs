@@ -17,6 +17,7 @@ mod fields;
 mod product;
 mod report;
 mod roots;
+mod summary;
 mod tcb;
 
 pub use endorsement::{Certificates, EndorsementKey, KeyKind};

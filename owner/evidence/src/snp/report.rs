@@ -18,6 +18,8 @@ const ECDSA_P384_SHA384: u32 = 1;
 
 const REPORTED_TCB_OFFSET: usize = 0x180;
 const LAUNCH_TCB_OFFSET: usize = 0x1f0;
+const COMMITTED_TCB_OFFSET: usize = 0x1e0;
+const CURRENT_TCB_OFFSET: usize = 0x038;
 
 /// An attestation report (AMD #56860, section 7.3, structure `ATTESTATION_REPORT`).
 ///
@@ -146,7 +148,7 @@ impl Report {
             reported_tcb: TcbVersion(fields.array::<8, REPORTED_TCB_OFFSET>()),
             cpu: fields.cpu(version),
             chip_id: fields.array::<64, 0x1a0>(),
-            committed_tcb: TcbVersion(fields.array::<8, 0x1e0>()),
+            committed_tcb: TcbVersion(fields.array::<8, COMMITTED_TCB_OFFSET>()),
             current_version: fields.firmware_version::<0x1e8>(),
             committed_version: fields.firmware_version::<0x1ec>(),
             launch_tcb: TcbVersion(fields.array::<8, LAUNCH_TCB_OFFSET>()),
@@ -183,6 +185,24 @@ impl Report {
     /// [`ReportError::Reserved`] when the field is not as specified for `product`.
     pub fn launch_tcb(&self, product: Product) -> Result<super::Tcb, ReportError> {
         self.launch_tcb.decode(product, LAUNCH_TCB_OFFSET)
+    }
+
+    /// The security versions that cannot be undercut any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Reserved`] when the field is not as specified for `product`.
+    pub fn committed_tcb(&self, product: Product) -> Result<super::Tcb, ReportError> {
+        self.committed_tcb.decode(product, COMMITTED_TCB_OFFSET)
+    }
+
+    /// The security versions that run now.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Reserved`] when the field is not as specified for `product`.
+    pub fn current_tcb(&self, product: Product) -> Result<super::Tcb, ReportError> {
+        self.current_tcb.decode(product, CURRENT_TCB_OFFSET)
     }
 }
 

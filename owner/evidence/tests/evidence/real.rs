@@ -160,7 +160,7 @@ fn fields_are_read_from_where_they_are() {
         return;
     };
     let evidence = verify(&case, &case.report, case.now).unwrap();
-    let report = evidence.snp_report();
+    let report = evidence.snp_report().unwrap();
     assert_eq!(report.version, ReportVersion::V5);
     assert_eq!(report.signing_key, SigningKey::Vcek);
     assert_eq!(
