@@ -1,6 +1,6 @@
 //! The PCK certificate chain.
 
-use x509_cert::der::pem;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     CertificateError, UnixTime, Validity,
@@ -11,35 +11,46 @@ use super::{CertificateRole, Error, Platform, TrustAnchors, pck::SGX_EXTENSION};
 
 /// Most certificates looked at; a chain has three.
 const MAX_CERTIFICATES: usize = 8;
+/// What every DER-encoded certificate begins with, and no PEM text.
+const DER_SEQUENCE: u8 = 0x30;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The certificates of a PEM bundle as DER, in any order.
-pub(super) fn read_pem(bundle: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+/// The certificates in `files`, each one in DER or any number in PEM, as DER.
+pub(super) fn read_certificates(files: &[&[u8]]) -> Result<Vec<Vec<u8>>, Error> {
+    let mut certificates = Vec::new();
+    for file in files {
+        if file.first() == Some(&DER_SEQUENCE) {
+            certificates.push(file.to_vec());
+        } else {
+            read_pem(file, &mut certificates)?;
+        }
+        if certificates.len() > MAX_CERTIFICATES {
+            return Err(Error::TooManyCertificates);
+        }
+    }
+    Ok(certificates)
+}
+
+fn read_pem(bundle: &[u8], certificates: &mut Vec<Vec<u8>>) -> Result<(), Error> {
     let malformed = || at(CertificateRole::Pck)(CertificateError::Malformed);
     let bundle = str::from_utf8(bundle).map_err(|_| malformed())?;
     let bundle = bundle.trim_end_matches(['\0', '\n', '\r', ' ']);
-    let mut certificates = Vec::new();
     for part in bundle.split_inclusive(END) {
-        if certificates.len() == MAX_CERTIFICATES {
+        if certificates.len() > MAX_CERTIFICATES {
             return Err(Error::TooManyCertificates);
         }
         let body = part.trim_start().strip_prefix(BEGIN);
         let body = body.and_then(|body| body.strip_suffix(END));
         certificates.push(decode(body.ok_or_else(malformed)?).ok_or_else(malformed)?);
     }
-    Ok(certificates)
+    Ok(())
 }
 
 /// Decodes the body of a PEM block, whose lines some platforms break at 76 characters.
 fn decode(body: &str) -> Option<Vec<u8>> {
-    let base64: Vec<char> = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let lines: Vec<String> = base64
-        .chunks(64)
-        .map(|line| line.iter().collect())
-        .collect();
-    let block = format!("{BEGIN}\n{}\n{END}\n", lines.join("\n"));
-    pem::decode_vec(block.as_bytes()).ok().map(|(_, der)| der)
+    let base64: String = body.split_ascii_whitespace().collect();
+    STANDARD.decode(base64).ok()
 }
 
 /// A chain that was followed from the PCK certificate to a trust anchor.

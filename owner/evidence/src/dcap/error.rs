@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use crate::{CertificateError, FailureKind, bytes::Truncated};
+use crate::{CertificateError, FailureKind, UnixTime, bytes::Truncated};
+
+use super::Kind;
 
 /// Why a quote is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,77 @@ pub enum Error {
     /// The PCK is not a key on P-256.
     #[error("the PCK certificate does not hold a P-256 key")]
     PckKey,
+    /// The key of the TCB signing certificate is not on P-256.
+    #[error("the TCB signing certificate does not hold a P-256 key")]
+    SignerKey,
+    /// One of Intel's documents is not acceptable.
+    #[error("the {role} {error}")]
+    Document {
+        /// Which one.
+        role: DocumentRole,
+        /// What is wrong with it.
+        error: DocumentError,
+    },
+    /// One of Intel's documents was not signed by the TCB signing key.
+    #[error("the {0} was not signed by the TCB signing key")]
+    DocumentSignature(DocumentRole),
+    /// TCB info and QE identity are for different TEEs.
+    #[error("TCB info and QE identity are for different TEEs")]
+    CollateralKinds,
+    /// The collateral is for the other TEE.
+    #[error("the quote is of {quote}, the collateral is for the other TEE")]
+    CollateralKind {
+        /// The quote's TEE.
+        quote: Kind,
+    },
+    /// The collateral is for another kind of platform.
+    #[error(
+        "the quote is of a platform with FMSPC {}, the TCB info is for {}",
+        hex::encode(quote),
+        hex::encode(collateral)
+    )]
+    Fmspc {
+        /// The FMSPC in the PCK certificate.
+        quote: [u8; 6],
+        /// The FMSPC of the TCB info.
+        collateral: [u8; 6],
+    },
+    /// A time at which not all of the collateral holds.
+    #[error("the collateral does not hold at the time {now}")]
+    OutsideValidity {
+        /// The caller's time.
+        now: UnixTime,
+    },
+    /// Another enclave than Intel's quoting enclave signed.
+    #[error("the enclave that signed is not Intel's quoting enclave: its {0} differs")]
+    QeIdentity(&'static str),
+    /// The quoting enclave's security version reaches no level that Intel knows.
+    #[error("the quoting enclave's security version {svn} is below every known level")]
+    QeLevel {
+        /// Its ISVSVN.
+        svn: u16,
+    },
+    /// The platform's security versions reach no level that Intel knows.
+    #[error("the platform's security versions reach no known TCB level")]
+    NoTcbLevel,
+    /// The TDX module is of a version that the TCB info says nothing about.
+    #[error("the TCB info does not know TDX module version {version}")]
+    TdxModuleUnknown {
+        /// Its major version.
+        version: u8,
+    },
+    /// The TDX module's signer or attributes are not those of Intel's module.
+    #[error("the TDX module is not Intel's: MRSIGNERSEAM or SEAMATTRIBUTES differ")]
+    TdxModule,
+    /// The TDX module's security version reaches no level that Intel knows.
+    #[error("the TDX module's security version {svn} is below every known level")]
+    TdxModuleLevel {
+        /// Its ISVSVN.
+        svn: u8,
+    },
+    /// Intel has given up on platforms with these security versions.
+    #[error("Intel has revoked the platform's TCB level")]
+    RevokedTcb,
     /// The PCK certificate's SGX extension is not as the profile says.
     #[error("the PCK certificate's SGX extension is malformed")]
     SgxExtension,
@@ -60,9 +133,20 @@ impl Error {
         match self {
             Self::Quote(_) => FailureKind::Malformed,
             Self::NoCertificates { .. } | Self::Missing(_) => FailureKind::Collateral,
-            Self::Certificate {
-                role: CertificateRole::PckRevocations | CertificateRole::RootRevocations,
-                error: CertificateError::Expired { .. },
+            Self::CollateralKinds
+            | Self::CollateralKind { .. }
+            | Self::Fmspc { .. }
+            | Self::OutsideValidity { .. }
+            | Self::Document {
+                error: DocumentError::Stale { .. } | DocumentError::NotYetIssued { .. },
+                ..
+            }
+            | Self::Certificate {
+                role:
+                    CertificateRole::PckRevocations
+                    | CertificateRole::RootRevocations
+                    | CertificateRole::TcbSigning,
+                error: CertificateError::Expired { .. } | CertificateError::NotYetValid { .. },
             } => FailureKind::Collateral,
             _ => FailureKind::NotGenuine,
         }
@@ -115,6 +199,66 @@ pub enum QuoteError {
     Lengths,
 }
 
+/// What is wrong with one of Intel's documents.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// It is longer than any.
+    #[error("has {actual} bytes, too many")]
+    TooLarge {
+        /// Its length in bytes.
+        actual: usize,
+    },
+    /// It is not JSON of the expected shape.
+    #[error("cannot be read: {0}")]
+    Malformed(String),
+    /// Its version is not known here.
+    #[error("has version {0}, which is not known")]
+    Version(u32),
+    /// It says that it is something else.
+    #[error("has another identifier than one of its kind")]
+    Identifier,
+    /// Its way of comparing security versions is not known here.
+    #[error("has TCB type {0}, which is not known")]
+    TcbType(u32),
+    /// It is for TDX and has a level without TDX components.
+    #[error("has a TCB level without TDX components")]
+    TdxComponents,
+    /// It was issued in the future.
+    #[error("is not valid yet: issued {issued}, now {now}")]
+    NotYetIssued {
+        /// When it was issued.
+        issued: UnixTime,
+        /// The caller's time.
+        now: UnixTime,
+    },
+    /// There is a newer one.
+    #[error("is stale: a newer one was due {next_update}, now {now}")]
+    Stale {
+        /// When the next was due.
+        next_update: UnixTime,
+        /// The caller's time.
+        now: UnixTime,
+    },
+}
+
+/// Which of Intel's documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentRole {
+    /// TCB info.
+    TcbInfo,
+    /// The identity of the quoting enclave.
+    QeIdentity,
+}
+
+impl fmt::Display for DocumentRole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TcbInfo => "TCB info",
+            Self::QeIdentity => "QE identity",
+        })
+    }
+}
+
 /// What a certificate or revocation list is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateRole {
@@ -122,6 +266,8 @@ pub enum CertificateRole {
     Pck,
     /// The authority that issued the PCK certificate.
     PckAuthority,
+    /// The key that signs TCB info and QE identities.
+    TcbSigning,
     /// The root.
     Root,
     /// The PCK authority's revocation list.
@@ -135,6 +281,7 @@ impl fmt::Display for CertificateRole {
         formatter.write_str(match self {
             Self::Pck => "PCK certificate",
             Self::PckAuthority => "PCK authority's certificate",
+            Self::TcbSigning => "TCB signing certificate",
             Self::Root => "root certificate",
             Self::PckRevocations => "PCK revocation list",
             Self::RootRevocations => "root revocation list",

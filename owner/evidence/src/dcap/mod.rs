@@ -1,30 +1,45 @@
 //! Intel SGX and TDX, by DCAP quotes.
 //!
 //! A quoting enclave (QE) signs an enclave's or a TD's report with its attestation key;
-//! the platform's PCK certificate, which Intel issued, vouches for the QE. [`Quote::parse`]
-//! reads a quote, [`verify_signatures`] follows the signatures up to Intel's root, and looks at
-//! revocation lists. **This is not a verdict.** Neither TCB info nor QE identity is looked
-//! at: the platform may be one that Intel has given up on, and the signing enclave any
-//! enclave of a genuine platform, not only Intel's QE. The debug flag is data of the
-//! result, for the policy.
+//! the platform's PCK certificate, which Intel issued, vouches for the QE. What Intel
+//! publishes beside that (TCB info, the QE's identity, revocation lists) says what the
+//! platform is worth.
+//!
+//! ```text
+//!   CollateralBytes, anchors --Collateral::verify--> Collateral
+//!                                                        |
+//!   quote ------------------------------------ verify_quote --> VerifiedQuote
+//! ```
+//!
+//! [`verify_signatures`] does without TCB info and identity, and is **no verdict**: any
+//! enclave of a genuine platform could have signed, and the platform may be one that Intel
+//! has given up on.
 //!
 //! Sources: *Intel SGX ECDSA QuoteGenReference API* (appendix A: quote version 3), *Intel
 //! TDX DCAP Quoting Library API* (appendix A: versions 4 and 5), *Intel SGX PCK Certificate
-//! and CRL Profile Specification*.
+//! and CRL Profile Specification*, *Intel PCS API version 4* (TCB info, enclave identity).
 
 mod chain;
+mod collateral;
+mod document;
 mod error;
+mod identity;
 mod pck;
 mod quote;
 mod report;
 mod roots;
 mod status;
+mod summary;
+mod tcb_info;
+mod verdict;
 mod verify;
 
-pub use error::{CertificateRole, Error, QuoteError};
+pub use collateral::{Collateral, CollateralBytes};
+pub use error::{CertificateRole, DocumentError, DocumentRole, Error, QuoteError};
 pub use pck::Platform;
 pub use quote::Quote;
 pub use report::{Body, EnclaveReport, Kind, TdReport, TdReport15};
 pub use roots::{GenuineRoots, INTEL_SGX_ROOT, SimulatedRoots, TrustAnchors};
 pub use status::TcbStatus;
+pub use verdict::VerifiedQuote;
 pub use verify::{RevocationLists, SignedQuote, verify_signatures};

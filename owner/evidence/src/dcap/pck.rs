@@ -14,6 +14,7 @@ const PPID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13
 const TCB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.2");
 const PCE_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.3");
 const FMSPC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.4");
+const CONFIGURATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.7");
 /// Number of the last arc below [`TCB`] that is the PCE's SVN; 1 to 16 are components.
 const PCE_SVN: u32 = 17;
 
@@ -30,18 +31,29 @@ pub struct Platform {
     pub components: [u8; 16],
     /// SVN of the provisioning certification enclave.
     pub pce_svn: u16,
+    /// Whether processors can be added; told of platforms with several processors only,
+    /// as are the following.
+    pub dynamic: Option<bool>,
+    /// Whether the platform's root keys are cached by Intel.
+    pub cached_keys: Option<bool>,
+    /// Whether simultaneous multithreading is enabled.
+    pub smt_enabled: Option<bool>,
 }
 
 impl Platform {
     pub(super) fn read(extension: &[u8]) -> Result<Self, Error> {
         let fields = fields(extension)?;
         let (components, pce_svn) = tcb(only(&fields, TCB)?)?;
+        let [dynamic, cached_keys, smt_enabled] = configuration(&fields)?;
         Ok(Self {
             ppid: octets(only(&fields, PPID)?)?,
             fmspc: octets(only(&fields, FMSPC)?)?,
             pce_id: octets(only(&fields, PCE_ID)?)?,
             components,
             pce_svn,
+            dynamic,
+            cached_keys,
+            smt_enabled,
         })
     }
 }
@@ -86,7 +98,26 @@ fn octets<const N: usize>(value: AnyRef<'_>) -> Result<[u8; N], Error> {
         .map_err(|_| Error::SgxExtension)
 }
 
-fn tcb(value: AnyRef<'_>) -> Result<([u8; 16], u16), Error> {
+/// The optional `Configuration` of platforms with several processors.
+fn configuration(fields: &[Field<'_>]) -> Result<[Option<bool>; 3], Error> {
+    if !fields.iter().any(|field| field.0 == CONFIGURATION) {
+        return Ok([None; 3]);
+    }
+    let fields = nested(only(fields, CONFIGURATION)?)?;
+    let mut flags = [None; 3];
+    for (flag, number) in flags.iter_mut().zip(1..) {
+        let id = CONFIGURATION
+            .push_arc(number)
+            .map_err(|_| Error::SgxExtension)?;
+        if fields.iter().any(|field| field.0 == id) {
+            let value = only(&fields, id)?.decode_as::<bool>();
+            *flag = Some(value.map_err(|_| Error::SgxExtension)?);
+        }
+    }
+    Ok(flags)
+}
+
+fn nested(value: AnyRef<'_>) -> Result<Vec<Field<'_>>, Error> {
     let read = || {
         value.sequence(|reader| {
             let mut fields = Vec::new();
@@ -96,7 +127,11 @@ fn tcb(value: AnyRef<'_>) -> Result<([u8; 16], u16), Error> {
             Ok::<_, der::Error>(fields)
         })
     };
-    let fields = read().map_err(|_| Error::SgxExtension)?;
+    read().map_err(|_| Error::SgxExtension)
+}
+
+fn tcb(value: AnyRef<'_>) -> Result<([u8; 16], u16), Error> {
+    let fields = nested(value)?;
     let svn = |number: u32| {
         let id = TCB.push_arc(number).map_err(|_| Error::SgxExtension)?;
         let value = only(&fields, id)?;

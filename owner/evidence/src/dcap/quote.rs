@@ -2,7 +2,7 @@
 
 use aws_lc_rs::{
     digest,
-    signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey},
+    signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey, UnparsedPublicKey},
 };
 
 use crate::bytes::Bytes;
@@ -148,9 +148,10 @@ impl<'a> Quote<'a> {
 
     /// Checks all signatures inside: the attestation key's over header and body, the
     /// QE's word for the attestation key, and the PCK's over the QE's report.
-    pub(super) fn check_signatures(&self, pck: &[u8]) -> Result<(), Error> {
-        let mut point = vec![4];
-        point.extend_from_slice(&self.key);
+    pub(super) fn check_signatures(&self, pck: &ParsedPublicKey) -> Result<(), Error> {
+        // SEC 1, section 2.3.3: an uncompressed point.
+        let mut point = [4; 65];
+        point[1..].copy_from_slice(&self.key);
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)
             .verify(self.signed, self.signature)
             .map_err(|_| Error::QuoteSignature)?;
@@ -161,9 +162,13 @@ impl<'a> Quote<'a> {
         if digest != named.finish().as_ref() || rest != [0; 32] {
             return Err(Error::AttestationKey);
         }
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pck)
-            .verify(self.qe_signed, self.qe_signature)
+        pck.verify_sig(self.qe_signed, self.qe_signature)
             .map_err(|_| Error::QeReportSignature)
+    }
+
+    /// The report that was quoted, taken out.
+    pub(super) fn into_body(self) -> Body {
+        self.body
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a quote says: an enclave's or a TD's report.
 
+use core::fmt;
+
 use crate::bytes::{Bytes, Truncated};
 
 /// Whose report it is.
@@ -9,6 +11,15 @@ pub enum Kind {
     Sgx,
     /// A TDX trust domain's.
     Tdx,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Sgx => "SGX",
+            Self::Tdx => "TDX",
+        })
+    }
 }
 
 /// The report in a quote.

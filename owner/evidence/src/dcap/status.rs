@@ -1,5 +1,7 @@
 //! Intel's judgement of platforms.
 
+use core::fmt;
+
 /// A TCB status (Intel PCS API version 4, `tcbStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TcbStatus {
@@ -37,6 +39,41 @@ impl TcbStatus {
         Self::Revoked,
     ];
 
+    /// The status of a platform with this status when a part of it (the quoting enclave
+    /// or the TDX module) has the status `part`: only what is out of date or revoked there
+    /// makes a difference (Intel TDX DCAP verification, convergence of TCB statuses).
+    #[must_use]
+    pub const fn worsened_by(self, part: Self) -> Self {
+        match (part, self) {
+            (Self::Revoked, _) => Self::Revoked,
+            (Self::OutOfDate, Self::UpToDate | Self::SwHardeningNeeded) => Self::OutOfDate,
+            (
+                Self::OutOfDate,
+                Self::ConfigurationNeeded | Self::ConfigurationAndSwHardeningNeeded,
+            ) => Self::OutOfDateConfigurationNeeded,
+            _ => self,
+        }
+    }
+
+    /// The status of a TD that runs on an updated TDX module, and was launched under one
+    /// that is out of date, `sgx` being the status of the platform below the module: to
+    /// launch it again is all that there is to do (Intel TDX DCAP verification, TD
+    /// relaunch).
+    pub(super) const fn after_relaunch(self, sgx: Self) -> Self {
+        let below = match sgx {
+            Self::UpToDate | Self::SwHardeningNeeded => Some(false),
+            Self::ConfigurationNeeded | Self::ConfigurationAndSwHardeningNeeded => Some(true),
+            _ => None,
+        };
+        match (self, below) {
+            (Self::OutOfDate, Some(false)) => Self::TdRelaunchAdvised,
+            (Self::OutOfDate, Some(true)) | (Self::OutOfDateConfigurationNeeded, Some(_)) => {
+                Self::TdRelaunchAdvisedConfigurationNeeded
+            }
+            _ => self,
+        }
+    }
+
     /// The status as Intel spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -50,6 +87,73 @@ impl TcbStatus {
             Self::OutOfDate => "OutOfDate",
             Self::OutOfDateConfigurationNeeded => "OutOfDateConfigurationNeeded",
             Self::Revoked => "Revoked",
+        }
+    }
+}
+
+impl fmt::Display for TcbStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TcbStatus as Status;
+
+    #[test]
+    fn a_part_never_makes_the_whole_better() {
+        for whole in Status::ALL {
+            assert_eq!(whole.worsened_by(Status::Revoked), Status::Revoked);
+            assert_eq!(whole.worsened_by(Status::UpToDate), whole);
+            assert_ne!(whole.worsened_by(Status::OutOfDate), Status::UpToDate);
+            assert_ne!(
+                whole.worsened_by(Status::OutOfDate),
+                Status::SwHardeningNeeded
+            );
+        }
+        for (whole, result) in [
+            (Status::UpToDate, Status::OutOfDate),
+            (Status::SwHardeningNeeded, Status::OutOfDate),
+            (
+                Status::ConfigurationNeeded,
+                Status::OutOfDateConfigurationNeeded,
+            ),
+            (
+                Status::ConfigurationAndSwHardeningNeeded,
+                Status::OutOfDateConfigurationNeeded,
+            ),
+            (Status::OutOfDate, Status::OutOfDate),
+            (Status::Revoked, Status::Revoked),
+            (Status::TdRelaunchAdvised, Status::TdRelaunchAdvised),
+        ] {
+            assert_eq!(whole.worsened_by(Status::OutOfDate), result, "{whole}");
+        }
+    }
+
+    #[test]
+    fn a_relaunch_helps_only_where_all_below_is_in_order() {
+        let relaunch = Status::TdRelaunchAdvised;
+        let and_configuration = Status::TdRelaunchAdvisedConfigurationNeeded;
+        for (tdx, sgx, result) in [
+            (Status::OutOfDate, Status::UpToDate, relaunch),
+            (Status::OutOfDate, Status::SwHardeningNeeded, relaunch),
+            (
+                Status::OutOfDate,
+                Status::ConfigurationNeeded,
+                and_configuration,
+            ),
+            (
+                Status::OutOfDateConfigurationNeeded,
+                Status::UpToDate,
+                and_configuration,
+            ),
+            (Status::OutOfDate, Status::OutOfDate, Status::OutOfDate),
+            (Status::OutOfDate, Status::Revoked, Status::OutOfDate),
+            (Status::Revoked, Status::UpToDate, Status::Revoked),
+            (Status::UpToDate, Status::UpToDate, Status::UpToDate),
+        ] {
+            assert_eq!(tdx.after_relaunch(sgx), result, "{tdx} over {sgx}");
         }
     }
 }

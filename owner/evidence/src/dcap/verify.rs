@@ -2,6 +2,8 @@
 
 use core::marker::PhantomData;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
+
 use crate::{
     Assurance, UnixTime, Validity,
     x509::{RevocationList, Vendor},
@@ -9,7 +11,7 @@ use crate::{
 
 use super::{
     Body, CertificateRole, EnclaveReport, Error, Platform, Quote, TrustAnchors,
-    chain::{Chain, at, read_pem},
+    chain::{Chain, at, read_certificates},
 };
 
 /// Revocation lists in DER, as Intel's service gives them.
@@ -74,7 +76,7 @@ pub fn verify_signatures<R: TrustAnchors>(
     now: UnixTime,
 ) -> Result<SignedQuote<R::Assurance>, Error> {
     let quote = Quote::parse(quote)?;
-    let certificates = read_pem(quote.pck_chain()?)?;
+    let certificates = read_certificates(&[quote.pck_chain()?])?;
     let certificates: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
     let chain = Chain::verify(&certificates, anchors, now)?;
     let mut validity = chain.validity;
@@ -93,8 +95,9 @@ pub fn verify_signatures<R: TrustAnchors>(
             .intersection(root.period())
             .intersection(pck.period());
     }
-    let key = chain.pck.p256_key().ok_or(Error::PckKey)?;
-    quote.check_signatures(key)?;
+    let point = chain.pck.p256_key().ok_or(Error::PckKey)?;
+    let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| Error::PckKey)?;
+    quote.check_signatures(&key)?;
     Ok(SignedQuote {
         body: quote.body().clone(),
         qe_report: quote.qe_report().clone(),

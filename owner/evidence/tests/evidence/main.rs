@@ -2,6 +2,7 @@
 //! with one thing wrong at a time.
 
 mod dcap;
+mod dcap_verdicts;
 mod mint;
 mod real;
 mod reports;

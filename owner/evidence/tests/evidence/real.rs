@@ -218,7 +218,10 @@ fn accepted(case: &Case, evidence: &VerifiedEvidence<Genuine>) {
         hex::encode(&summary.measurement),
         case.fields["measurement"]
     );
-    assert_eq!(hex::encode(summary.report_data), case.fields["report_data"]);
+    assert_eq!(
+        hex::encode(&summary.report_data),
+        case.fields["report_data"]
+    );
     let period = case.fields["valid"].as_str().expect("a period");
     let (first, last) = period.split_once("..").expect("two days");
     let before = UnixTime(vectors::time(first).0 - 1);
