@@ -21,15 +21,22 @@
 //! Nothing here performs I/O or reads a clock.
 
 mod appraise;
+mod cbor;
+pub mod corim;
+mod cose;
+pub mod ear;
 mod error;
 mod policy;
 mod profile;
 mod reference;
+mod signature;
 mod source;
 mod value;
 mod verdict;
 
 pub use appraise::{BareEvidence, Submission, appraise, appraise_evidence};
+pub use cbor::CborError;
+pub use cose::CoseError;
 pub use error::{PolicyError, Position};
 pub use policy::{
     AcceptedMeasurement, MinimumSnpTcb, MinimumSnpTcbs, MinimumTcb, Permission, Policy, Revocation,
@@ -37,4 +44,5 @@ pub use policy::{
 };
 pub use profile::{Profile, UnknownProfile};
 pub use reference::ReferenceValues;
+pub use signature::{KeyError, SignatureAlgorithm, SigningError, SigningKey, VerifyingKey};
 pub use verdict::{Accepted, Check, Level, Rejected, Verdict};

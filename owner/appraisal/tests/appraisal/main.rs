@@ -8,6 +8,9 @@ mod mint;
 #[expect(dead_code, reason = "what only the tests of enarx-owner-evidence use")]
 mod vectors;
 
+mod corim;
+mod ear;
+mod foreign;
 mod keys;
 mod real;
 mod verdicts;
