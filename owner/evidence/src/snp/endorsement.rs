@@ -6,8 +6,9 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 use x509_cert::der::{Decode, asn1::Ia5StringRef, asn1::ObjectIdentifier, asn1::OctetStringRef};
 
 use crate::{
-    Assurance, CertificateError, Digest, Summary, Technology, UnixTime, Validity, VerifiedEvidence,
-    x509::{Certificate, Vendor},
+    Assurance, CertificateError, Digest, Step, Summary, Technology, UnixTime, Validity,
+    VerifiedEvidence,
+    x509::{Certificate, RevocationList, Vendor},
 };
 
 use super::{
@@ -15,6 +16,9 @@ use super::{
     roots::KnownRoot,
     summary::{self, TcbVersions},
 };
+
+/// Most certificates among which a chain is looked for.
+const MAX_CERTIFICATES: usize = 32;
 
 /// The certificates that endorse a report's signing key, each DER-encoded. All of
 /// them may come from the host: none is trusted before it is verified.
@@ -28,6 +32,41 @@ pub struct Certificates<'a> {
     pub root: &'a [u8],
 }
 
+impl<'a> Certificates<'a> {
+    /// Chooses the chain of an endorsement key among certificates in any order, with others
+    /// beside them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] when one of the three is not there.
+    pub fn among(certificates: &[&'a [u8]]) -> Result<Self, Error> {
+        let parsed: Vec<_> = certificates
+            .iter()
+            .take(MAX_CERTIFICATES)
+            .filter_map(|der| Some((*der, Certificate::parse(der, Vendor::RsaPss).ok()?)))
+            .collect();
+        let find = |role, wanted: &dyn Fn(&Certificate<'_>) -> bool| {
+            let found = parsed.iter().find(|(_, certificate)| wanted(certificate));
+            found.ok_or(Error::Missing(role))
+        };
+        let (endorsement_key, leaf) = find(CertificateRole::EndorsementKey, &|certificate| {
+            certificate.extension(PRODUCT_NAME).is_some()
+        })?;
+        let (signing_authority, authority) =
+            find(CertificateRole::SigningAuthority, &|certificate| {
+                certificate.subject() == leaf.issuer()
+            })?;
+        let (root, _) = find(CertificateRole::Root, &|certificate| {
+            certificate.subject() == authority.issuer()
+        })?;
+        Ok(Self {
+            endorsement_key,
+            signing_authority,
+            root,
+        })
+    }
+}
+
 /// A key that signs reports, endorsed up to a trust anchor of kind `A`.
 #[derive(Clone)]
 pub struct EndorsementKey<A: Assurance> {
@@ -36,6 +75,9 @@ pub struct EndorsementKey<A: Assurance> {
     product: Product,
     tcb: Tcb,
     chip_id: Option<[u8; 64]>,
+    authority_name: String,
+    /// When the revocation list was issued that was looked at, if one was.
+    list_issued: Option<UnixTime>,
     validity: Validity,
     anchor: Digest,
     anchor_name: String,
@@ -62,6 +104,22 @@ impl<A: Assurance> EndorsementKey<A> {
         anchors: &R,
         now: UnixTime,
     ) -> Result<Self, Error> {
+        Self::verify_unrevoked(certificates, None, anchors, now)
+    }
+
+    /// Verifies a chain of certificates at the time `now`, and with `list`, the root's
+    /// revocation list in DER (AMD #57230, certificate revocation list), also that nothing
+    /// of it is revoked.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong, starting at the root.
+    pub fn verify_unrevoked<R: TrustAnchors<Assurance = A>>(
+        certificates: &Certificates<'_>,
+        list: Option<&[u8]>,
+        anchors: &R,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
         use CertificateRole as Role;
 
         let root = Role::Root.check(Certificate::parse(certificates.root, Vendor::RsaPss))?;
@@ -77,12 +135,20 @@ impl<A: Assurance> EndorsementKey<A> {
         Role::Root.check(root.check_authority(1))?;
         let root_validity = Role::Root.check(root.check_validity(now))?;
 
+        let list = list
+            .map(|list| RevocationList::verify(list, &root, Vendor::RsaPss, now))
+            .transpose();
+        let list = Role::Revocations.check(list)?;
+
         let authority = certificates.signing_authority;
         let authority =
             Role::SigningAuthority.check(Certificate::parse(authority, Vendor::RsaPss))?;
         Role::SigningAuthority.check(authority.check_issued_by(&root))?;
         Role::SigningAuthority.check(authority.check_authority(0))?;
         let authority_validity = Role::SigningAuthority.check(authority.check_validity(now))?;
+        if list.as_ref().is_some_and(|list| list.revokes(&authority)) {
+            return Err(Error::Revoked(Role::SigningAuthority));
+        }
 
         let leaf = Role::EndorsementKey.check(Certificate::parse(
             certificates.endorsement_key,
@@ -98,15 +164,19 @@ impl<A: Assurance> EndorsementKey<A> {
         let point = Role::EndorsementKey.check(leaf.p384_key())?;
         let key = ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point)
             .map_err(|_| CertificateError::SubjectKey);
+        let validity = root_validity
+            .intersection(authority_validity)
+            .intersection(leaf_validity);
+        let list = list.map(|list| list.period());
         Ok(Self {
+            authority_name: authority.common_name(),
+            list_issued: list.map(|period| period.not_before),
             key: Role::EndorsementKey.check(key)?,
             kind,
             product,
             tcb: tcb(&leaf, product)?,
             chip_id,
-            validity: root_validity
-                .intersection(authority_validity)
-                .intersection(leaf_validity),
+            validity: list.map_or(validity, |period| validity.intersection(period)),
             anchor,
             anchor_name,
             assurance: PhantomData,
@@ -165,13 +235,14 @@ impl<A: Assurance> EndorsementKey<A> {
             flags: summary::flags(&report),
             numbers: summary::numbers(&report),
             values: summary::values(&report),
-            revocation_checked: false,
-            collateral_issued: None,
+            revocation_checked: self.list_issued.is_some(),
+            collateral_issued: self.list_issued,
             anchor: self.anchor,
             anchor_name: self.anchor_name.clone(),
             validity: self.validity,
         };
-        Ok(VerifiedEvidence::new(summary, Vec::new()).with_snp_report(report))
+        let steps = self.steps(&report);
+        Ok(VerifiedEvidence::new(summary, steps).with_snp_report(report))
     }
 
     /// What the key belongs to.
@@ -217,6 +288,38 @@ impl<A: Assurance> EndorsementKey<A> {
             });
         }
         Ok(tcb)
+    }
+
+    fn steps(&self, report: &Report) -> Vec<Step> {
+        let revocation = match self.list_issued {
+            Some(issued) => format!("not revoked by the list of {issued}"),
+            None => "no revocation list was given".to_owned(),
+        };
+        let step = |name, found: String, source| Step {
+            name,
+            found,
+            source,
+        };
+        vec![
+            step(
+                "endorsement key",
+                format!(
+                    "{} issued by {} under {}; {revocation}",
+                    self.kind, self.authority_name, self.anchor_name
+                ),
+                "AMD #57230, certificate chains",
+            ),
+            step(
+                "endorsed TCB",
+                format!("{}, which the report reports too", self.tcb),
+                "AMD #57230, certificate extensions; AMD #56860, section 7.3, REPORTED_TCB",
+            ),
+            step(
+                "report signature",
+                format!("made by the {} over version {}", self.kind, report.version),
+                "AMD #56860, section 7.3, SIGNATURE",
+            ),
+        ]
     }
 
     /// The chip that made the report, when anything tells it.

@@ -64,6 +64,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: CertificateError,
     },
+    /// A certificate of the chain is not there.
+    #[error("there is no {0} certificate")]
+    Missing(CertificateRole),
+    /// A certificate is on the root's revocation list.
+    #[error("the {0} certificate is revoked")]
+    Revoked(CertificateRole),
     /// The root certificate is none of the trust anchors.
     #[error("the root certificate, \"{name}\", is not a trust anchor")]
     UntrustedRoot {
@@ -138,7 +144,12 @@ impl Error {
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Report(_) => FailureKind::Malformed,
-            Self::OutsideValidity { .. } => FailureKind::Collateral,
+            Self::OutsideValidity { .. }
+            | Self::Missing(_)
+            | Self::Certificate {
+                role: CertificateRole::Revocations,
+                reason: CertificateError::Expired { .. } | CertificateError::NotYetValid { .. },
+            } => FailureKind::Collateral,
             _ => FailureKind::NotGenuine,
         }
     }
@@ -153,6 +164,8 @@ pub enum CertificateRole {
     SigningAuthority,
     /// The root: ARK.
     Root,
+    /// The root's revocation list.
+    Revocations,
 }
 
 impl fmt::Display for CertificateRole {
@@ -161,6 +174,7 @@ impl fmt::Display for CertificateRole {
             Self::EndorsementKey => "endorsement key's (VCEK or VLEK)",
             Self::SigningAuthority => "signing authority's (ASK or ASVK)",
             Self::Root => "root (ARK)",
+            Self::Revocations => "revocation list's",
         })
     }
 }

@@ -82,9 +82,24 @@ impl EitherEndorsementKey {
         simulated: &SimulatedRoots,
         now: UnixTime,
     ) -> Result<Self, Error> {
-        match EndorsementKey::verify(certificates, &GenuineRoots, now) {
+        Self::verify_unrevoked(certificates, None, simulated, now)
+    }
+
+    /// The same, and with the root's revocation `list` also that nothing is revoked.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong, starting at the root.
+    pub fn verify_unrevoked(
+        certificates: &Certificates<'_>,
+        list: Option<&[u8]>,
+        simulated: &SimulatedRoots,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        match EndorsementKey::verify_unrevoked(certificates, list, &GenuineRoots, now) {
             Err(Error::UntrustedRoot { .. }) => {
-                EndorsementKey::verify(certificates, simulated, now).map(Self::Simulated)
+                EndorsementKey::verify_unrevoked(certificates, list, simulated, now)
+                    .map(Self::Simulated)
             }
             genuine => genuine.map(Self::Genuine),
         }

@@ -1,5 +1,7 @@
 //! The attestation report.
 
+use core::fmt;
+
 use super::{
     CpuIdentity, FirmwareVersion, GuestPolicy, PlatformInfo, Product, ReportError, SigningKey,
     TcbVersion,
@@ -95,6 +97,16 @@ pub enum ReportVersion {
     V3,
     /// Adds the mitigation vectors.
     V5,
+}
+
+impl fmt::Display for ReportVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::V2 => "2",
+            Self::V3 => "3",
+            Self::V5 => "5",
+        })
+    }
 }
 
 impl Report {

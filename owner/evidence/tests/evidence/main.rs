@@ -6,5 +6,6 @@ mod dcap_verdicts;
 mod mint;
 mod real;
 mod reports;
+mod revocation;
 mod sins;
 mod vectors;

@@ -136,6 +136,66 @@ impl Chain {
     }
 }
 
+/// A revocation list before it is signed.
+#[derive(Clone)]
+pub struct RevocationList {
+    pub issuer: &'static str,
+    pub this_update: &'static str,
+    pub next_update: Option<&'static str>,
+    /// Serial numbers; every certificate of the mint has the number 1.
+    pub revoked: Vec<u8>,
+    pub extensions: Vec<Extension>,
+}
+
+impl RevocationList {
+    /// A list of the root's that revokes nothing of the mint.
+    pub fn new() -> Self {
+        Self {
+            issuer: "Enarx Simulator ARK",
+            this_update: "261201000000Z",
+            next_update: Some("271201000000Z"),
+            revoked: vec![2, 3],
+            extensions: Vec::new(),
+        }
+    }
+
+    pub fn sign(&self, signer: &rsa::KeyPair) -> Vec<u8> {
+        let time = |text: &str| tlv(0x17, text.as_bytes());
+        let revoked = self.revoked.iter();
+        let revoked: Vec<u8> = revoked
+            .flat_map(|serial| tlv(0x30, &[integer(*serial), time(self.this_update)].concat()))
+            .collect();
+        let extensions: Vec<u8> = self.extensions.iter().flat_map(Extension::encode).collect();
+        let extensions = match extensions.as_slice() {
+            [] => Vec::new(),
+            some => tlv(0xa0, &tlv(0x30, some)),
+        };
+        let signed = tlv(
+            0x30,
+            &[
+                integer(1),
+                pss(48),
+                name(self.issuer),
+                time(self.this_update),
+                self.next_update.map(time).unwrap_or_default(),
+                tlv(0x30, &revoked),
+                extensions,
+            ]
+            .concat(),
+        );
+        let mut signature = vec![0; signer.public_modulus_len()];
+        signer
+            .sign(
+                &RSA_PSS_SHA384,
+                &SystemRandom::new(),
+                &signed,
+                &mut signature,
+            )
+            .unwrap();
+        tlv(0x30, &[signed, pss(48), bit_string(&signature)].concat())
+    }
+}
+
 impl Certificate {
     pub fn extension(&mut self, id: &'static str) -> &mut Vec<u8> {
         let found = self.extensions.iter_mut().find(|one| one.id == id);
