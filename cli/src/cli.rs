@@ -126,6 +126,7 @@ pub enum Command {
     Package(commands::package::Arguments),
     Config(commands::config::Arguments),
     Policy(commands::policy::Arguments),
+    Verify(commands::verify::Arguments),
     Completions(commands::completions::Arguments),
     Man(commands::man::Arguments),
 }
@@ -150,6 +151,7 @@ impl Command {
             Self::Package(arguments) => arguments.run(console),
             Self::Config(arguments) => arguments.run(console),
             Self::Policy(arguments) => arguments.run(console),
+            Self::Verify(arguments) => arguments.run(console),
             Self::Completions(arguments) => arguments.run(console),
             Self::Man(arguments) => arguments.run(console),
         }

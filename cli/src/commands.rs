@@ -16,6 +16,7 @@ pub mod ps;
 pub mod run;
 mod sessions;
 pub mod stop;
+pub mod verify;
 
 use anyhow::Context as _;
 use enarx_owner_compiler::ProgramKind;

@@ -12,6 +12,10 @@ pub struct Status(pub u8);
 impl Status {
     /// It did what it was asked for.
     pub const SUCCESS: Self = Self(0);
+    /// What was given as evidence is none.
+    pub const MALFORMED: Self = Self(118);
+    /// What endorses evidence is missing or stale.
+    pub const COLLATERAL: Self = Self(119);
     /// The Keep could not prove what it is.
     pub const NOT_GENUINE: Self = Self(120);
     /// The Keep proved what it is, and the policy does not want that.
@@ -32,8 +36,16 @@ impl Status {
     pub const STOPPED: Self = Self(Cause::Stopped.default_status());
 
     /// Every status with a meaning of its own.
-    pub const TABLE: [(Self, &'static str); 10] = [
+    pub const TABLE: [(Self, &'static str); 12] = [
         (Self::SUCCESS, "success; or the program exited with 0"),
+        (
+            Self::MALFORMED,
+            "`verify`: the files are not evidence, or are damaged",
+        ),
+        (
+            Self::COLLATERAL,
+            "`verify`: an endorsement or collateral is missing, or is stale",
+        ),
         (
             Self::NOT_GENUINE,
             "the Keep did not prove what it is; nothing was sent to it",
@@ -93,11 +105,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> {
         AttestError::Rejected(rejected) => {
             // The signature and what it covers say whether it is a Keep at all; the
             // other checks compare it with what the owner wants.
-            let proven = rejected
-                .verdict()
-                .checks()
-                .iter()
-                .all(|check| check.passed || !matches!(&*check.name, "evidence" | "report data"));
+            let proven =
+                rejected.verdict().checks().iter().all(|check| {
+                    check.passed || !matches!(&*check.name, "evidence" | "report data")
+                });
             Some(if proven {
                 Status::REJECTED
             } else {

@@ -90,7 +90,14 @@ pub fn appraise_evidence(
         reference,
         sources: source::of(technology),
     };
-    let checks = appraisal.checks();
+    let steps = bare.evidence.steps().iter();
+    let steps = steps.map(|step| {
+        check(step.name, true)
+            .expected("verified")
+            .actual(step.found.clone())
+            .source(step.source)
+    });
+    let checks = steps.chain(appraisal.checks()).collect();
     Verdict::new(&policy.name, Some(bare.evidence.kind()), None, checks)
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use enarx_owner_evidence::{Technology, dcap::TcbStatus};
 use enarx_wire_launch::Platform;
 
-use crate::{Permission, Policy, Revocation, TechnologyRules};
+use crate::{AcceptedMeasurement, Permission, Policy, Revocation, TechnologyRules};
 
 /// A policy that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Profile {
     Standard,
     /// Simulated evidence too.
     Simulation,
+    /// Genuine evidence of whatever runs inside: to look at evidence, not to deploy.
+    Evidence,
 }
 
 /// The products that the built-in policies trust. Milan is not among them: the seed from
@@ -26,7 +28,12 @@ const TRUSTED_PRODUCTS: [&str; 5] = ["Genoa", "Turin", "sgx", "tdx", "cca"];
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Strict, Self::Standard, Self::Simulation];
+    pub const ALL: [Self; 4] = [
+        Self::Strict,
+        Self::Standard,
+        Self::Simulation,
+        Self::Evidence,
+    ];
 
     /// The name used in commands.
     #[must_use]
@@ -35,6 +42,7 @@ impl Profile {
             Self::Strict => "strict",
             Self::Standard => "standard",
             Self::Simulation => "simulation",
+            Self::Evidence => "evidence",
         }
     }
 
@@ -45,6 +53,7 @@ impl Profile {
             Self::Strict => include_str!("../profiles/strict.toml"),
             Self::Standard => include_str!("../profiles/standard.toml"),
             Self::Simulation => include_str!("../profiles/simulation.toml"),
+            Self::Evidence => include_str!("../profiles/evidence.toml"),
         }
     }
 
@@ -87,6 +96,16 @@ impl Profile {
                               nothing there."
                     .to_owned(),
                 simulation: Permission::Allow,
+                ..Policy::default()
+            },
+            Self::Evidence => Policy {
+                name: self.as_str().to_owned(),
+                description: "Genuine evidence without debugging, of whatever runs inside. Not \
+                              for deploying."
+                    .to_owned(),
+                measurements: vec![AcceptedMeasurement::Any],
+                tcb_statuses: vec![TcbStatus::UpToDate, TcbStatus::SwHardeningNeeded],
+                maximum_vmpl: 3,
                 ..Policy::default()
             },
         }
@@ -135,7 +154,7 @@ impl FromStr for Profile {
 
 /// A name that is no profile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown policy profile; one of: strict, standard, simulation")]
+#[error("unknown policy profile; one of: strict, standard, simulation, evidence")]
 pub struct UnknownProfile;
 
 #[cfg(test)]

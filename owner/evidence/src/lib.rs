@@ -29,6 +29,7 @@ mod assurance;
 mod bytes;
 pub mod dcap;
 mod explanation;
+pub mod materials;
 mod names;
 pub mod snp;
 mod summary;

@@ -9,8 +9,8 @@ use crate::{
 
 use super::{CertificateRole, Error, Platform, TrustAnchors, pck::SGX_EXTENSION};
 
-/// Most certificates looked at; a chain has three.
-const MAX_CERTIFICATES: usize = 8;
+/// Most certificates looked at; a chain has three, beside which others may lie.
+const MAX_CERTIFICATES: usize = 64;
 /// What every DER-encoded certificate begins with, and no PEM text.
 const DER_SEQUENCE: u8 = 0x30;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";

@@ -290,7 +290,9 @@ impl<'a> Signer<'a> {
         let validity = root.check_validity(now).map_err(&role)?;
         let certificate = others
             .into_iter()
-            .find(|other| other.issuer() == root.subject() && other.check_end_entity().is_ok())
+            .filter(|other| other.issuer() == root.subject() && other.check_end_entity().is_ok())
+            // Intel has renewed the certificate with the same key.
+            .max_by_key(|other| other.check_validity(now).is_ok())
             .ok_or(Error::Missing(CertificateRole::TcbSigning))?;
         let role = at(CertificateRole::TcbSigning);
         certificate.check_issued_by(&root).map_err(&role)?;

@@ -30,6 +30,9 @@ pub enum Error {
     /// A certificate is needed that is not there.
     #[error("there is no {0}")]
     Missing(CertificateRole),
+    /// One of Intel's documents is needed for this quote and not there.
+    #[error("there is no {0} for the quote's kind of platform")]
+    MissingDocument(DocumentRole),
     /// More certificates than any chain has.
     #[error("the quote has too many certificates")]
     TooManyCertificates,
@@ -132,7 +135,9 @@ impl Error {
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Quote(_) => FailureKind::Malformed,
-            Self::NoCertificates { .. } | Self::Missing(_) => FailureKind::Collateral,
+            Self::NoCertificates { .. } | Self::Missing(_) | Self::MissingDocument(_) => {
+                FailureKind::Collateral
+            }
             Self::CollateralKinds
             | Self::CollateralKind { .. }
             | Self::Fmspc { .. }

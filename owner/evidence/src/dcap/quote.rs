@@ -7,7 +7,7 @@ use aws_lc_rs::{
 
 use crate::bytes::Bytes;
 
-use super::{Body, EnclaveReport, Error, QuoteError, TdReport};
+use super::{Body, EnclaveReport, Error, QuoteError, TdReport, chain::read_certificates};
 
 /// Largest quote looked at; real ones have some 5 KiB, and up to 8 KiB with padding.
 const MAX_QUOTE_BYTES: usize = 64 * 1024;
@@ -136,6 +136,16 @@ impl<'a> Quote<'a> {
     #[must_use]
     pub fn qe_report(&self) -> &EnclaveReport {
         &self.qe_report
+    }
+
+    /// The certificates that the quote carries, in DER; not trusted yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoCertificates`] when it carries none, [`Error::Certificate`] when they are
+    /// not in PEM.
+    pub fn certificates(&self) -> Result<Vec<Vec<u8>>, Error> {
+        read_certificates(&[self.pck_chain()?])
     }
 
     /// The PCK certificate chain, in PEM.

@@ -65,6 +65,20 @@ impl<'a> Certificates<'a> {
             root,
         })
     }
+
+    /// Chooses the root's revocation list among lists of whomever: the newest. Nothing is
+    /// verified yet.
+    #[must_use]
+    pub fn list_among<'l>(&self, lists: &[&'l [u8]]) -> Option<&'l [u8]> {
+        let root = Certificate::parse(self.root, Vendor::RsaPss).ok()?;
+        let of_root = lists.iter().filter_map(|list| {
+            let (issuer, period) = RevocationList::peek(list)?;
+            (issuer == *root.subject()).then_some((period.not_before, *list))
+        });
+        of_root
+            .max_by_key(|(issued, _)| *issued)
+            .map(|(_, list)| list)
+    }
 }
 
 /// A key that signs reports, endorsed up to a trust anchor of kind `A`.

@@ -3,6 +3,7 @@
 use x509_cert::{
     crl::TbsCertList,
     der::{Decode, asn1::ObjectIdentifier},
+    name::Name,
 };
 
 use crate::{UnixTime, Validity};
@@ -65,6 +66,21 @@ impl RevocationList {
             not_after,
         };
         Ok(Self { contents, period })
+    }
+
+    /// Whose list it claims to be, and when it claims to hold; nothing is verified.
+    pub(crate) fn peek(der: &[u8]) -> Option<(Name, Validity)> {
+        if der.len() > MAX_LIST_BYTES {
+            return None;
+        }
+        let (signed, _, _) = outer(der).ok()?;
+        let contents: TbsCertList = TbsCertList::from_der(signed).ok()?;
+        let seconds = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
+        let period = Validity {
+            not_before: seconds(contents.this_update),
+            not_after: seconds(contents.next_update?),
+        };
+        Some((contents.issuer, period))
     }
 
     /// From this list's issue to its next update.

@@ -1,0 +1,153 @@
+//! `enarx verify`: what evidence in files is worth.
+
+mod cases;
+mod files;
+mod result;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use enarx_owner_appraisal::{BareEvidence, Policy, Profile, ReferenceValues, appraise_evidence};
+use enarx_owner_evidence::{UnixTime, dcap, materials::Roots};
+
+use self::{files::gather, result::Outcome};
+use super::policy;
+use crate::{console::Console, deployment, exit::Status, failure::Advice};
+
+/// Verify evidence of a TEE, offline, and say why
+///
+/// The files are the evidence and what endorses it, in any order: an SEV-SNP report with
+/// its certificates, an SGX or TDX quote with Intel's collateral, in binary, hexadecimal,
+/// base64, PEM or JSON. What each is, is told by its contents. No file is trusted: all lead
+/// to the vendors' root keys inside this program, or are refused.
+///
+/// First it is verified that the hardware said it, then your policy is applied. Without
+/// --policy that is the built-in `evidence`: genuine, not debuggable, nothing known against
+/// the firmware; whatever runs inside.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  enarx verify report.bin vcek.der cert_chain.pem
+  enarx verify quote.bin --collateral collateral/ --policy policy.toml
+  enarx verify quote.hex --collateral collateral/ --now 2026-03-01T00:00:00Z --json
+  enarx verify --cases cases.json > verdicts.jsonl
+
+Exit status:
+    0  accepted
+  118  the files are not evidence, or are damaged
+  119  an endorsement or collateral is missing, or is stale
+  120  not genuine: the hardware did not say this
+  121  genuine, and the policy rejects it")]
+pub struct Arguments {
+    /// The evidence, and what endorses it
+    #[arg(value_name = "FILE", required_unless_present = "cases")]
+    files: Vec<PathBuf>,
+
+    /// A folder with certificates, revocation lists, TCB info and identities; those that are
+    /// needed are chosen
+    #[arg(short, long, value_name = "DIR")]
+    collateral: Vec<PathBuf>,
+
+    /// The policy: strict, standard, simulation, evidence or a file
+    #[arg(short, long, value_name = "POLICY")]
+    policy: Option<PathBuf>,
+
+    /// The moment to verify at, such as 2026-03-01T00:00:00Z; by default now
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    now: Option<UnixTime>,
+
+    /// What the evidence must carry as report data, in hexadecimal
+    ///
+    /// A shorter value stands for itself with zeros behind it.
+    #[arg(long, visible_alias = "nonce", value_name = "HEX", value_parser = parse_hex)]
+    report_data: Option<Bytes>,
+
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    result: result::Arguments,
+
+    /// Verify every case of a file with cases and known verdicts, and write a line of JSON
+    /// for each
+    ///
+    /// The file is JSON: `cases` is a list of objects with `id`, `tech`, `files` (paths by
+    /// role, relative to the file), `now`, `verdict` and, where it matters, `nonce`;
+    /// `derived` a list of changes (`case`, `base`, `op` `xor`, `truncate` or `replace`)
+    /// after which a case must be rejected.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "policy", "now"])]
+    cases: Option<PathBuf>,
+}
+
+/// Bytes that were given in hexadecimal.
+#[derive(Debug, Clone)]
+struct Bytes(Vec<u8>);
+
+impl Arguments {
+    pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+        if let Some(file) = &self.cases {
+            return cases::run(file, console);
+        }
+        let policy = self.policy()?;
+        let now = self.now.unwrap_or_else(deployment::now);
+        let materials = gather(&self.files, &self.collateral)?;
+        let roots = Roots {
+            snp: policy.simulated_roots(),
+            dcap: dcap::SimulatedRoots::default(),
+        };
+        let outcome = match materials.verify(&roots, now) {
+            Err(error) => Outcome::Unverified(error),
+            Ok(evidence) => {
+                let verdict = appraise_evidence(
+                    &BareEvidence {
+                        evidence: &evidence,
+                        report_data: self.report_data.as_ref().map(|bytes| bytes.0.as_slice()),
+                        now,
+                    },
+                    &policy,
+                    &ReferenceValues::default(),
+                );
+                Outcome::Appraised {
+                    evidence: Box::new(evidence),
+                    verdict,
+                }
+            }
+        };
+        self.result.write(&outcome, now)?;
+        outcome.show(console, self.json)?;
+        Ok(outcome.status())
+    }
+
+    fn policy(&self) -> anyhow::Result<Policy> {
+        match &self.policy {
+            Some(policy) => policy::named_or_read(policy),
+            None => Ok(Profile::Evidence.policy()),
+        }
+    }
+}
+
+fn parse_time(text: &str) -> anyhow::Result<UnixTime> {
+    let advice = || {
+        Advice::error(
+            "this is no moment",
+            "write it as 2026-03-01T00:00:00Z, in UTC, or as seconds since 1970",
+        )
+    };
+    if let Ok(seconds) = text.parse() {
+        return Ok(UnixTime(seconds));
+    }
+    let time = humantime::parse_rfc3339(text).map_err(|_| advice())?;
+    let since = time.duration_since(std::time::UNIX_EPOCH);
+    Ok(UnixTime(since.map_err(|_| advice())?.as_secs()))
+}
+
+fn parse_hex(text: &str) -> anyhow::Result<Bytes> {
+    match hex::decode(text) {
+        Ok(bytes) if !bytes.is_empty() => Ok(Bytes(bytes)),
+        _ => Err(Advice::error(
+            "this is not hexadecimal",
+            "write two digits for each byte",
+        )),
+    }
+}

@@ -1,0 +1,224 @@
+//! Cases with known verdicts.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context as _;
+use enarx_owner_evidence::{
+    Evidence, FailureKind, UnixTime, dcap,
+    materials::{self, Materials, Roots},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{files::read, parse_time};
+use crate::{console::Console, exit::Status};
+
+/// A file with cases.
+#[derive(Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+    #[serde(default)]
+    derived: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    tech: String,
+    files: BTreeMap<String, String>,
+    now: String,
+    verdict: String,
+    #[serde(alias = "expect_nonce")]
+    nonce: Option<String>,
+}
+
+/// A change after which a case must be rejected.
+#[derive(Deserialize)]
+struct Change {
+    case: String,
+    base: String,
+    what: String,
+    #[serde(flatten)]
+    operation: Operation,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Operation {
+    Xor {
+        offset: usize,
+        value: u8,
+    },
+    Truncate {
+        length: usize,
+    },
+    Replace {
+        find: String,
+        #[serde(rename = "with_")]
+        with: String,
+    },
+}
+
+/// How many of a technology's cases agree.
+#[derive(Default)]
+struct Tally {
+    agree: usize,
+    all: usize,
+}
+
+/// Verifies all cases in `file`, and writes a line for each.
+///
+/// # Errors
+///
+/// When the file or one that it names cannot be read, or it is not as described.
+pub fn run(file: &Path, console: &Console) -> anyhow::Result<Status> {
+    let text = std::fs::read_to_string(file);
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    let cases: Cases = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a file with cases", file.display()))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut tallies = BTreeMap::<String, Tally>::new();
+    let mut all_agree = true;
+    let mut tell = |case: &Case, what: Option<&str>, expected: &str, found: &Found| {
+        let agrees = agrees(expected, found.label.as_str());
+        let tally = tallies.entry(case.tech.clone()).or_default();
+        tally.all += 1;
+        tally.agree += usize::from(agrees);
+        all_agree &= agrees;
+        console.print_json_line(&json!({
+            "id": case.id,
+            "tech": case.tech,
+            "change": what,
+            "expected": expected,
+            "verdict": found.label,
+            "agrees": agrees,
+            "detail": found.detail,
+        }))
+    };
+    for case in &cases.cases {
+        let files = case.read(folder)?;
+        tell(case, None, &case.verdict, &case.judge(&files)?)?;
+        for change in cases.derived.iter().filter(|change| change.case == case.id) {
+            let mut files = files.clone();
+            for (role, path) in &case.files {
+                if *path == change.base
+                    && let Some(bytes) = files.get_mut(role)
+                {
+                    change.operation.apply(bytes);
+                }
+            }
+            tell(case, Some(&change.what), "REJECT", &case.judge(&files)?)?;
+        }
+    }
+    for (technology, Tally { agree, all }) in tallies {
+        console.note(format_args!("{technology}: {agree} of {all} agree"));
+    }
+    Ok(if all_agree {
+        Status::SUCCESS
+    } else {
+        Status::REJECTED
+    })
+}
+
+/// Whether a verdict is the expected one. `REJECT` without a reason is any refusal, but not
+/// that of evidence which verified and only is of a TEE that can be debugged; after
+/// `/POLICY` stands what a policy could mind.
+fn agrees(expected: &str, found: &str) -> bool {
+    match expected.trim_end_matches("/POLICY") {
+        "REJECT" => found.starts_with("REJECT") && found != DEBUG,
+        expected => found == expected,
+    }
+}
+
+/// The verdict about evidence of a TEE that the host can look into.
+const DEBUG: &str = "REJECT(debug)";
+
+/// What was found about a case.
+struct Found {
+    label: String,
+    detail: String,
+}
+
+/// The files of a case, by role.
+type Files = BTreeMap<String, Vec<u8>>;
+
+impl Case {
+    fn read(&self, folder: &Path) -> anyhow::Result<Files> {
+        let files = self.files.iter();
+        files
+            .map(|(role, path)| Ok((role.clone(), read(&folder.join(path))?)))
+            .collect()
+    }
+
+    fn judge(&self, files: &Files) -> anyhow::Result<Found> {
+        let now = match self.now.as_str() {
+            "-" => UnixTime(0),
+            text => parse_time(text).with_context(|| format!("the time of case {}", self.id))?,
+        };
+        let mut materials = Materials::default();
+        for (role, bytes) in files {
+            if let Err(error) = materials.add(bytes) {
+                return Ok(Found {
+                    label: "REJECT".to_owned(),
+                    detail: format!("{role} {error}"),
+                });
+            }
+        }
+        Ok(match materials.verify(&Roots::genuine(), now) {
+            Err(error) => Found {
+                label: refusal(&error).to_owned(),
+                detail: error.to_string(),
+            },
+            Ok(evidence) => self.label(&evidence),
+        })
+    }
+
+    fn label(&self, evidence: &Evidence) -> Found {
+        let summary = evidence.summary();
+        let nonce = self.nonce.as_ref().map(hex::decode);
+        let fresh = match nonce {
+            None => true,
+            Some(Ok(nonce)) => summary.report_data.starts_with(&nonce),
+            Some(Err(_)) => false,
+        };
+        let label = match summary.tcb_status {
+            _ if !fresh => "REJECT".to_owned(),
+            _ if summary.debug => DEBUG.to_owned(),
+            None | Some("UpToDate") => "ACCEPT".to_owned(),
+            Some(status) => format!("TCB:{status}"),
+        };
+        Found {
+            label,
+            detail: summary.advisories.join(", "),
+        }
+    }
+}
+
+/// The verdict about evidence that did not verify.
+fn refusal(error: &materials::Error) -> &'static str {
+    match error {
+        materials::Error::Dcap(dcap::Error::NoCertificates { .. }) => "REJECT(needs PCK)",
+        // Signatures and certificates are looked at before collateral.
+        materials::Error::Dcap(dcap::Error::MissingDocument(_)) => "CHAIN-OK",
+        error if error.kind() == FailureKind::Collateral => "REJECT(stale collateral)",
+        _ => "REJECT",
+    }
+}
+
+impl Operation {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Xor { offset, value } => {
+                if let Some(byte) = bytes.get_mut(*offset) {
+                    *byte ^= value;
+                }
+            }
+            Self::Truncate { length } => bytes.truncate(*length),
+            Self::Replace { find, with } => {
+                if let Ok(text) = str::from_utf8(bytes) {
+                    *bytes = text.replacen(find, with, 1).into_bytes();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Why materials are not enough.
+
+use crate::{FailureKind, dcap, snp};
+
+use super::MAX_FILE_BYTES;
+
+/// Why evidence among materials was not verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error("there is no evidence among the files")]
+    NoEvidence,
+    /// There is more than one piece, and it is not clear which is meant.
+    #[error("there are {0} pieces of evidence among the files: give one at a time")]
+    Several(usize),
+    /// AMD SEV-SNP evidence did not verify.
+    #[error(transparent)]
+    Snp(#[from] snp::Error),
+    /// Intel SGX or TDX evidence did not verify.
+    #[error(transparent)]
+    Dcap(#[from] dcap::Error),
+}
+
+impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoEvidence | Self::Several(_) => FailureKind::Malformed,
+            Self::Snp(error) => error.kind(),
+            Self::Dcap(error) => error.kind(),
+        }
+    }
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unrecognized {
+    /// It is longer than anything that is looked at.
+    #[error("has {0} bytes, more than {MAX_FILE_BYTES}")]
+    TooLarge(usize),
+    /// There are too many files.
+    #[error("is one file too many")]
+    TooMany,
+    /// It is neither evidence nor anything that endorses it.
+    #[error("is neither evidence nor an endorsement that is known here")]
+    Unknown,
+}

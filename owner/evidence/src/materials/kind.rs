@@ -1,0 +1,153 @@
+//! What a file is, by its bytes.
+
+use core::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::snp::REPORT_BYTES;
+
+use super::{MAX_FILE_BYTES, Unrecognized};
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// An AMD SEV-SNP attestation report.
+    SnpReport,
+    /// An Intel SGX or TDX quote.
+    Quote,
+    /// A certificate, in DER.
+    Certificate,
+    /// A revocation list, in DER.
+    RevocationList,
+    /// Intel's TCB info.
+    TcbInfo,
+    /// Intel's identity of a quoting enclave.
+    QeIdentity,
+}
+
+impl Kind {
+    /// Whether it is evidence, and not only an endorsement of such.
+    #[must_use]
+    pub const fn is_evidence(self) -> bool {
+        matches!(self, Self::SnpReport | Self::Quote)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SnpReport => "SEV-SNP report",
+            Self::Quote => "SGX or TDX quote",
+            Self::Certificate => "certificate",
+            Self::RevocationList => "revocation list",
+            Self::TcbInfo => "TCB info",
+            Self::QeIdentity => "QE identity",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// A part of a file.
+#[derive(Debug)]
+pub(super) struct Recognized {
+    pub(super) kind: Kind,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Takes a file apart. Text that is hexadecimal or base64 stands for what it encodes.
+pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
+    if file.len() > MAX_FILE_BYTES {
+        return Err(Unrecognized::TooLarge(file.len()));
+    }
+    if let Some(kind) = binary(file) {
+        let bytes = file.to_vec();
+        return Ok(vec![Recognized { kind, bytes }]);
+    }
+    let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
+    if text.contains("-----BEGIN ") {
+        return pem(text);
+    }
+    if let Some(kind) = json(text) {
+        let bytes = file.to_vec();
+        return Ok(vec![Recognized { kind, bytes }]);
+    }
+    let dense: String = text.split_ascii_whitespace().collect();
+    let encoded = dense.strip_prefix("0x").unwrap_or(&dense);
+    let decoded = hex::decode(encoded)
+        .ok()
+        .or_else(|| STANDARD.decode(encoded).ok());
+    let decoded = decoded.ok_or(Unrecognized::Unknown)?;
+    let kind = binary(&decoded).ok_or(Unrecognized::Unknown)?;
+    Ok(vec![Recognized {
+        kind,
+        bytes: decoded,
+    }])
+}
+
+/// By the fields that every such file begins with.
+fn binary(bytes: &[u8]) -> Option<Kind> {
+    if bytes.len() == REPORT_BYTES && matches!(bytes, [2..=5, 0, 0, 0, ..]) {
+        return Some(Kind::SnpReport);
+    }
+    // Version, key type, and later the vendor of the quoting enclave.
+    if matches!(bytes, [3..=5, 0, _, 0, ..]) && bytes.get(12..16) == Some(&[0x93, 0x9a, 0x72, 0x33])
+    {
+        return Some(Kind::Quote);
+    }
+    der(bytes)
+}
+
+/// A certificate's first field is its tagged version, a list's is none.
+fn der(bytes: &[u8]) -> Option<Kind> {
+    let contents = sequence(sequence(bytes)?)?;
+    match contents.first()? {
+        0xa0 => Some(Kind::Certificate),
+        0x02 | 0x30 => Some(Kind::RevocationList),
+        _ => None,
+    }
+}
+
+/// What is inside of a DER `SEQUENCE`; its length is for the parser proper.
+fn sequence(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [0x30, 0x80..=0x84, ..] => bytes.get(2 + usize::from(bytes.get(1)? & 0x7f)..),
+        [0x30, 0..=0x7f, ..] => bytes.get(2..),
+        _ => None,
+    }
+}
+
+fn pem(text: &str) -> Result<Vec<Recognized>, Unrecognized> {
+    let mut found = Vec::new();
+    for block in text.split("-----BEGIN ").skip(1) {
+        let (label, rest) = block.split_once("-----").ok_or(Unrecognized::Unknown)?;
+        let kind = match label {
+            "CERTIFICATE" => Kind::Certificate,
+            "X509 CRL" => Kind::RevocationList,
+            _ => return Err(Unrecognized::Unknown),
+        };
+        let (body, _) = rest.split_once("-----END ").ok_or(Unrecognized::Unknown)?;
+        let dense: String = body.split_ascii_whitespace().collect();
+        let bytes = STANDARD.decode(dense).map_err(|_| Unrecognized::Unknown)?;
+        found.push(Recognized { kind, bytes });
+    }
+    Ok(found)
+}
+
+/// By the keys that a document of the kind has.
+fn json(text: &str) -> Option<Kind> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let object = value.as_object()?;
+    let has = |key: &str| object.contains_key(key);
+    if has("tcbInfo") && has("signature") {
+        Some(Kind::TcbInfo)
+    } else if has("enclaveIdentity") && has("signature") {
+        Some(Kind::QeIdentity)
+    } else {
+        None
+    }
+}

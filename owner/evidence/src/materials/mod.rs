@@ -1,0 +1,67 @@
+//! Evidence with its endorsements, unsorted, as somebody has them in files.
+//!
+//! [`Materials::add`] tells by the bytes what each file is, whatever its name;
+//! [`Materials::verify`] does what the evidence among them needs.
+
+mod error;
+mod kind;
+mod verify;
+
+pub use error::{Error, Unrecognized};
+pub use kind::Kind;
+pub use verify::Roots;
+
+use kind::Recognized;
+
+/// Largest file looked at.
+pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+/// Most files, those inside of others counted too.
+const MAX_ITEMS: usize = 256;
+
+/// Evidence with its endorsements, unsorted.
+#[derive(Debug, Clone, Default)]
+pub struct Materials {
+    items: Vec<(Kind, Vec<u8>)>,
+}
+
+impl Materials {
+    /// Takes a file in; gives what was found in it, which is several things for a bundle of
+    /// certificates.
+    ///
+    /// # Errors
+    ///
+    /// [`Unrecognized`] when it is nothing that is known here.
+    pub fn add(&mut self, file: &[u8]) -> Result<Vec<Kind>, Unrecognized> {
+        let mut found = Vec::new();
+        for Recognized { kind, bytes } in kind::recognize(file)? {
+            if self.items.len() == MAX_ITEMS {
+                return Err(Unrecognized::TooMany);
+            }
+            found.push(kind);
+            self.items.push((kind, bytes));
+        }
+        Ok(found)
+    }
+
+    /// Takes over what endorses evidence from `others`, as far as there is room; evidence
+    /// among them is left out.
+    pub fn add_endorsements(&mut self, others: Self) {
+        let endorsements = others.items.into_iter();
+        let endorsements = endorsements.filter(|(kind, _)| !kind.is_evidence());
+        let room = MAX_ITEMS.saturating_sub(self.items.len());
+        self.items.extend(endorsements.take(room));
+    }
+
+    /// All of a kind.
+    fn all(&self, kind: Kind) -> Vec<&[u8]> {
+        let of_kind = self.items.iter().filter(|(one, _)| *one == kind);
+        of_kind.map(|(_, bytes)| bytes.as_slice()).collect()
+    }
+
+    /// The kinds of evidence, without what only endorses it.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<Kind> {
+        let kinds = self.items.iter().map(|(kind, _)| *kind);
+        kinds.filter(|kind| kind.is_evidence()).collect()
+    }
+}

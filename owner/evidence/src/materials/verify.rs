@@ -1,0 +1,109 @@
+//! Verification of the evidence among materials.
+
+use crate::{
+    AnchorKind, Evidence, UnixTime, dcap,
+    snp::{self, Certificates, EitherEndorsementKey},
+};
+
+use super::{Error, Kind, Materials};
+
+/// The simulators whose evidence is accepted beside that of the vendors.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// Of AMD SEV-SNP.
+    pub snp: snp::SimulatedRoots,
+    /// Of Intel SGX and TDX.
+    pub dcap: dcap::SimulatedRoots,
+}
+
+impl Roots {
+    /// The vendors' alone.
+    #[must_use]
+    pub fn genuine() -> Self {
+        Self {
+            snp: snp::SimulatedRoots::None,
+            dcap: dcap::SimulatedRoots::default(),
+        }
+    }
+}
+
+impl Materials {
+    /// Verifies the one piece of evidence among the materials at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong or missing.
+    pub fn verify(&self, roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
+        let evidence = self.evidence();
+        let [kind] = *evidence.as_slice() else {
+            return Err(match evidence.len() {
+                0 => Error::NoEvidence,
+                several => Error::Several(several),
+            });
+        };
+        let found = self.all(kind);
+        let bytes = found.first().copied().unwrap_or_default();
+        match kind {
+            Kind::SnpReport => self.verify_snp(bytes, roots, now),
+            Kind::Quote => self.verify_quote(bytes, roots, now),
+            Kind::Certificate | Kind::RevocationList | Kind::TcbInfo | Kind::QeIdentity => {
+                Err(Error::NoEvidence)
+            }
+        }
+    }
+
+    fn verify_snp(&self, report: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
+        // What is no report at all should be told so before it is asked for endorsements.
+        snp::Report::parse(report).map_err(snp::Error::from)?;
+        let certificates = Certificates::among(&self.all(Kind::Certificate))?;
+        let lists = self.all(Kind::RevocationList);
+        let list = certificates.list_among(&lists);
+        let key = EitherEndorsementKey::verify_unrevoked(&certificates, list, &roots.snp, now)?;
+        Ok(key.verify_report(report, now)?)
+    }
+
+    fn verify_quote(&self, quote: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
+        let parsed = dcap::Quote::parse(quote).map_err(dcap::Error::from)?;
+        let genuine = dcap::GenuineRoots;
+        // Signatures first: what is forged must not be told to lack collateral.
+        let signed =
+            dcap::verify_signatures(quote, None, &genuine, now).map(|_| AnchorKind::Genuine);
+        let anchor = match signed {
+            Err(dcap::Error::UntrustedRoot) => {
+                dcap::verify_signatures(quote, None, &roots.dcap, now)?;
+                AnchorKind::Simulated
+            }
+            other => other?,
+        };
+        match anchor {
+            AnchorKind::Genuine => {
+                let quote = self.judge(quote, &parsed, genuine, now)?;
+                Ok(Evidence::Genuine(quote.into()))
+            }
+            AnchorKind::Simulated => {
+                let quote = self.judge(quote, &parsed, roots.dcap.clone(), now)?;
+                Ok(Evidence::Simulated(quote.into()))
+            }
+        }
+    }
+
+    fn judge<R: dcap::TrustAnchors>(
+        &self,
+        quote: &[u8],
+        parsed: &dcap::Quote<'_>,
+        anchors: R,
+        now: UnixTime,
+    ) -> Result<dcap::VerifiedQuote<R::Assurance>, dcap::Error> {
+        let chain = parsed.certificates()?;
+        let mut certificates = self.all(Kind::Certificate);
+        certificates.extend(chain.iter().map(Vec::as_slice));
+        let candidates = dcap::Candidates {
+            tcb_infos: &self.all(Kind::TcbInfo),
+            qe_identities: &self.all(Kind::QeIdentity),
+            certificates: &certificates,
+            revocation_lists: &self.all(Kind::RevocationList),
+        };
+        let bytes = candidates.choose(parsed, now)?;
+        dcap::Collateral::verify(&bytes, anchors, now)?.verify_quote(quote, now)
+    }
+}
