@@ -210,10 +210,12 @@ impl<'a> Certificate<'a> {
 
     /// The subject's common name, empty when it has none.
     pub(crate) fn common_name(&self) -> String {
-        match self.subject().common_name() {
-            Ok(Some(name)) => name.value().into_owned(),
-            _ => String::new(),
-        }
+        common_name(self.subject())
+    }
+
+    /// The issuer's common name, empty when it has none.
+    pub(crate) fn issuer_common_name(&self) -> String {
+        common_name(self.issuer())
     }
 
     /// SHA-384 of the `SubjectPublicKeyInfo`.
@@ -278,6 +280,13 @@ impl<'a> Certificate<'a> {
         let modulus = rsa_modulus(key).ok()?;
         let full = modulus.len() == RSA_4096_BYTES && modulus.first()? & 0x80 != 0;
         full.then_some(key)
+    }
+}
+
+fn common_name(name: &Name) -> String {
+    match name.common_name() {
+        Ok(Some(name)) => name.value().into_owned(),
+        _ => String::new(),
     }
 }
 

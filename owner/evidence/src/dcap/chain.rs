@@ -1,6 +1,7 @@
 //! The PCK certificate chain.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use x509_cert::name::Name;
 
 use crate::{
     CertificateError, UnixTime, Validity,
@@ -51,6 +52,29 @@ fn read_pem(bundle: &[u8], certificates: &mut Vec<Vec<u8>>) -> Result<(), Error>
 fn decode(body: &str) -> Option<Vec<u8>> {
     let base64: String = body.split_ascii_whitespace().collect();
     STANDARD.decode(base64).ok()
+}
+
+/// What the PCK certificate of a chain says, unverified.
+pub(super) struct ClaimedPck {
+    pub(super) platform: Platform,
+    pub(super) authority: Name,
+    pub(super) authority_name: String,
+}
+
+/// Finds the PCK certificate among `certificates`, in DER.
+pub(super) fn claimed_pck(certificates: &[Vec<u8>]) -> Result<ClaimedPck, Error> {
+    for der in certificates {
+        let certificate =
+            Certificate::parse(der, Vendor::Ecdsa).map_err(at(CertificateRole::Pck))?;
+        if let Some(extension) = certificate.extension(SGX_EXTENSION) {
+            return Ok(ClaimedPck {
+                platform: Platform::read(extension)?,
+                authority: certificate.issuer().clone(),
+                authority_name: certificate.issuer_common_name(),
+            });
+        }
+    }
+    Err(Error::Missing(CertificateRole::Pck))
 }
 
 /// A chain that was followed from the PCK certificate to a trust anchor.

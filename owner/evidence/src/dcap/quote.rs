@@ -7,7 +7,10 @@ use aws_lc_rs::{
 
 use crate::bytes::Bytes;
 
-use super::{Body, EnclaveReport, Error, QuoteError, TdReport, chain::read_certificates};
+use super::{
+    Body, EnclaveReport, Error, Platform, QuoteError, TdReport,
+    chain::{claimed_pck, read_certificates},
+};
 
 /// Largest quote looked at; real ones have some 5 KiB, and up to 8 KiB with padding.
 const MAX_QUOTE_BYTES: usize = 64 * 1024;
@@ -146,6 +149,18 @@ impl<'a> Quote<'a> {
     /// not in PEM.
     pub fn certificates(&self) -> Result<Vec<Vec<u8>>, Error> {
         read_certificates(&[self.pck_chain()?])
+    }
+
+    /// The platform that the quote claims to be of, with the common name of the authority
+    /// that claims to have certified it: for finding collateral, as nothing is verified.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::certificates`], and when none of them is a PCK certificate.
+    pub fn claimed_platform(&self) -> Result<(Platform, String), Error> {
+        let chain = self.certificates()?;
+        let pck = claimed_pck(&chain)?;
+        Ok((pck.platform, pck.authority_name))
     }
 
     /// The PCK certificate chain, in PEM.

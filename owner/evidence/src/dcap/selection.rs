@@ -2,16 +2,12 @@
 //!
 //! Nothing here is verified: a wrong choice makes verification fail, and no more.
 
-use crate::{
-    UnixTime, Validity,
-    x509::{Certificate, RevocationList, Vendor},
-};
+use crate::{UnixTime, Validity, x509::RevocationList};
 
 use super::{
-    CertificateRole, CollateralBytes, DocumentRole, Error, Kind, Platform, Quote,
-    chain::{at, read_certificates},
+    CertificateRole, CollateralBytes, DocumentRole, Error, Kind, Quote,
+    chain::{claimed_pck, read_certificates},
     document,
-    pck::SGX_EXTENSION,
 };
 
 /// Files that may be collateral for a quote, or for other quotes.
@@ -37,17 +33,8 @@ impl<'a> Candidates<'a> {
     /// others when the quote's certificates cannot be read.
     pub fn choose(&self, quote: &Quote<'_>, now: UnixTime) -> Result<CollateralBytes<'a>, Error> {
         let chain = read_certificates(&[quote.pck_chain()?])?;
-        let chain: Vec<_> = chain
-            .iter()
-            .map(|der| Certificate::parse(der, Vendor::Ecdsa))
-            .collect::<Result<_, _>>()
-            .map_err(at(CertificateRole::Pck))?;
-        let pck = chain
-            .iter()
-            .find(|certificate| certificate.extension(SGX_EXTENSION).is_some())
-            .ok_or(Error::Missing(CertificateRole::Pck))?;
-        let extension = pck.extension(SGX_EXTENSION).ok_or(Error::SgxExtension)?;
-        let (kind, fmspc) = (quote.body().kind(), Platform::read(extension)?.fmspc);
+        let pck = claimed_pck(&chain)?;
+        let (kind, fmspc) = (quote.body().kind(), pck.platform.fmspc);
 
         let tcb_infos = self.tcb_infos.iter().filter_map(|bytes| {
             let contents = document::tcb_info(bytes).ok()?.contents;
@@ -62,10 +49,11 @@ impl<'a> Candidates<'a> {
             let period = period(contents.issue_date, contents.next_update);
             (tdx == (kind == Kind::Tdx)).then_some((*bytes, period))
         });
+        let authority = &pck.authority;
         let lists = |of_root: bool| {
             self.revocation_lists.iter().filter_map(move |bytes| {
                 let (issuer, period) = RevocationList::peek(bytes)?;
-                let by_pck_authority = issuer == *pck.issuer();
+                let by_pck_authority = issuer == *authority;
                 (by_pck_authority != of_root).then_some((*bytes, period))
             })
         };

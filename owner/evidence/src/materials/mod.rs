@@ -58,6 +58,16 @@ impl Materials {
         of_kind.map(|(_, bytes)| bytes.as_slice()).collect()
     }
 
+    /// The evidence, when there is exactly one piece.
+    #[must_use]
+    pub fn only_evidence(&self) -> Option<(Kind, &[u8])> {
+        let mut evidence = self.items.iter().filter(|(kind, _)| kind.is_evidence());
+        match (evidence.next(), evidence.next()) {
+            (Some((kind, bytes)), None) => Some((*kind, bytes)),
+            _ => None,
+        }
+    }
+
     /// The kinds of evidence, without what only endorses it.
     #[must_use]
     pub fn evidence(&self) -> Vec<Kind> {
