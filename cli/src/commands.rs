@@ -1,6 +1,7 @@
 //! One module for each command: its arguments with their help, and what it does.
 
 pub mod attach;
+pub mod attest;
 pub mod completions;
 pub mod config;
 pub mod deploy;

@@ -25,7 +25,7 @@ use crate::{
     local_host::keep_image,
 };
 
-pub use arguments::KeepArguments;
+pub use arguments::{KeepArguments, Needs};
 pub use stages::{Stages, StagesFormat};
 
 /// An application in its Keep.
@@ -51,7 +51,9 @@ pub async fn deploy(
 ) -> anyhow::Result<Deployed> {
     let policy = wanted.policy()?;
     Program::check_format(&application.program).map_err(|error| unfit(&error))?;
-    let request = wanted.request(host, &policy, &application).await?;
+    let request = wanted
+        .request(host, &policy, &Needs::from(&*application))
+        .await?;
     let expectations = Expectations {
         policy: &policy,
         image: keep_image(),
@@ -153,7 +155,7 @@ fn unfit(error: &dyn std::error::Error) -> anyhow::Error {
     )
 }
 
-fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
+pub fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
     let advice = match &error {
         AttestError::Host(HostError::Refused(problem))
             if matches!(

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use enarx_owner_deployer::AttestError;
+use enarx_owner_evidence::materials::Unrecognized;
 use enarx_wire_provision::{Cause, OfferError};
 
 /// The status that the command ends with.
@@ -97,6 +98,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> {
     if let Some(error) = cause.downcast_ref::<std::io::Error>() {
         let broken = error.kind() == std::io::ErrorKind::BrokenPipe;
         return broken.then_some(Status::BROKEN_PIPE);
+    }
+    if let Some(Unrecognized::Unknown | Unrecognized::TooLarge(_)) = cause.downcast_ref() {
+        return Some(Status::MALFORMED);
     }
     match cause.downcast_ref::<AttestError>()? {
         AttestError::Host(_) => None,

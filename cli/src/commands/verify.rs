@@ -1,6 +1,7 @@
 //! `enarx verify`: what evidence in files is worth.
 
 mod cases;
+mod fetch;
 mod files;
 mod result;
 
@@ -8,13 +9,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use enarx_owner_appraisal::{BareEvidence, Policy, Profile, ReferenceValues, appraise_evidence};
+use enarx_owner_deployer::application::parse_bytes;
 use enarx_owner_evidence::{UnixTime, dcap, materials::Roots};
+use enarx_wire_launch::Platform;
 
 use self::{files::gather, result::Outcome};
 use super::policy;
-use crate::{console::Console, deployment, exit::Status, failure::Advice};
+use crate::{console::Console, deployment, exit::Status, failure::Advice, local_host::keep_image};
 
 /// Verify evidence of a TEE, offline, and say why
+///
+/// Nothing is fetched without --fetch.
 ///
 /// The files are the evidence and what endorses it, in any order: an SEV-SNP report with
 /// its certificates, an SGX or TDX quote with Intel's collateral, in binary, hexadecimal,
@@ -29,6 +34,7 @@ use crate::{console::Console, deployment, exit::Status, failure::Advice};
 Examples:
   enarx verify report.bin vcek.der cert_chain.pem
   enarx verify quote.bin --collateral collateral/ --policy policy.toml
+  enarx verify quote.bin --fetch
   enarx verify quote.hex --collateral collateral/ --now 2026-03-01T00:00:00Z --json
   enarx verify --cases cases.json > verdicts.jsonl
 
@@ -48,9 +54,16 @@ pub struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     collateral: Vec<PathBuf>,
 
+    #[command(flatten)]
+    fetch: fetch::Arguments,
+
     /// The policy: strict, standard, simulation, evidence or a file
     #[arg(short, long, value_name = "POLICY")]
     policy: Option<PathBuf>,
+
+    /// Memory of the Keep that `keep-image` in the policy stands for
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
+    keep_memory: u64,
 
     /// The moment to verify at, such as 2026-03-01T00:00:00Z; by default now
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -96,7 +109,7 @@ impl Arguments {
             snp: policy.simulated_roots(),
             dcap: dcap::SimulatedRoots::default(),
         };
-        let outcome = match materials.verify(&roots, now) {
+        let outcome = match self.fetch.verify(&materials, &roots, now, console)? {
             Err(error) => Outcome::Unverified(error),
             Ok(evidence) => {
                 let verdict = appraise_evidence(
@@ -106,7 +119,7 @@ impl Arguments {
                         now,
                     },
                     &policy,
-                    &ReferenceValues::default(),
+                    &self.reference(),
                 );
                 Outcome::Appraised {
                     evidence: Box::new(evidence),
@@ -117,6 +130,16 @@ impl Arguments {
         self.result.write(&outcome, now)?;
         outcome.show(console, self.json)?;
         Ok(outcome.status())
+    }
+
+    /// The measurements of the Keep image inside this program, on every platform.
+    fn reference(&self) -> ReferenceValues {
+        let image = keep_image();
+        let values = Platform::ALL.into_iter().flat_map(|platform| {
+            let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
+            values.measurements().to_vec()
+        });
+        ReferenceValues::new(values.collect())
     }
 
     fn policy(&self) -> anyhow::Result<Policy> {

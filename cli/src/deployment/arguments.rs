@@ -70,6 +70,26 @@ pub struct KeepArguments {
     pub remote: bool,
 }
 
+/// What an application needs of its Keep; by default there is none.
+#[derive(Debug, Default)]
+pub struct Needs {
+    name: Option<String>,
+    /// Memory that the program may use, in bytes.
+    program_bytes: u64,
+    /// Memory for its data files, in bytes.
+    data_bytes: u64,
+}
+
+impl From<&Application> for Needs {
+    fn from(application: &Application) -> Self {
+        Self {
+            name: Some(application.name.clone()),
+            program_bytes: application.limits.memory_bytes.unwrap_or(0),
+            data_bytes: application.data_bytes(),
+        }
+    }
+}
+
 impl KeepArguments {
     /// The policy that the owner named, or the one that fits the other arguments.
     ///
@@ -94,7 +114,7 @@ impl KeepArguments {
         &self,
         host: &dyn HostConnection,
         policy: &Policy,
-        application: &Application,
+        needs: &Needs,
     ) -> anyhow::Result<KeepRequest> {
         let backend = match self.backend {
             Some(backend)
@@ -113,13 +133,13 @@ impl KeepArguments {
         Ok(KeepRequest {
             backend: backend.as_str().to_owned(),
             simulate: self.simulate || !has_tee(backend),
-            memory_bytes: self.memory(application)?,
+            memory_bytes: self.memory(needs)?,
             cpu_seconds: self
                 .cpu_time
                 .map(|time| time.as_millis().div_ceil(1000).try_into())
                 .transpose()
                 .context("--cpu-time is too long")?,
-            name: Some(application.name.clone()),
+            name: needs.name.clone(),
         })
     }
 
@@ -156,15 +176,14 @@ impl KeepArguments {
     }
 
     /// Memory of the Keep in bytes, in whole MiB.
-    fn memory(&self, application: &Application) -> anyhow::Result<u64> {
+    fn memory(&self, needs: &Needs) -> anyhow::Result<u64> {
         if let Some(wanted) = self.keep_memory {
-            enough(wanted, application)?;
+            enough(wanted, needs.data_bytes)?;
         }
         let bytes = self.keep_memory.unwrap_or_else(|| {
-            let program = application.limits.memory_bytes.unwrap_or(0);
             DEFAULT_MEMORY
-                .max(program.saturating_add(RUNTIME_MEMORY))
-                .saturating_add(application.data_bytes())
+                .max(needs.program_bytes.saturating_add(RUNTIME_MEMORY))
+                .saturating_add(needs.data_bytes)
         });
         bytes
             .checked_next_multiple_of(1 << 20)
@@ -185,8 +204,7 @@ fn has_tee(platform: Platform) -> bool {
 }
 
 /// Refuses a Keep that could not even hold what it is given.
-fn enough(wanted: u64, application: &Application) -> anyhow::Result<()> {
-    let data = application.data_bytes();
+fn enough(wanted: u64, data: u64) -> anyhow::Result<()> {
     let what = if wanted < LaunchRequest::LEAST_MEMORY {
         format!(
             "a Keep needs at least {} of memory",

@@ -71,7 +71,7 @@ impl Stages {
             // Why the Keep was rejected was said already.
             Progress::Appraised(verdict) if verdict.level() == Level::Rejected => {}
             Progress::Appraised(verdict) => console.stage("Verdict", verdict),
-            Progress::Compiling | Progress::Uploaded { .. } => {}
+            Progress::Offered { .. } | Progress::Compiling | Progress::Uploaded { .. } => {}
             Progress::Compiled { cached, bytes, .. } => console.stage(
                 "Package",
                 format_args!(
@@ -158,6 +158,6 @@ fn as_json(progress: &Progress<'_>) -> Option<Value> {
         }
         Progress::Uploading { total } => json!({ "event": "uploading", "bytes": total }),
         Progress::Provisioned => json!({ "event": "provisioned" }),
-        Progress::Compiling | Progress::Uploaded { .. } => return None,
+        Progress::Offered { .. } | Progress::Compiling | Progress::Uploaded { .. } => return None,
     })
 }

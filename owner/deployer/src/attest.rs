@@ -137,6 +137,10 @@ async fn examine(
     });
     let response = response?;
     let offer = challenge.answered(&response.offer)?;
+    observer.progress(&Progress::Offered {
+        evidence: offer.evidence(),
+        endorsements: &started.endorsements,
+    });
     let unknown = |name: &str| AttestError::UnknownKind(name.chars().take(64).collect());
     let claims = offer.claims();
     let platform: Platform = claims

@@ -1,7 +1,7 @@
 //! What happens while a deployment goes on, for whoever shows it.
 
 use enarx_owner_appraisal::Verdict;
-use enarx_wire_host_api::KeepId;
+use enarx_wire_host_api::{Endorsement, KeepId};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -10,6 +10,13 @@ pub enum Progress<'a> {
     Started {
         /// The host's name for it.
         keep: KeepId,
+    },
+    /// The Keep has offered its evidence, of which nothing is verified yet.
+    Offered {
+        /// The evidence.
+        evidence: &'a [u8],
+        /// What the host says endorses it.
+        endorsements: &'a [Endorsement],
     },
     /// The Keep's evidence was appraised; whether accepted, the verdict says.
     Appraised(&'a Verdict),

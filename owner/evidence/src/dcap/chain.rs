@@ -59,18 +59,28 @@ pub(super) struct ClaimedPck {
     pub(super) platform: Platform,
     pub(super) authority: Name,
     pub(super) authority_name: String,
+    /// Who issued the authority's certificate, when that is there.
+    pub(super) root: Option<Name>,
 }
 
 /// Finds the PCK certificate among `certificates`, in DER.
 pub(super) fn claimed_pck(certificates: &[Vec<u8>]) -> Result<ClaimedPck, Error> {
-    for der in certificates {
-        let certificate =
-            Certificate::parse(der, Vendor::Ecdsa).map_err(at(CertificateRole::Pck))?;
+    let parsed = certificates
+        .iter()
+        .map(|der| Certificate::parse(der, Vendor::Ecdsa).map_err(at(CertificateRole::Pck)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let issuer = |certificate: &Certificate<'_>| {
+        let mut others = parsed.iter();
+        let issuer = others.find(|other| other.subject() == certificate.issuer());
+        issuer.map(|issuer| issuer.issuer().clone())
+    };
+    for certificate in &parsed {
         if let Some(extension) = certificate.extension(SGX_EXTENSION) {
             return Ok(ClaimedPck {
                 platform: Platform::read(extension)?,
                 authority: certificate.issuer().clone(),
                 authority_name: certificate.issuer_common_name(),
+                root: issuer(certificate),
             });
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing here is verified: a wrong choice makes verification fail, and no more.
 
+use x509_cert::name::Name;
+
 use crate::{UnixTime, Validity, x509::RevocationList};
 
 use super::{
@@ -49,25 +51,28 @@ impl<'a> Candidates<'a> {
             let period = period(contents.issue_date, contents.next_update);
             (tdx == (kind == Kind::Tdx)).then_some((*bytes, period))
         });
-        let authority = &pck.authority;
-        let lists = |of_root: bool| {
-            self.revocation_lists.iter().filter_map(move |bytes| {
-                let (issuer, period) = RevocationList::peek(bytes)?;
-                let by_pck_authority = issuer == *authority;
-                (by_pck_authority != of_root).then_some((*bytes, period))
-            })
-        };
         let missing = |role| Error::Missing(role);
         let document = |role| Error::MissingDocument(role);
         Ok(CollateralBytes {
             tcb_info: best(tcb_infos, now).ok_or(document(DocumentRole::TcbInfo))?,
             qe_identity: best(qe_identities, now).ok_or(document(DocumentRole::QeIdentity))?,
             certificates: self.certificates,
-            pck_revocations: best(lists(false), now)
+            pck_revocations: self
+                .list_of(Some(&pck.authority), now)
                 .ok_or(missing(CertificateRole::PckRevocations))?,
-            root_revocations: best(lists(true), now)
+            root_revocations: self
+                .list_of(pck.root.as_ref(), now)
                 .ok_or(missing(CertificateRole::RootRevocations))?,
         })
+    }
+
+    /// The best list of an authority's.
+    fn list_of(&self, authority: Option<&Name>, now: UnixTime) -> Option<&'a [u8]> {
+        let lists = self.revocation_lists.iter().filter_map(|bytes| {
+            let (issuer, period) = RevocationList::peek(bytes)?;
+            (Some(&issuer) == authority).then_some((*bytes, period))
+        });
+        best(lists, now)
     }
 }
 
