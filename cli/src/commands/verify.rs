@@ -10,12 +10,18 @@ use std::path::PathBuf;
 use clap::Args;
 use enarx_owner_appraisal::{BareEvidence, Policy, Profile, ReferenceValues, appraise_evidence};
 use enarx_owner_deployer::application::parse_bytes;
-use enarx_owner_evidence::{UnixTime, dcap, materials::Roots};
+use enarx_owner_evidence::{Genuine, UnixTime, cca::PlatformKey, dcap, materials::Roots};
 use enarx_wire_launch::Platform;
 
 use self::{files::gather, result::Outcome};
 use super::policy;
-use crate::{console::Console, deployment, exit::Status, failure::Advice, local_host::keep_image};
+use crate::{
+    console::Console,
+    deployment,
+    exit::Status,
+    failure::{Advice, WithAdvice as _},
+    local_host::keep_image,
+};
 
 /// Verify evidence of a TEE, offline, and say why
 ///
@@ -53,6 +59,12 @@ pub struct Arguments {
     /// needed are chosen
     #[arg(short, long, value_name = "DIR")]
     collateral: Vec<PathBuf>,
+
+    /// A file with the platform keys of Arm CCA that you trust, as JSON Web Keys
+    ///
+    /// Arm publishes no root key, so somebody must say whose tokens count.
+    #[arg(long, value_name = "FILE")]
+    cca_keys: Option<PathBuf>,
 
     #[command(flatten)]
     fetch: fetch::Arguments,
@@ -108,6 +120,7 @@ impl Arguments {
         let roots = Roots {
             snp: policy.simulated_roots(),
             dcap: dcap::SimulatedRoots::default(),
+            cca: self.cca_keys()?,
         };
         let outcome = match self.fetch.verify(&materials, &roots, now, console)? {
             Err(error) => Outcome::Unverified(error),
@@ -130,6 +143,19 @@ impl Arguments {
         self.result.write(&outcome, now)?;
         outcome.show(console, self.json)?;
         Ok(outcome.status())
+    }
+
+    fn cca_keys(&self) -> anyhow::Result<Vec<PlatformKey<Genuine>>> {
+        let Some(file) = &self.cca_keys else {
+            return Ok(Vec::new());
+        };
+        PlatformKey::read(&files::read(file)?).with_advice(|| {
+            (
+                format!("{} holds no platform keys", file.display()),
+                "give a JSON Web Key on P-256, P-384 or P-521, or a list of objects with one \
+                 under `pkey`",
+            )
+        })
     }
 
     /// The measurements of the Keep image inside this program, on every platform.

@@ -27,10 +27,14 @@
 
 mod assurance;
 mod bytes;
+pub mod cca;
+mod cose;
 pub mod dcap;
 mod explanation;
 pub mod materials;
 mod names;
+pub mod nitro;
+pub mod nvidia;
 pub mod snp;
 mod summary;
 mod technology;
@@ -39,6 +43,7 @@ mod verified;
 mod x509;
 
 pub use assurance::{AnchorKind, Assurance, Genuine, Simulated};
+pub use cose::CoseError;
 pub use explanation::{FailureKind, Step};
 pub use names::Names;
 pub use summary::{Flag, Number, Summary, TcbComponent, Value};

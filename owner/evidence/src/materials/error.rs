@@ -1,6 +1,6 @@
 //! Why materials are not enough.
 
-use crate::{FailureKind, dcap, snp};
+use crate::{FailureKind, cca, dcap, nitro, nvidia, snp};
 
 use super::MAX_FILE_BYTES;
 
@@ -19,6 +19,15 @@ pub enum Error {
     /// Intel SGX or TDX evidence did not verify.
     #[error(transparent)]
     Dcap(#[from] dcap::Error),
+    /// An Arm CCA token did not verify.
+    #[error(transparent)]
+    Cca(#[from] cca::Error),
+    /// An AWS Nitro document did not verify.
+    #[error(transparent)]
+    Nitro(#[from] nitro::Error),
+    /// An NVIDIA report did not verify.
+    #[error(transparent)]
+    Nvidia(#[from] nvidia::Error),
 }
 
 impl Error {
@@ -29,6 +38,9 @@ impl Error {
             Self::NoEvidence | Self::Several(_) => FailureKind::Malformed,
             Self::Snp(error) => error.kind(),
             Self::Dcap(error) => error.kind(),
+            Self::Cca(error) => error.kind(),
+            Self::Nitro(error) => error.kind(),
+            Self::Nvidia(error) => error.kind(),
         }
     }
 }

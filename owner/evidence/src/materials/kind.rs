@@ -3,6 +3,7 @@
 use core::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
 
 use crate::snp::REPORT_BYTES;
 
@@ -15,6 +16,12 @@ pub enum Kind {
     SnpReport,
     /// An Intel SGX or TDX quote.
     Quote,
+    /// An Arm CCA token.
+    CcaToken,
+    /// An AWS Nitro Enclaves attestation document.
+    NitroDocument,
+    /// A report of an NVIDIA device.
+    NvidiaReport,
     /// A certificate, in DER.
     Certificate,
     /// A revocation list, in DER.
@@ -29,7 +36,14 @@ impl Kind {
     /// Whether it is evidence, and not only an endorsement of such.
     #[must_use]
     pub const fn is_evidence(self) -> bool {
-        matches!(self, Self::SnpReport | Self::Quote)
+        matches!(
+            self,
+            Self::SnpReport
+                | Self::Quote
+                | Self::CcaToken
+                | Self::NitroDocument
+                | Self::NvidiaReport
+        )
     }
 
     /// What people call it.
@@ -38,6 +52,9 @@ impl Kind {
         match self {
             Self::SnpReport => "SEV-SNP report",
             Self::Quote => "SGX or TDX quote",
+            Self::CcaToken => "CCA token",
+            Self::NitroDocument => "Nitro document",
+            Self::NvidiaReport => "NVIDIA report",
             Self::Certificate => "certificate",
             Self::RevocationList => "revocation list",
             Self::TcbInfo => "TCB info",
@@ -68,13 +85,18 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         let bytes = file.to_vec();
         return Ok(vec![Recognized { kind, bytes }]);
     }
+    if let Some(document) = wrapped_nitro(file) {
+        return Ok(vec![Recognized {
+            kind: Kind::NitroDocument,
+            bytes: document.to_vec(),
+        }]);
+    }
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
     if text.contains("-----BEGIN ") {
         return pem(text);
     }
-    if let Some(kind) = json(text) {
-        let bytes = file.to_vec();
-        return Ok(vec![Recognized { kind, bytes }]);
+    if let Ok(value) = serde_json::from_str(text) {
+        return json(&value, file);
     }
     let dense: String = text.split_ascii_whitespace().collect();
     let encoded = dense.strip_prefix("0x").unwrap_or(&dense);
@@ -82,6 +104,11 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         .ok()
         .or_else(|| STANDARD.decode(encoded).ok());
     let decoded = decoded.ok_or(Unrecognized::Unknown)?;
+    if let Ok(text) = str::from_utf8(&decoded)
+        && text.contains("-----BEGIN ")
+    {
+        return pem(text);
+    }
     let kind = binary(&decoded).ok_or(Unrecognized::Unknown)?;
     Ok(vec![Recognized {
         kind,
@@ -99,7 +126,28 @@ fn binary(bytes: &[u8]) -> Option<Kind> {
     {
         return Some(Kind::Quote);
     }
-    der(bytes)
+    match bytes {
+        // CBOR tags 399 and 907.
+        [0xd9, 0x01, 0x8f, ..] | [0xd9, 0x03, 0x8b, ..] => Some(Kind::CcaToken),
+        // An array of four, tagged with 18 or not, whose header says ES384 alone.
+        [0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, ..]
+        | [0xd2, 0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, ..] => Some(Kind::NitroDocument),
+        // A request of SPDM 1.1 for measurements, and the answer behind it.
+        [0x11, 0xe0, ..] if bytes.get(37..39) == Some(&[0x11, 0x60]) => Some(Kind::NvidiaReport),
+        _ => der(bytes),
+    }
+}
+
+/// The Nitro document in an attestation of dstack's: a version, a variant, the length as a
+/// compact integer of SCALE with two bytes, the document, and what dstack adds.
+fn wrapped_nitro(bytes: &[u8]) -> Option<&[u8]> {
+    let [0, 2, low, high, document @ ..] = bytes else {
+        return None;
+    };
+    let length = u16::from_le_bytes([*low, *high]);
+    let document = document.get(..usize::from(length >> 2))?;
+    let compact = length & 3 == 1;
+    (compact && binary(document) == Some(Kind::NitroDocument)).then_some(document)
 }
 
 /// A certificate's first field is its tagged version, a list's is none.
@@ -139,15 +187,37 @@ fn pem(text: &str) -> Result<Vec<Recognized>, Unrecognized> {
 }
 
 /// By the keys that a document of the kind has.
-fn json(text: &str) -> Option<Kind> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let object = value.as_object()?;
-    let has = |key: &str| object.contains_key(key);
-    if has("tcbInfo") && has("signature") {
-        Some(Kind::TcbInfo)
-    } else if has("enclaveIdentity") && has("signature") {
-        Some(Kind::QeIdentity)
-    } else {
-        None
+fn json(value: &Value, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
+    if let Value::Array(devices) = value {
+        return nvidia(devices).ok_or(Unrecognized::Unknown);
     }
+    let has = |key: &str| value.get(key).is_some();
+    let kind = if has("tcbInfo") && has("signature") {
+        Kind::TcbInfo
+    } else if has("enclaveIdentity") && has("signature") {
+        Kind::QeIdentity
+    } else {
+        return Err(Unrecognized::Unknown);
+    };
+    let bytes = file.to_vec();
+    Ok(vec![Recognized { kind, bytes }])
+}
+
+/// A list of NVIDIA's devices, each with its report and its chain in base64.
+fn nvidia(devices: &[Value]) -> Option<Vec<Recognized>> {
+    let mut found = Vec::new();
+    for device in devices {
+        let part = |name| STANDARD.decode(device.get(name)?.as_str()?).ok();
+        let report = part("evidence")?;
+        if binary(&report) != Some(Kind::NvidiaReport) {
+            return None;
+        }
+        found.push(Recognized {
+            kind: Kind::NvidiaReport,
+            bytes: report,
+        });
+        let chain = String::from_utf8(part("certificate")?).ok()?;
+        found.extend(pem(&chain).ok()?);
+    }
+    Some(found).filter(|found| !found.is_empty())
 }

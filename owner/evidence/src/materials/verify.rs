@@ -1,19 +1,22 @@
 //! Verification of the evidence among materials.
 
 use crate::{
-    AnchorKind, Evidence, UnixTime, dcap,
+    AnchorKind, Evidence, Genuine, UnixTime, cca, dcap, nitro, nvidia,
     snp::{self, Certificates, EitherEndorsementKey},
 };
 
 use super::{Error, Kind, Materials};
 
-/// The simulators whose evidence is accepted beside that of the vendors.
+/// Whom to trust beside the vendors.
 #[derive(Debug, Clone)]
 pub struct Roots {
     /// Of AMD SEV-SNP.
     pub snp: snp::SimulatedRoots,
     /// Of Intel SGX and TDX.
     pub dcap: dcap::SimulatedRoots,
+    /// The platform keys of Arm CCA that are trusted to be silicon's: there is no root that
+    /// could vouch for them.
+    pub cca: Vec<cca::PlatformKey<Genuine>>,
 }
 
 impl Roots {
@@ -23,6 +26,7 @@ impl Roots {
         Self {
             snp: snp::SimulatedRoots::None,
             dcap: dcap::SimulatedRoots::default(),
+            cca: Vec::new(),
         }
     }
 }
@@ -46,6 +50,19 @@ impl Materials {
         match kind {
             Kind::SnpReport => self.verify_snp(bytes, roots, now),
             Kind::Quote => self.verify_quote(bytes, roots, now),
+            Kind::CcaToken => {
+                let token = cca::verify(bytes, &roots.cca)?;
+                Ok(Evidence::Genuine(token.into()))
+            }
+            Kind::NitroDocument => {
+                let document = nitro::verify(bytes, &nitro::GenuineRoots, now)?;
+                Ok(Evidence::Genuine(document.into()))
+            }
+            Kind::NvidiaReport => {
+                let chain = self.all(Kind::Certificate);
+                let report = nvidia::verify(bytes, &chain, &nvidia::GenuineRoots, now)?;
+                Ok(Evidence::Genuine(report.into()))
+            }
             Kind::Certificate | Kind::RevocationList | Kind::TcbInfo | Kind::QeIdentity => {
                 Err(Error::NoEvidence)
             }
