@@ -26,6 +26,7 @@
 //! signatures alone.
 
 mod assurance;
+pub mod azure;
 mod bytes;
 pub mod cca;
 mod cose;

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use crate::{AnchorKind, Assurance, Genuine, Simulated, Step, Summary, snp};
+use crate::{AnchorKind, Assurance, Genuine, Simulated, Step, Summary, azure::VirtualTpm, snp};
 
 /// Evidence whose signature and chain of certificates were verified under a trust
 /// anchor of kind `A`.
@@ -39,6 +39,14 @@ impl<A: Assurance> VerifiedEvidence<A> {
         &self.summary
     }
 
+    /// The same of a guest behind a virtual TPM that the hardware vouches for: the nonce is
+    /// then in the TPM's quote.
+    fn behind(mut self, tpm: &VirtualTpm) -> Self {
+        self.summary.report_data = tpm.nonce().to_vec();
+        self.steps.extend(tpm.steps());
+        self
+    }
+
     /// What verification established, in the order of its doing.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
@@ -63,6 +71,14 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// The same of a guest behind a virtual TPM that the hardware vouches for.
+    pub(crate) fn behind(self, tpm: &VirtualTpm) -> Self {
+        match self {
+            Self::Genuine(evidence) => Self::Genuine(evidence.behind(tpm)),
+            Self::Simulated(evidence) => Self::Simulated(evidence.behind(tpm)),
+        }
+    }
+
     /// What the evidence says, in words common to all technologies.
     #[must_use]
     pub fn summary(&self) -> &Summary {

@@ -63,9 +63,6 @@ pub enum CertificateError {
     /// It is not signed with ECDSA on P-256 or P-384.
     #[error("is not signed with ECDSA over SHA-256 or SHA-384")]
     EcdsaAlgorithm,
-    /// It is not signed with RSASSA-PKCS1-v1_5 with SHA-256, SHA-384 or SHA-512.
-    #[error("is not signed with RSASSA-PKCS1-v1_5 over SHA-256, SHA-384 or SHA-512")]
-    RsaAlgorithm,
     /// It carries a critical extension that nobody here understands (RFC 5280, section 4.2).
     #[error("has a critical extension that is not understood")]
     CriticalExtension,
@@ -100,8 +97,8 @@ pub enum CertificateError {
     /// Its issuer's name is not the subject name of the certificate above it.
     #[error("names another issuer than the certificate above it")]
     IssuerName,
-    /// Its issuer's key is not RSA, or not of the length that the vendor uses.
-    #[error("is signed by a key that is not the vendor's kind of RSA key")]
+    /// Its issuer's key is not RSA with 4096 bits.
+    #[error("is signed by a key that is not RSA with 4096 bits")]
     IssuerKey,
     /// Its issuer's key is not on the curve that its signature algorithm goes with.
     #[error("is signed by a key on another curve than its algorithm's")]
@@ -268,18 +265,13 @@ impl<'a> Certificate<'a> {
         self.contents.serial_number().as_bytes()
     }
 
-    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1).
-    fn rsa_key(&self) -> Option<&[u8]> {
-        let info = self.contents.subject_public_key_info();
-        (info.algorithm.oid == RSA_ENCRYPTION).then_some(info.subject_public_key.as_bytes()?)
-    }
-
-    /// The same, when it has 4096 bits.
+    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1), when it has 4096 bits.
     fn rsa_4096_key(&self) -> Option<&[u8]> {
-        let key = self.rsa_key()?;
+        let info = self.contents.subject_public_key_info();
+        let key = info.subject_public_key.as_bytes()?;
         let modulus = rsa_modulus(key).ok()?;
         let full = modulus.len() == RSA_4096_BYTES && modulus.first()? & 0x80 != 0;
-        full.then_some(key)
+        (info.algorithm.oid == RSA_ENCRYPTION && full).then_some(key)
     }
 }
 

@@ -135,6 +135,10 @@ fn agrees(expected: &str, found: &str) -> bool {
 /// The verdict about evidence of a TEE that the host can look into.
 const DEBUG: &str = "REJECT(debug)";
 
+/// The verdict about evidence whose signatures lead to a root, and for which there is no
+/// collateral.
+const CHAIN_OK: &str = "CHAIN-OK";
+
 /// What was found about a case.
 struct Found {
     label: String,
@@ -182,11 +186,30 @@ impl Case {
             }
         }
         Ok(match materials.verify(&roots, now) {
+            // Without Intel's collateral all else can still be right.
+            Err(error) if refusal(&error) == CHAIN_OK => Found {
+                label: self.behind_tpm(&materials).unwrap_or(CHAIN_OK).to_owned(),
+                detail: error.to_string(),
+            },
             Err(error) => Found {
                 label: refusal(&error).to_owned(),
                 detail: error.to_string(),
             },
             Ok(evidence) => self.label(&evidence),
+        })
+    }
+
+    /// The verdict on a virtual TPM whose hardware lacks only collateral; `None` for other
+    /// evidence. Such cases are about the TPM's part.
+    fn behind_tpm(&self, materials: &Materials) -> Option<&'static str> {
+        let nonce = materials.claimed_nonce()?;
+        let wanted = self
+            .nonce
+            .as_ref()
+            .and_then(|wanted| hex::decode(wanted).ok());
+        Some(match wanted {
+            Some(wanted) if wanted != nonce => "REJECT",
+            _ => "ACCEPT",
         })
     }
 
@@ -216,7 +239,7 @@ fn refusal(error: &materials::Error) -> &'static str {
     match error {
         materials::Error::Dcap(dcap::Error::NoCertificates { .. }) => "REJECT(needs PCK)",
         // Signatures and certificates are looked at before collateral.
-        materials::Error::Dcap(dcap::Error::MissingDocument(_)) => "CHAIN-OK",
+        materials::Error::Dcap(dcap::Error::MissingDocument(_)) => CHAIN_OK,
         error if error.kind() == FailureKind::Collateral => "REJECT(stale collateral)",
         _ => "REJECT",
     }

@@ -1,6 +1,6 @@
 //! Why materials are not enough.
 
-use crate::{FailureKind, cca, dcap, nitro, nvidia, snp};
+use crate::{FailureKind, azure, cca, dcap, nitro, nvidia, snp};
 
 use super::MAX_FILE_BYTES;
 
@@ -25,6 +25,9 @@ pub enum Error {
     /// An AWS Nitro document did not verify.
     #[error(transparent)]
     Nitro(#[from] nitro::Error),
+    /// Azure's virtual TPM did not verify.
+    #[error(transparent)]
+    Azure(#[from] azure::Error),
     /// An NVIDIA report did not verify.
     #[error(transparent)]
     Nvidia(#[from] nvidia::Error),
@@ -40,6 +43,7 @@ impl Error {
             Self::Dcap(error) => error.kind(),
             Self::Cca(error) => error.kind(),
             Self::Nitro(error) => error.kind(),
+            Self::Azure(error) => error.kind(),
             Self::Nvidia(error) => error.kind(),
         }
     }

@@ -22,6 +22,8 @@ pub enum Kind {
     NitroDocument,
     /// A report of an NVIDIA device.
     NvidiaReport,
+    /// Evidence from behind the virtual TPM of an Azure VM.
+    AzureEvidence,
     /// A certificate, in DER.
     Certificate,
     /// A revocation list, in DER.
@@ -43,6 +45,7 @@ impl Kind {
                 | Self::CcaToken
                 | Self::NitroDocument
                 | Self::NvidiaReport
+                | Self::AzureEvidence
         )
     }
 
@@ -55,6 +58,7 @@ impl Kind {
             Self::CcaToken => "CCA token",
             Self::NitroDocument => "Nitro document",
             Self::NvidiaReport => "NVIDIA report",
+            Self::AzureEvidence => "Azure vTPM evidence",
             Self::Certificate => "certificate",
             Self::RevocationList => "revocation list",
             Self::TcbInfo => "TCB info",
@@ -92,11 +96,11 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         }]);
     }
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
-    if text.contains("-----BEGIN ") {
-        return pem(text);
-    }
     if let Ok(value) = serde_json::from_str(text) {
         return json(&value, file);
+    }
+    if text.contains("-----BEGIN ") {
+        return pem(text);
     }
     let dense: String = text.split_ascii_whitespace().collect();
     let encoded = dense.strip_prefix("0x").unwrap_or(&dense);
@@ -152,21 +156,31 @@ fn wrapped_nitro(bytes: &[u8]) -> Option<&[u8]> {
 
 /// A certificate's first field is its tagged version, a list's is none.
 fn der(bytes: &[u8]) -> Option<Kind> {
-    let contents = sequence(sequence(bytes)?)?;
-    match contents.first()? {
+    let (contents, rest) = sequence(bytes)?;
+    let (signed, _) = sequence(contents)?;
+    match signed.first()? {
+        _ if !rest.is_empty() => None,
         0xa0 => Some(Kind::Certificate),
         0x02 | 0x30 => Some(Kind::RevocationList),
         _ => None,
     }
 }
 
-/// What is inside of a DER `SEQUENCE`; its length is for the parser proper.
-fn sequence(bytes: &[u8]) -> Option<&[u8]> {
-    match bytes {
-        [0x30, 0x80..=0x84, ..] => bytes.get(2 + usize::from(bytes.get(1)? & 0x7f)..),
-        [0x30, 0..=0x7f, ..] => bytes.get(2..),
-        _ => None,
-    }
+/// What is inside of a DER `SEQUENCE`, and what is behind it.
+fn sequence(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, contents) = match bytes {
+        [0x30, length @ 0..=0x7f, contents @ ..] => (usize::from(*length), contents),
+        [0x30, 0x81, length, contents @ ..] => (usize::from(*length), contents),
+        [0x30, 0x82, high, low, contents @ ..] => {
+            (usize::from(u16::from_be_bytes([*high, *low])), contents)
+        }
+        [0x30, 0x83, high, middle, low, contents @ ..] => {
+            let length = u32::from_be_bytes([0, *high, *middle, *low]);
+            (usize::try_from(length).ok()?, contents)
+        }
+        _ => return None,
+    };
+    contents.split_at_checked(length)
 }
 
 fn pem(text: &str) -> Result<Vec<Recognized>, Unrecognized> {
@@ -196,6 +210,8 @@ fn json(value: &Value, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         Kind::TcbInfo
     } else if has("enclaveIdentity") && has("signature") {
         Kind::QeIdentity
+    } else if (has("hcl_report") && has("tpm_quote")) || (has("report") && has("quote")) {
+        Kind::AzureEvidence
     } else {
         return Err(Unrecognized::Unknown);
     };

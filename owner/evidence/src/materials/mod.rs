@@ -11,6 +11,8 @@ pub use error::{Error, Unrecognized};
 pub use kind::Kind;
 pub use verify::Roots;
 
+use crate::azure;
+
 use kind::Recognized;
 
 /// Largest file looked at.
@@ -66,6 +68,15 @@ impl Materials {
             (Some((kind, bytes)), None) => Some((*kind, bytes)),
             _ => None,
         }
+    }
+
+    /// The nonce that evidence from behind a virtual TPM claims to be for: known even when
+    /// the hardware's part lacks collateral.
+    #[must_use]
+    pub fn claimed_nonce(&self) -> Option<Vec<u8>> {
+        let json = self.all(Kind::AzureEvidence);
+        let evidence = azure::Evidence::parse(json.first()?).ok()?;
+        Some(evidence.nonce().to_vec())
     }
 
     /// The kinds of evidence, without what only endorses it.

@@ -1,7 +1,7 @@
 //! Verification of the evidence among materials.
 
 use crate::{
-    AnchorKind, Evidence, Genuine, UnixTime, cca, dcap, nitro, nvidia,
+    AnchorKind, Evidence, Genuine, UnixTime, azure, cca, dcap, nitro, nvidia,
     snp::{self, Certificates, EitherEndorsementKey},
 };
 
@@ -58,6 +58,7 @@ impl Materials {
                 let document = nitro::verify(bytes, &nitro::GenuineRoots, now)?;
                 Ok(Evidence::Genuine(document.into()))
             }
+            Kind::AzureEvidence => self.verify_azure(bytes, roots, now),
             Kind::NvidiaReport => {
                 let chain = self.all(Kind::Certificate);
                 let report = nvidia::verify(bytes, &chain, &nvidia::GenuineRoots, now)?;
@@ -72,11 +73,36 @@ impl Materials {
     fn verify_snp(&self, report: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
         // What is no report at all should be told so before it is asked for endorsements.
         snp::Report::parse(report).map_err(snp::Error::from)?;
-        let certificates = Certificates::among(&self.all(Kind::Certificate))?;
+        let mut certificates = self.all(Kind::Certificate);
+        certificates.extend(snp::AMD_AUTHORITIES);
+        let certificates = Certificates::among(&certificates)?;
         let lists = self.all(Kind::RevocationList);
         let list = certificates.list_among(&lists);
         let key = EitherEndorsementKey::verify_unrevoked(&certificates, list, &roots.snp, now)?;
         Ok(key.verify_report(report, now)?)
+    }
+
+    /// The TPM first: its parts are bound to each other whatever the hardware's worth.
+    fn verify_azure(&self, json: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
+        let evidence = azure::Evidence::parse(json)?;
+        let (tpm, hardware) = match evidence.hardware() {
+            azure::Hardware::Snp { report, vcek } => {
+                let parsed = snp::Report::parse(report).map_err(snp::Error::from)?;
+                let tpm = evidence.check(&parsed.report_data)?;
+                let mut materials = self.clone();
+                if let Some(vcek) = vcek {
+                    // What is no certificate will be missed.
+                    let _ = materials.add(vcek);
+                }
+                (tpm, materials.verify_snp(report, roots, now)?)
+            }
+            azure::Hardware::Tdx { quote } => {
+                let parsed = dcap::Quote::parse(quote).map_err(dcap::Error::from)?;
+                let tpm = evidence.check(parsed.body().report_data())?;
+                (tpm, self.verify_quote(quote, roots, now)?)
+            }
+        };
+        Ok(hardware.behind(&tpm))
     }
 
     fn verify_quote(&self, quote: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {

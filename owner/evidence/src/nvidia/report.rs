@@ -84,8 +84,9 @@ impl Report {
         let opaque = bytes.take(opaque_bytes.into())?;
         let signed_bytes = report.len().saturating_sub(bytes.0.len());
         let signature = bytes.array()?;
-        if !bytes.is_empty() {
-            return Err(Error::Field("length"));
+        // The buffers that reports come in may be longer.
+        if bytes.0.iter().any(|byte| *byte != 0) {
+            return Err(Error::Field("end"));
         }
         let mut read = Self {
             nonce,

@@ -11,6 +11,7 @@
 //! reports, *Versioned Chip Endorsement Key Certificate and KDS Interface
 //! Specification* (AMD #57230) for certificates.
 
+mod authorities;
 mod endorsement;
 mod error;
 mod fields;
@@ -20,6 +21,7 @@ mod roots;
 mod summary;
 mod tcb;
 
+pub use authorities::AMD_AUTHORITIES;
 pub use endorsement::{Certificates, EndorsementKey, KeyKind};
 pub use error::{CertificateRole, Error, ReportError};
 pub use fields::{FirmwareVersion, GuestPolicy, PlatformInfo, SigningKey};

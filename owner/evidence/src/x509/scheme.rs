@@ -1,9 +1,8 @@
 //! How certificates and revocation lists are signed.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA384,
-    UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use x509_cert::{
     der::{
@@ -21,9 +20,6 @@ const SHA384_BYTES: u8 = 48;
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
-const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
-const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
-const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 
@@ -33,12 +29,6 @@ pub(crate) enum Scheme {
     /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, under a key of
     /// 4096 bits: AMD's.
     RsaPss,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    RsaSha256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    RsaSha384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    RsaSha512,
     /// ECDSA on P-256 with SHA-256.
     EcdsaP256,
     /// ECDSA on P-384 with SHA-384.
@@ -52,8 +42,6 @@ pub(crate) enum Vendor {
     RsaPss,
     /// Intel, AWS, NVIDIA: ECDSA alone.
     Ecdsa,
-    /// Microsoft, IBM: RSASSA-PKCS1-v1_5 alone.
-    RsaPkcs1,
 }
 
 impl Vendor {
@@ -63,10 +51,6 @@ impl Vendor {
         algorithm: &AlgorithmIdentifierOwned,
     ) -> Result<Scheme, CertificateError> {
         let absent = algorithm.parameters.is_none();
-        let null = algorithm
-            .parameters
-            .as_ref()
-            .is_none_or(|parameters| parameters.is_null());
         match (self, algorithm.oid) {
             (Self::RsaPss, _) if is_rsa_pss_sha384(algorithm) => Ok(Scheme::RsaPss),
             (Self::RsaPss, _) => Err(CertificateError::SignatureAlgorithm),
@@ -74,12 +58,6 @@ impl Vendor {
             (Self::Ecdsa, ECDSA_SHA256) if absent => Ok(Scheme::EcdsaP256),
             (Self::Ecdsa, ECDSA_SHA384) if absent => Ok(Scheme::EcdsaP384),
             (Self::Ecdsa, _) => Err(CertificateError::EcdsaAlgorithm),
-            // Parameters must be NULL, and absent ones are to be taken for that (RFC 4055,
-            // section 5).
-            (Self::RsaPkcs1, RSA_SHA256) if null => Ok(Scheme::RsaSha256),
-            (Self::RsaPkcs1, RSA_SHA384) if null => Ok(Scheme::RsaSha384),
-            (Self::RsaPkcs1, RSA_SHA512) if null => Ok(Scheme::RsaSha512),
-            (Self::RsaPkcs1, _) => Err(CertificateError::RsaAlgorithm),
         }
     }
 }
@@ -94,15 +72,12 @@ impl Scheme {
     ) -> Result<(), CertificateError> {
         let (key, algorithm): (_, &'static dyn VerificationAlgorithm) = match self {
             Self::RsaPss => (issuer.rsa_4096_key(), &RSA_PSS_2048_8192_SHA384),
-            Self::RsaSha256 => (issuer.rsa_key(), &RSA_PKCS1_2048_8192_SHA256),
-            Self::RsaSha384 => (issuer.rsa_key(), &RSA_PKCS1_2048_8192_SHA384),
-            Self::RsaSha512 => (issuer.rsa_key(), &RSA_PKCS1_2048_8192_SHA512),
             Self::EcdsaP256 => (issuer.key_on(SECP256R1), &ECDSA_P256_SHA256_ASN1),
             Self::EcdsaP384 => (issuer.key_on(SECP384R1), &ECDSA_P384_SHA384_ASN1),
         };
         let key = key.ok_or(match self {
             Self::EcdsaP256 | Self::EcdsaP384 => CertificateError::IssuerCurve,
-            _ => CertificateError::IssuerKey,
+            Self::RsaPss => CertificateError::IssuerKey,
         })?;
         UnparsedPublicKey::new(algorithm, key)
             .verify(signed, signature)

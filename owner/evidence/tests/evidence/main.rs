@@ -4,6 +4,7 @@
 mod dcap;
 mod dcap_verdicts;
 mod mint;
+mod others;
 mod real;
 mod reports;
 mod revocation;

@@ -1,0 +1,187 @@
+//! The evidence as agents in the guest write it down.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use serde_json::Value;
+
+use crate::Step;
+
+use super::{Error, hcl::HclReport, quote::TpmQuote};
+
+/// Largest document looked at.
+const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+/// Most registers read.
+const MAX_REGISTERS: usize = 32;
+
+/// Evidence from behind a virtual TPM, read but not verified.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    report: HclReport,
+    quote: TpmQuote,
+    registers: Vec<[u8; 32]>,
+    vcek: Option<Vec<u8>>,
+    td_quote: Option<Vec<u8>>,
+}
+
+/// The hardware's part, to be verified like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hardware<'a> {
+    /// An SEV-SNP report, with the certificate of its key where the evidence brings it: in
+    /// DER or PEM.
+    Snp {
+        /// The report.
+        report: &'a [u8],
+        /// The certificate.
+        vcek: Option<&'a [u8]>,
+    },
+    /// A TDX quote.
+    Tdx {
+        /// The quote.
+        quote: &'a [u8],
+    },
+}
+
+/// A virtual TPM whose key the hardware vouches for, if the hardware's report is genuine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualTpm {
+    nonce: Vec<u8>,
+    registers: Vec<(usize, [u8; 32])>,
+}
+
+impl Evidence {
+    /// Reads the JSON that agents for Azure's confidential VMs write: with arrays of numbers
+    /// (version 0), or with hexadecimal and base64 (version 1).
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not as expected.
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        if json.len() > MAX_DOCUMENT_BYTES {
+            return Err(Error::TooLarge);
+        }
+        let value: Value = serde_json::from_slice(json).map_err(|_| Error::Field("(JSON)"))?;
+        let either = |new: &'static str, old: &str| {
+            let found = value.get(new).or_else(|| value.get(old));
+            found.ok_or(Error::Field(new))
+        };
+        let quote = either("tpm_quote", "quote")?;
+        let part = |name: &'static str| {
+            let found = quote.get(name).and_then(octets);
+            found.ok_or(Error::Field(name))
+        };
+        let registers = quote.get("pcrs").and_then(Value::as_array);
+        let registers = registers.filter(|list| list.len() <= MAX_REGISTERS);
+        let registers = registers.and_then(|list| {
+            let register = |value| octets(value)?.try_into().ok();
+            list.iter().map(register).collect::<Option<Vec<[u8; 32]>>>()
+        });
+        let report = octets(either("hcl_report", "report")?).ok_or(Error::Field("hcl_report"))?;
+        let vcek = value.get("vcek").and_then(Value::as_str);
+        let td_quote = value.get("td_quote").and_then(octets);
+        let evidence = Self {
+            report: HclReport::parse(&report)?,
+            quote: TpmQuote::parse(part("message")?, part("signature")?)?,
+            registers: registers.ok_or(Error::Field("pcrs"))?,
+            vcek: vcek.map(certificate),
+            td_quote,
+        };
+        if !evidence.report.is_snp && evidence.td_quote.is_none() {
+            return Err(Error::Field("td_quote"));
+        }
+        Ok(evidence)
+    }
+
+    /// The hardware's part.
+    #[must_use]
+    pub fn hardware(&self) -> Hardware<'_> {
+        match &self.td_quote {
+            Some(quote) if !self.report.is_snp => Hardware::Tdx { quote },
+            _ => Hardware::Snp {
+                report: &self.report.hardware,
+                vcek: self.vcek.as_deref(),
+            },
+        }
+    }
+
+    /// Checks that a hardware report with this `report_data` vouches for the TPM, and that
+    /// the TPM made the quote.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong.
+    pub fn check(&self, report_data: &[u8]) -> Result<VirtualTpm, Error> {
+        self.report.check(report_data)?;
+        self.quote.check(self.report.key(), &self.registers)?;
+        let registers = self.registers.iter().copied().enumerate();
+        let registers = registers.filter(|(number, _)| self.quote.covers(*number));
+        Ok(VirtualTpm {
+            nonce: self.quote.nonce.clone(),
+            registers: registers.collect(),
+        })
+    }
+
+    /// The nonce that the TPM quote claims to be for.
+    #[must_use]
+    pub fn nonce(&self) -> &[u8] {
+        &self.quote.nonce
+    }
+}
+
+impl VirtualTpm {
+    /// The nonce that the quote was made for.
+    #[must_use]
+    pub fn nonce(&self) -> &[u8] {
+        &self.nonce
+    }
+
+    /// The registers that were quoted, with their numbers; SHA-256.
+    #[must_use]
+    pub fn registers(&self) -> &[(usize, [u8; 32])] {
+        &self.registers
+    }
+
+    /// What checking established.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        vec![
+            Step {
+                name: "runtime data",
+                found: "bound by the hardware's report data, with the TPM's key".to_owned(),
+                source: "Azure confidential VM guest attestation design, HCL report",
+            },
+            Step {
+                name: "TPM quote",
+                found: format!(
+                    "signed by that key over {} registers, for nonce {}",
+                    self.registers.len(),
+                    hex::encode(&self.nonce)
+                ),
+                source: "TPM 2.0 Library, Part 2, TPMS_ATTEST",
+            },
+        ]
+    }
+}
+
+/// Bytes as an array of numbers, in hexadecimal, or in base64 of either alphabet.
+fn octets(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Array(list) => list
+            .iter()
+            .map(|one| u8::try_from(one.as_u64()?).ok())
+            .collect(),
+        Value::String(text) => hex::decode(text).ok().or_else(|| base64(text)),
+        _ => None,
+    }
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let standard = text
+        .trim_end_matches('=')
+        .replace('-', "+")
+        .replace('_', "/");
+    STANDARD_NO_PAD.decode(standard).ok()
+}
+
+/// In PEM as it stands, or DER in base64.
+fn certificate(text: &str) -> Vec<u8> {
+    base64(text).unwrap_or_else(|| text.as_bytes().to_vec())
+}

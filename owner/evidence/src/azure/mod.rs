@@ -1,0 +1,23 @@
+//! Confidential VMs of Azure, behind a virtual TPM.
+//!
+//! A paravisor runs in the VM at its highest privilege and gives the guest a TPM. The
+//! hardware's report binds the paravisor's runtime data, those hold the TPM's attestation
+//! key (AK), and the TPM quotes its registers, for a nonce, under that key:
+//!
+//! ```text
+//!   hardware report --report data--> runtime data --AK--> TPM quote --> nonce, PCRs
+//! ```
+//!
+//! [`Evidence::check`] follows these arrows; the hardware report itself is verified like
+//! any other, by [`snp`](crate::snp) or [`dcap`](crate::dcap).
+//!
+//! Sources: *Azure confidential VM guest attestation design*, HCL report; *TPM 2.0 Library,
+//! Part 2: Structures* (TCG), `TPMS_ATTEST`.
+
+mod error;
+mod evidence;
+mod hcl;
+mod quote;
+
+pub use error::Error;
+pub use evidence::{Evidence, Hardware, VirtualTpm};

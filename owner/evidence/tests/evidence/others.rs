@@ -1,0 +1,272 @@
+//! Nitro documents, CCA tokens, NVIDIA reports and Azure's virtual TPM: real ones, and what
+//! becomes of them when they are changed.
+
+use std::fs;
+
+use enarx_owner_evidence::{
+    Evidence, FailureKind, Genuine, Simulated, Technology, UnixTime, azure,
+    cca::{self, PlatformKey},
+    materials::{Kind, Materials, Roots},
+    nitro,
+};
+use serde_json::Value;
+
+use crate::vectors::{directory, time};
+
+/// A case with its files: the evidence first, then the others by their roles.
+struct Case {
+    fields: Value,
+    evidence: Vec<u8>,
+    others: Vec<(String, Vec<u8>)>,
+}
+
+/// The cases of a technology that are accepted.
+fn accepted(technology: &str, evidence: &str) -> Vec<Case> {
+    let Some(directory) = directory() else {
+        return Vec::new();
+    };
+    let text = fs::read(directory.join("cases.json")).unwrap();
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    let cases = document["cases"].as_array().unwrap().iter();
+    cases
+        .filter(|case| case["tech"] == technology && case["verdict"] == "ACCEPT")
+        .filter(|case| case["files"][evidence].is_string())
+        .map(|case| {
+            let read = |path: &Value| fs::read(directory.join(path.as_str().unwrap())).unwrap();
+            let files = case["files"].as_object().unwrap().iter();
+            let others = files.filter(|(role, _)| *role != evidence);
+            Case {
+                evidence: read(&case["files"][evidence]),
+                others: others
+                    .map(|(role, path)| (role.clone(), read(path)))
+                    .collect(),
+                fields: case.clone(),
+            }
+        })
+        .collect()
+}
+
+impl Case {
+    fn verify(&self, evidence: &[u8]) -> Result<Evidence, FailureKind> {
+        let mut roots = Roots::genuine();
+        let mut materials = Materials::default();
+        let malformed = |_| FailureKind::Malformed;
+        materials.add(evidence).map_err(malformed)?;
+        for (role, bytes) in &self.others {
+            if role == "trust_anchor" {
+                roots.cca = PlatformKey::read(bytes).map_err(|error| error.kind())?;
+            } else {
+                materials.add(bytes).map_err(malformed)?;
+            }
+        }
+        let now = time(self.fields["now"].as_str().unwrap());
+        materials.verify(&roots, now).map_err(|error| error.kind())
+    }
+}
+
+/// Flips bits all over the evidence, and cuts it.
+fn refuses_changes(case: &Case, evidence: &[u8], step: usize, signed: impl Fn(usize) -> bool) {
+    for position in (0..evidence.len()).step_by(step).filter(|at| signed(*at)) {
+        let mut changed = evidence.to_vec();
+        changed[position] ^= 0x04;
+        let result = case.verify(&changed);
+        assert!(result.is_err(), "{}, byte {position}", case.fields["id"]);
+    }
+    for length in (0..evidence.len()).step_by(step) {
+        let result = case.verify(&evidence[..length]);
+        assert!(result.is_err(), "{}, {length} bytes", case.fields["id"]);
+    }
+}
+
+fn names_are_known(evidence: &Evidence) {
+    let summary = evidence.summary();
+    let names = summary.technology.names();
+    assert!(
+        summary
+            .flags
+            .iter()
+            .all(|one| names.flags.contains(&one.name))
+    );
+    assert!(
+        summary
+            .numbers
+            .iter()
+            .all(|one| names.numbers.contains(&one.name))
+    );
+    assert!(
+        summary
+            .values
+            .iter()
+            .all(|one| names.values.contains(&one.name))
+    );
+    assert!(!evidence.steps().is_empty());
+}
+
+#[test]
+fn nitro_documents() {
+    for case in accepted("nitro", "document") {
+        let evidence = case.verify(&case.evidence).unwrap();
+        assert_eq!(evidence.summary().technology, Technology::Nitro);
+        assert!(!evidence.summary().debug);
+        names_are_known(&evidence);
+        // The document alone, without what lies around it in the file.
+        let length = usize::from(u16::from_le_bytes([case.evidence[2], case.evidence[3]]) >> 2);
+        let document = case.evidence[4..4 + length].to_vec();
+        refuses_changes(&case, &document, 13, |_| true);
+        // The signer's certificate holds for three hours.
+        let later = UnixTime(time(case.fields["now"].as_str().unwrap()).0 + 4 * 60 * 60);
+        let error = nitro::verify(&document, &nitro::GenuineRoots, later).unwrap_err();
+        assert!(matches!(error, nitro::Error::Certificate { .. }), "{error}");
+        let simulated = nitro::SimulatedRoots(vec![nitro::AWS_NITRO_ROOT]);
+        let error = nitro::verify(&document, &simulated, later).unwrap_err();
+        assert_eq!(error, nitro::Error::UntrustedRoot);
+    }
+}
+
+#[test]
+fn nvidia_reports() {
+    for case in accepted("nvidia", "report") {
+        let evidence = case.verify(&case.evidence).unwrap();
+        let nonce = case.fields["nonce"].as_str().unwrap();
+        assert_eq!(hex::encode(&evidence.summary().report_data), nonce);
+        names_are_known(&evidence);
+        let report = hex::decode(case.evidence.trim_ascii()).unwrap();
+        let padding = report.iter().rev().take_while(|byte| **byte == 0).count();
+        let report = &report[..report.len() - padding];
+        refuses_changes(&case, report, 17, |_| true);
+    }
+}
+
+#[test]
+fn cca_tokens() {
+    for case in accepted("cca", "token") {
+        let evidence = case.verify(&case.evidence).unwrap();
+        let challenge = case.fields["challenge"].as_str().unwrap();
+        assert_eq!(hex::encode(&evidence.summary().report_data), challenge);
+        names_are_known(&evidence);
+        refuses_changes(&case, &case.evidence, 1, |_| true);
+        // Whoever trusts nobody is told what is missing.
+        let none: [PlatformKey<Genuine>; 0] = [];
+        let error = cca::verify(&case.evidence, &none).unwrap_err();
+        assert_eq!(error.kind(), FailureKind::Collateral);
+        // What the key vouches for is in the type of the result.
+        let key = &case.others[0].1;
+        let keys: Vec<PlatformKey<Simulated>> = PlatformKey::read(key).unwrap();
+        let token = cca::verify(&case.evidence, &keys).unwrap();
+        assert_eq!(token.anchor(), keys[0].digest());
+    }
+}
+
+#[test]
+fn platform_keys_that_are_none() {
+    for (text, what) in [
+        ("", "JSON"),
+        ("[]", "neither"),
+        ("[{}]", "pkey"),
+        (r#"{"kty":"RSA"}"#, "kty"),
+        (r#"{"kty":"EC","crv":"P-224"}"#, "crv"),
+        (r#"{"kty":"EC","crv":"P-256","x":"AA"}"#, "length"),
+        (r#"{"kty":"EC","crv":"P-256","x":"ÄÖ"}"#, "base64url"),
+    ] {
+        let error = PlatformKey::<Genuine>::read(text.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(what), "{text}: {error}");
+    }
+}
+
+#[test]
+fn virtual_tpms_of_azure() {
+    for case in accepted("azure-vtpm", "evidence") {
+        let parsed = azure::Evidence::parse(&case.evidence).unwrap();
+        assert_eq!(
+            hex::encode(parsed.nonce()),
+            case.fields["nonce"].as_str().unwrap()
+        );
+        let report_data = match parsed.hardware() {
+            azure::Hardware::Snp { report, .. } => report[0x50..0x90].to_vec(),
+            azure::Hardware::Tdx { quote } => quote[568..632].to_vec(),
+        };
+        let tpm = parsed.check(&report_data).unwrap();
+        assert_eq!(tpm.registers().len(), 24);
+        let mut other = report_data.clone();
+        other[0] ^= 1;
+        assert_eq!(parsed.check(&other), Err(azure::Error::RuntimeData));
+        other[0] ^= 1;
+        other[63] ^= 1;
+        assert_eq!(parsed.check(&other), Err(azure::Error::RuntimeData));
+
+        // Each part of the document, changed alone.
+        let document: Value = serde_json::from_slice(&case.evidence).unwrap();
+        let quote = if document["quote"].is_object() {
+            "quote"
+        } else {
+            "tpm_quote"
+        };
+        for (part, error) in [
+            ("message", azure::Error::Signature),
+            ("signature", azure::Error::Signature),
+        ] {
+            let mut changed = document.clone();
+            let value = &mut changed[quote][part];
+            *value = match value {
+                Value::Array(list) => {
+                    let last = list.last_mut().unwrap();
+                    *last = Value::from(last.as_u64().unwrap() ^ 1);
+                    Value::Array(list.clone())
+                }
+                Value::String(text) => {
+                    let mut bytes = hex::decode(text).unwrap();
+                    *bytes.last_mut().unwrap() ^= 1;
+                    Value::from(hex::encode(bytes))
+                }
+                _ => panic!("{part}"),
+            };
+            let changed = azure::Evidence::parse(&serde_json::to_vec(&changed).unwrap()).unwrap();
+            assert_eq!(changed.check(&report_data), Err(error), "{part}");
+        }
+        let mut changed = document.clone();
+        let registers = changed[quote]["pcrs"].as_array_mut().unwrap();
+        registers.swap(0, 1);
+        let changed = azure::Evidence::parse(&serde_json::to_vec(&changed).unwrap()).unwrap();
+        assert_eq!(changed.check(&report_data), Err(azure::Error::Registers));
+        for length in (0..case.evidence.len()).step_by(501) {
+            assert!(azure::Evidence::parse(&case.evidence[..length]).is_err());
+        }
+    }
+}
+
+#[test]
+fn files_are_known_by_their_bytes() {
+    let mut materials = Materials::default();
+    for unknown in [
+        &b""[..],
+        b"\x30",
+        b"\x30\x84",
+        b"hello",
+        b"{}",
+        b"[]",
+        b"[1]",
+        b"\xd9\x01",
+    ] {
+        assert!(materials.add(unknown).is_err(), "{unknown:?}");
+    }
+    assert!(materials.add(&vec![0; 5 << 20]).is_err());
+    assert!(materials.evidence().is_empty());
+    let report = crate::mint::sign(crate::mint::report());
+    let issued = crate::mint::Chain::new().issue();
+    assert_eq!(materials.add(&report), Ok(vec![Kind::SnpReport]));
+    assert_eq!(materials.add(&issued.root), Ok(vec![Kind::Certificate]));
+    let list = crate::mint::RevocationList::new().sign(&crate::mint::keys().root);
+    assert_eq!(materials.add(&list), Ok(vec![Kind::RevocationList]));
+    assert_eq!(
+        materials.add(hex::encode(&report).as_bytes()),
+        Ok(vec![Kind::SnpReport])
+    );
+    let roots = Roots::genuine();
+    let error = materials
+        .verify(&roots, UnixTime(crate::mint::NOW))
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("2 pieces of evidence"),
+        "{error}"
+    );
+}
