@@ -143,6 +143,14 @@ impl Finished {
         self
     }
 
+    /// Panics unless the result holds `words`.
+    #[track_caller]
+    pub fn prints(self, words: &str) -> Self {
+        let text = self.text();
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+        self
+    }
+
     /// Panics unless the words to the user hold `words`.
     #[track_caller]
     pub fn says(self, words: &str) -> Self {

@@ -7,3 +7,4 @@ mod harness;
 mod hostile;
 mod run;
 mod tamper;
+mod verify;

@@ -1,0 +1,223 @@
+//! Evidence in files, and the first stage alone.
+
+use std::{env, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::Place;
+
+/// Where real evidence with known verdicts is; says so and gives nothing when it is absent.
+fn vectors() -> Option<PathBuf> {
+    let folder = env::var_os("ENARX_VECTORS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors"),
+        PathBuf::from,
+    );
+    if folder.join("cases.json").is_file() {
+        return Some(folder.canonicalize().unwrap());
+    }
+    println!(
+        "SKIPPED: no test vectors in {}; set ENARX_VECTORS",
+        folder.display()
+    );
+    None
+}
+
+/// Cases that do not agree yet, and why.
+const OPEN: [(&str, &str); 5] = [
+    (
+        "sgx-oasis-core-results_25300000-f18a8619-chain",
+        "judged at a time before its PCK certificate's notBefore: RFC 5280, section 4.1.2.5",
+    ),
+    ("sev-legacy-naples", "SEV before SEV-SNP is not read"),
+    ("ibm-se-host", "IBM Secure Execution is not read"),
+    ("rtmr-cos113", "event logs are not replayed"),
+    ("snp-ms-uvm-endorsement", "UVM endorsements are not read"),
+];
+
+#[test]
+fn the_cases_with_known_verdicts_agree() {
+    let Some(vectors) = vectors() else {
+        return;
+    };
+    let place = Place::new();
+    let cases = vectors.join("cases.json");
+    let finished = place.run(["verify", "--cases", cases.to_str().unwrap()]);
+    let lines: Vec<Value> = finished
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let differing: Vec<_> = lines
+        .iter()
+        .filter(|line| line["agrees"] == false)
+        .collect();
+    let known = OPEN.map(|(id, _)| id);
+    for line in &differing {
+        assert!(known.contains(&line["id"].as_str().unwrap()), "{line}");
+    }
+    println!("{}", finished.stderr);
+    println!(
+        "{} of {} agree; open: {OPEN:#?}",
+        lines.len() - differing.len(),
+        lines.len()
+    );
+    // More than half were refused after a change, which none may survive.
+    assert!(lines.len() > 300, "{} cases", lines.len());
+    let changed = lines.iter().filter(|line| line["change"].is_string());
+    assert!(changed.clone().count() > 200);
+    assert!(changed.clone().all(|line| line["agrees"] == true));
+}
+
+#[test]
+fn evidence_in_files_is_explained() {
+    let Some(vectors) = vectors() else {
+        return;
+    };
+    let place = Place::new();
+    let file = |name: &str| vectors.join(name).to_str().unwrap().to_owned();
+    let (report, vcek) = (
+        file("snp/oak/genoa-v5.report.bin"),
+        file("snp/oak/genoa-v5.vcek.der"),
+    );
+    let verify = |more: &[&str]| place.run(["verify"].iter().chain(more));
+    verify(&[&report, &vcek])
+        .expect(0)
+        .prints("genuine under policy evidence");
+    // Another program than the owner's Keep image runs in there.
+    verify(&[&report, &vcek, "--policy", "standard"])
+        .expect(121)
+        .prints("FAIL  measurement");
+    verify(&[&report]).expect(119).prints("collateral missing");
+    verify(&[&report, &file("snp/oak/milan-v3.vcek.der")])
+        .expect(120)
+        .prints("not genuine");
+    verify(&[&file("cases.json")])
+        .expect(118)
+        .says("neither evidence");
+    verify(&["absent"]).expect(125).says("cannot read absent");
+    let mut damaged = std::fs::read(&report).unwrap();
+    damaged[0x90] ^= 1;
+    place.file("damaged", damaged);
+    verify(&["damaged", &vcek])
+        .expect(120)
+        .prints("the report's signature does not verify");
+    let json = verify(&[&report, &vcek, "--json"]).expect(0);
+    let json: Value = serde_json::from_str(json.text()).unwrap();
+    assert_eq!(json["level"], "genuine");
+    assert_eq!(json["evidence"]["product"], "Genoa");
+    let data = json["evidence"]["report_data"].as_str().unwrap();
+    verify(&[&report, &vcek, "--nonce", &data[..64]]).expect(0);
+    verify(&[&report, &vcek, "--nonce", "00"])
+        .expect(121)
+        .prints("report data");
+    verify(&[&report, &vcek, "--now", "2020-01-01T00:00:00Z"])
+        .expect(120)
+        .prints("not valid yet");
+    verify(&[&report, &vcek, "--now", "yesterday"]).expect(125);
+}
+
+#[test]
+fn collateral_is_chosen_from_a_folder() {
+    let Some(vectors) = vectors() else {
+        return;
+    };
+    let place = Place::new();
+    let file = |name: &str| vectors.join(name).to_str().unwrap().to_owned();
+    let quote = file("tdx/dcap-qvl/tdx_quote-f1c85033.quote.bin");
+    let folder = file("intel-collateral/share");
+    let verify = |more: &[&str]| place.run(["verify", &quote].iter().chain(more));
+    verify(&["-c", &folder, "--now", "2025-07-04T10:16:31Z"])
+        .expect(0)
+        .prints("UpToDate");
+    // Between two issues of the collateral there is none that holds.
+    verify(&["-c", &folder, "--now", "2025-08-04T10:16:31Z"])
+        .expect(119)
+        .prints("collateral missing");
+    // A year later Intel knows more.
+    verify(&["-c", &folder, "--now", "2026-08-28T05:21:24Z"])
+        .expect(121)
+        .prints("FAIL  TCB status");
+    verify(&[]).expect(119).prints("TCB info");
+}
+
+#[test]
+fn attesting_alone_leaves_nothing_but_the_evidence() {
+    let place = Place::new();
+    let attest = |more: &[&str]| place.run(["attest", "--to", "local"].iter().chain(more));
+    attest(&["--simulate", "--save", "kept"])
+        .expect(0)
+        .prints("simulated under policy simulation")
+        .says("nothing protects such a Keep");
+    let files = ["report.bin", "vcek.der", "ask.der", "ark.der"].map(|name| format!("kept/{name}"));
+    let verify = |more: &[&str]| {
+        let files = files.iter().map(String::as_str);
+        place.run(
+            ["verify"]
+                .into_iter()
+                .chain(files)
+                .chain(more.iter().copied()),
+        )
+    };
+    verify(&["--policy", "simulation"]).expect(0);
+    verify(&[]).expect(120).prints("not a trust anchor");
+    place.file("strict.toml", "simulation = \"deny\"\n");
+    attest(&["--simulate", "--policy", "strict.toml", "--save", "refused"])
+        .expect(121)
+        .says("trust anchor");
+    assert!(place.path().join("refused/report.bin").is_file());
+    attest(&[]).expect(125).says("no TEE");
+}
+
+#[test]
+fn results_leave_in_the_common_form() {
+    let place = Place::new();
+    place
+        .run(["attest", "--to", "local", "--simulate", "--save", "kept"])
+        .expect(0);
+    let key = std::process::Command::new("openssl")
+        .args([
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .output();
+    let Ok(key) = key else {
+        println!("SKIPPED: no openssl to make a key with");
+        return;
+    };
+    place.file("key.pem", key.stdout);
+    let verify = |more: &[&str]| {
+        let files = [
+            "kept/report.bin",
+            "kept/vcek.der",
+            "kept/ask.der",
+            "kept/ark.der",
+        ];
+        let policy = ["--policy", "simulation", "--ear", "result"];
+        place.run(["verify"].iter().chain(&files).chain(&policy).chain(more))
+    };
+    verify(&["--ear-key", "key.pem"]).expect(0);
+    let token = std::fs::read_to_string(place.path().join("result")).unwrap();
+    assert_eq!(token.split('.').count(), 3);
+    verify(&["--ear-key", "key.pem", "--ear-form", "cwt"]).expect(0);
+    verify(&[]).expect(125).says("--ear-key");
+    verify(&["--ear-key", "kept/report.bin"]).expect(125);
+}
+
+#[test]
+fn policies_are_explained() {
+    let place = Place::new();
+    place
+        .run(["policy", "explain", "standard"])
+        .expect(0)
+        .prints("The processor is one of: Genoa, Turin, sgx, tdx, cca.");
+    let schema = place.run(["policy", "schema"]).expect(0);
+    let schema: Value = serde_json::from_str(schema.text()).unwrap();
+    assert!(schema["properties"]["tcb_statuses"].is_object());
+    place
+        .run(["policy", "explain", "absent"])
+        .expect(125)
+        .says("absent");
+}
