@@ -23,14 +23,13 @@ fn vectors() -> Option<PathBuf> {
 }
 
 /// Cases that do not agree yet, and why.
-const OPEN: [(&str, &str); 5] = [
+const OPEN: [(&str, &str); 4] = [
     (
         "sgx-oasis-core-results_25300000-f18a8619-chain",
         "judged at a time before its PCK certificate's notBefore: RFC 5280, section 4.1.2.5",
     ),
     ("sev-legacy-naples", "SEV before SEV-SNP is not read"),
     ("ibm-se-host", "IBM Secure Execution is not read"),
-    ("rtmr-cos113", "event logs are not replayed"),
     ("snp-ms-uvm-endorsement", "UVM endorsements are not read"),
 ];
 

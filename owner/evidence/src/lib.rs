@@ -31,6 +31,7 @@ mod bytes;
 pub mod cca;
 mod cose;
 pub mod dcap;
+pub mod event_log;
 mod explanation;
 pub mod materials;
 mod names;

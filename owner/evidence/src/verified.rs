@@ -71,6 +71,15 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// The same, with something more that was established.
+    pub(crate) fn with_step(mut self, step: Step) -> Self {
+        match &mut self {
+            Self::Genuine(evidence) => evidence.steps.push(step),
+            Self::Simulated(evidence) => evidence.steps.push(step),
+        }
+        self
+    }
+
     /// The same of a guest behind a virtual TPM that the hardware vouches for.
     pub(crate) fn behind(self, tpm: &VirtualTpm) -> Self {
         match self {

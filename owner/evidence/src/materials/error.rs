@@ -1,6 +1,6 @@
 //! Why materials are not enough.
 
-use crate::{FailureKind, azure, cca, dcap, nitro, nvidia, snp};
+use crate::{FailureKind, azure, cca, dcap, event_log::EventLogError, nitro, nvidia, snp};
 
 use super::MAX_FILE_BYTES;
 
@@ -28,6 +28,9 @@ pub enum Error {
     /// Azure's virtual TPM did not verify.
     #[error(transparent)]
     Azure(#[from] azure::Error),
+    /// The event log beside the evidence is not that of the evidence.
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
     /// An NVIDIA report did not verify.
     #[error(transparent)]
     Nvidia(#[from] nvidia::Error),
@@ -43,6 +46,8 @@ impl Error {
             Self::Dcap(error) => error.kind(),
             Self::Cca(error) => error.kind(),
             Self::Nitro(error) => error.kind(),
+            Self::EventLog(EventLogError::Mismatch(_)) => FailureKind::NotGenuine,
+            Self::EventLog(_) => FailureKind::Malformed,
             Self::Azure(error) => error.kind(),
             Self::Nvidia(error) => error.kind(),
         }

@@ -5,7 +5,10 @@ use core::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use crate::snp::REPORT_BYTES;
+use crate::{
+    event_log,
+    snp::{self, REPORT_BYTES},
+};
 
 use super::{MAX_FILE_BYTES, Unrecognized};
 
@@ -24,6 +27,8 @@ pub enum Kind {
     NvidiaReport,
     /// Evidence from behind the virtual TPM of an Azure VM.
     AzureEvidence,
+    /// An event log of a confidential VM.
+    EventLog,
     /// A certificate, in DER.
     Certificate,
     /// A revocation list, in DER.
@@ -59,6 +64,7 @@ impl Kind {
             Self::NitroDocument => "Nitro document",
             Self::NvidiaReport => "NVIDIA report",
             Self::AzureEvidence => "Azure vTPM evidence",
+            Self::EventLog => "event log",
             Self::Certificate => "certificate",
             Self::RevocationList => "revocation list",
             Self::TcbInfo => "TCB info",
@@ -94,6 +100,20 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
             kind: Kind::NitroDocument,
             bytes: document.to_vec(),
         }]);
+    }
+    if let Some(report) = snp_response(file) {
+        return Ok(vec![Recognized {
+            kind: Kind::SnpReport,
+            bytes: report.to_vec(),
+        }]);
+    }
+    if let Some(certificates) = snp::certificates_in_table(file) {
+        let parts = certificates.into_iter().map(|part| {
+            let kind = der(part).ok_or(Unrecognized::Unknown)?;
+            let bytes = part.to_vec();
+            Ok(Recognized { kind, bytes })
+        });
+        return parts.collect();
     }
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
     if let Ok(value) = serde_json::from_str(text) {
@@ -138,8 +158,19 @@ fn binary(bytes: &[u8]) -> Option<Kind> {
         | [0xd2, 0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, ..] => Some(Kind::NitroDocument),
         // A request of SPDM 1.1 for measurements, and the answer behind it.
         [0x11, 0xe0, ..] if bytes.get(37..39) == Some(&[0x11, 0x60]) => Some(Kind::NvidiaReport),
+        _ if event_log::begins_log(bytes) => Some(Kind::EventLog),
         _ => der(bytes),
     }
+}
+
+/// The report in the firmware's answer to a guest (AMD #56860, `MSG_REPORT_RSP`): a status
+/// of zero, the report's size, and 24 reserved bytes before it.
+fn snp_response(bytes: &[u8]) -> Option<&[u8]> {
+    let (header, rest) = bytes.split_at_checked(32)?;
+    let size = u32::try_from(REPORT_BYTES).ok()?.to_le_bytes();
+    let report = rest.get(..REPORT_BYTES)?;
+    let answer = header.get(..4)? == [0; 4] && header.get(4..8)? == size;
+    (answer && binary(report) == Some(Kind::SnpReport)).then_some(report)
 }
 
 /// The Nitro document in an attestation of dstack's: a version, a variant, the length as a
@@ -206,6 +237,11 @@ fn json(value: &Value, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         return nvidia(devices).ok_or(Unrecognized::Unknown);
     }
     let has = |key: &str| value.get(key).is_some();
+    // What Azure's hosts give out about their processor (THIM).
+    if let Some(vcek) = value.get("vcekCert").and_then(Value::as_str) {
+        let chain = value.get("certificateChain").and_then(Value::as_str);
+        return pem(&[vcek, chain.unwrap_or_default()].concat());
+    }
     let kind = if has("tcbInfo") && has("signature") {
         Kind::TcbInfo
     } else if has("enclaveIdentity") && has("signature") {

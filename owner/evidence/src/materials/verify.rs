@@ -1,7 +1,9 @@
 //! Verification of the evidence among materials.
 
 use crate::{
-    AnchorKind, Evidence, Genuine, UnixTime, azure, cca, dcap, nitro, nvidia,
+    AnchorKind, Evidence, Genuine, Step, UnixTime, azure, cca, dcap,
+    event_log::EventLog,
+    nitro, nvidia,
     snp::{self, Certificates, EitherEndorsementKey},
 };
 
@@ -64,9 +66,11 @@ impl Materials {
                 let report = nvidia::verify(bytes, &chain, &nvidia::GenuineRoots, now)?;
                 Ok(Evidence::Genuine(report.into()))
             }
-            Kind::Certificate | Kind::RevocationList | Kind::TcbInfo | Kind::QeIdentity => {
-                Err(Error::NoEvidence)
-            }
+            Kind::EventLog
+            | Kind::Certificate
+            | Kind::RevocationList
+            | Kind::TcbInfo
+            | Kind::QeIdentity => Err(Error::NoEvidence),
         }
     }
 
@@ -118,16 +122,42 @@ impl Materials {
             }
             other => other?,
         };
-        match anchor {
+        let evidence = match anchor {
             AnchorKind::Genuine => {
                 let quote = self.judge(quote, &parsed, genuine, now)?;
-                Ok(Evidence::Genuine(quote.into()))
+                Evidence::Genuine(quote.into())
             }
             AnchorKind::Simulated => {
                 let quote = self.judge(quote, &parsed, roots.dcap.clone(), now)?;
-                Ok(Evidence::Simulated(quote.into()))
+                Evidence::Simulated(quote.into())
             }
+        };
+        Ok(match self.check_event_logs(parsed.body())? {
+            Some(step) => evidence.with_step(step),
+            None => evidence,
+        })
+    }
+
+    /// Checks that the event logs among the materials are those of a TD; an enclave has none.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or does not replay to the TD's registers.
+    pub fn check_event_logs(&self, body: &dcap::Body) -> Result<Option<Step>, Error> {
+        let dcap::Body::Tdx(report) = body else {
+            return Ok(None);
+        };
+        let mut step = None;
+        for log in self.all(Kind::EventLog) {
+            let log = EventLog::parse(log)?;
+            log.check(&report.rtmrs)?;
+            step = Some(Step {
+                name: "event log",
+                found: format!("{} events replay to RTMR 0 to 3", log.events().len()),
+                source: "UEFI specification, confidential computing event log",
+            });
         }
+        Ok(step)
     }
 
     fn judge<R: dcap::TrustAnchors>(

@@ -12,6 +12,7 @@
 //! Specification* (AMD #57230) for certificates.
 
 mod authorities;
+mod certificate_table;
 mod endorsement;
 mod error;
 mod fields;
@@ -22,6 +23,7 @@ mod summary;
 mod tcb;
 
 pub use authorities::AMD_AUTHORITIES;
+pub use certificate_table::certificates_in_table;
 pub use endorsement::{Certificates, EndorsementKey, KeyKind};
 pub use error::{CertificateRole, Error, ReportError};
 pub use fields::{FirmwareVersion, GuestPolicy, PlatformInfo, SigningKey};

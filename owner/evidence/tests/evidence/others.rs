@@ -261,12 +261,76 @@ fn files_are_known_by_their_bytes() {
         materials.add(hex::encode(&report).as_bytes()),
         Ok(vec![Kind::SnpReport])
     );
+    let response = [
+        &[0; 4][..],
+        &1184u32.to_le_bytes(),
+        &[0; 24],
+        &report,
+        &[0; 9],
+    ]
+    .concat();
+    assert_eq!(materials.add(&response), Ok(vec![Kind::SnpReport]));
     let roots = Roots::genuine();
     let error = materials
         .verify(&roots, UnixTime(crate::mint::NOW))
         .unwrap_err();
     assert!(
-        error.to_string().contains("2 pieces of evidence"),
+        error.to_string().contains("3 pieces of evidence"),
         "{error}"
     );
+}
+
+#[test]
+fn event_logs() {
+    use enarx_owner_evidence::{
+        dcap::{Body, Quote},
+        event_log::{EventLog, EventLogError},
+    };
+
+    let Some(directory) = directory() else {
+        return;
+    };
+    let read = |name: &str| fs::read(directory.join("measurement/tdx-cos113").join(name)).unwrap();
+    let bytes = read("ccel_data.dat");
+    let quote = read("cos-113-tdx-quote.dat");
+    let quote = Quote::parse(&quote).unwrap();
+    let Body::Tdx(report) = quote.body() else {
+        panic!("the quote is a TD's");
+    };
+    let log = EventLog::parse(&bytes).unwrap();
+    assert_eq!(log.check(&report.rtmrs), Ok(()));
+    assert!(log.events().len() > 10);
+    // The digest of the first event that extends something.
+    let digest = log
+        .events()
+        .iter()
+        .find(|event| event.kind != 3)
+        .unwrap()
+        .digest;
+    let position = bytes
+        .windows(48)
+        .position(|window| window == digest)
+        .unwrap();
+    let mut changed = bytes.clone();
+    changed[position] ^= 1;
+    let changed = EventLog::parse(&changed).unwrap();
+    assert!(matches!(
+        changed.check(&report.rtmrs),
+        Err(EventLogError::Mismatch(_))
+    ));
+    // Another value in each register.
+    for number in 0..4 {
+        let mut other = report.rtmrs;
+        other[number][47] ^= 1;
+        assert_eq!(log.check(&other), Err(EventLogError::Mismatch(number)));
+    }
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0xff && *byte != 0)
+        .unwrap();
+    for length in (0..used).step_by(97) {
+        let cut = EventLog::parse(&bytes[..length]);
+        assert!(cut.is_err() || cut.unwrap().check(&report.rtmrs).is_err());
+    }
+    assert!(EventLog::parse(&vec![0; 5 << 20]).is_err());
 }
