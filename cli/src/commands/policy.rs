@@ -25,6 +25,9 @@ enum Command {
     Check(Check),
     Explain(Explain),
     /// Write the JSON schema of policies to standard output
+    #[command(after_help = "\
+Example:
+  enarx policy schema > policy.schema.json")]
     Schema,
 }
 

@@ -55,8 +55,9 @@ pub struct Arguments {
     #[arg(value_name = "FILE", required_unless_present = "cases")]
     files: Vec<PathBuf>,
 
-    /// A folder with certificates, revocation lists, TCB info and identities; those that are
-    /// needed are chosen
+    /// A folder with what the vendors publish; what is needed of it is chosen
+    ///
+    /// Certificates, revocation lists, TCB info, enclave identities.
     #[arg(short, long, value_name = "DIR")]
     collateral: Vec<PathBuf>,
 
@@ -94,8 +95,7 @@ pub struct Arguments {
     #[command(flatten)]
     result: result::Arguments,
 
-    /// Verify every case of a file with cases and known verdicts, and write a line of JSON
-    /// for each
+    /// Verify every case of a case file, and write a line of JSON for each
     ///
     /// The file is JSON: `cases` is a list of objects with `id`, `tech`, `files` (paths by
     /// role, relative to the file), `now`, `verdict` and, where it matters, `nonce`;

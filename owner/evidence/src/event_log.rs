@@ -12,9 +12,9 @@ use aws_lc_rs::digest::{Context, SHA384};
 use crate::bytes::{Bytes, Truncated};
 
 /// Largest log looked at; firmware sets aside 64 KiB to 1 MiB.
-const MAX_LOG_BYTES: usize = 4 * 1024 * 1024;
-/// Most events, and most digests of one.
-const MAX_EVENTS: usize = 65_536;
+const MAX_LOG_BYTES: usize = 1024 * 1024;
+/// Most events; real logs have some hundreds.
+const MAX_EVENTS: usize = 8_192;
 /// `EV_NO_ACTION`: extends nothing.
 const NO_ACTION: u32 = 3;
 /// `TPM_ALG_SHA384`.

@@ -20,6 +20,10 @@ pub enum Error {
     /// The hardware's report does not bind the runtime data.
     #[error("the hardware's report data is not the digest of the paravisor's runtime data")]
     RuntimeData,
+    /// The report was not asked for at the highest privilege, where the paravisor runs:
+    /// the guest itself could have made up the runtime data.
+    #[error("the report was made for privilege level {0}, not for the paravisor at 0")]
+    Privilege(u32),
     /// The TPM's key did not sign the quote.
     #[error("the TPM quote was not signed by the attestation key in the runtime data")]
     Signature,
@@ -33,7 +37,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::RuntimeData | Self::Signature | Self::Registers => FailureKind::NotGenuine,
+            Self::RuntimeData | Self::Privilege(_) | Self::Signature | Self::Registers => {
+                FailureKind::NotGenuine
+            }
             _ => FailureKind::Malformed,
         }
     }

@@ -8,7 +8,7 @@ use crate::Step;
 use super::{Error, hcl::HclReport, quote::TpmQuote};
 
 /// Largest document looked at.
-const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 /// Most registers read.
 const MAX_REGISTERS: usize = 32;
 

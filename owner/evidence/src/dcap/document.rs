@@ -8,8 +8,8 @@ use crate::{UnixTime, Validity};
 
 use super::{DocumentError, TcbStatus};
 
-/// Largest document looked at; real ones have at most some 30 KiB.
-const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+/// Largest document looked at; real ones have at most some 60 KiB.
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 /// Most TCB levels of anything.
 const MAX_LEVELS: usize = 1024;
 

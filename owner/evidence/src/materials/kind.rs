@@ -12,6 +12,10 @@ use crate::{
 
 use super::{MAX_FILE_BYTES, Unrecognized};
 
+/// Largest JSON document looked at; Intel's largest have some 60 KiB, and lists of many GPUs
+/// not more than twice that.
+const MAX_JSON_BYTES: usize = 256 * 1024;
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -116,7 +120,10 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         return parts.collect();
     }
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
-    if let Ok(value) = serde_json::from_str(text) {
+    // A parsed document takes many times the memory of its text.
+    if file.len() <= MAX_JSON_BYTES
+        && let Ok(value) = serde_json::from_str(text)
+    {
         return json(&value, file);
     }
     if text.contains("-----BEGIN ") {

@@ -16,7 +16,7 @@ use crate::azure;
 use kind::Recognized;
 
 /// Largest file looked at.
-pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_FILE_BYTES: usize = 2 * 1024 * 1024;
 /// Most files, those inside of others counted too.
 const MAX_ITEMS: usize = 256;
 

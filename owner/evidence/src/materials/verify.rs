@@ -92,6 +92,9 @@ impl Materials {
         let (tpm, hardware) = match evidence.hardware() {
             azure::Hardware::Snp { report, vcek } => {
                 let parsed = snp::Report::parse(report).map_err(snp::Error::from)?;
+                if parsed.vmpl != 0 {
+                    return Err(azure::Error::Privilege(parsed.vmpl).into());
+                }
                 let tpm = evidence.check(&parsed.report_data)?;
                 let mut materials = self.clone();
                 if let Some(vcek) = vcek {
