@@ -137,6 +137,8 @@ impl<'a> Chain<'a> {
         let role = at(CertificateRole::Pck);
         pck.check_issued_by(&authority).map_err(&role)?;
         pck.check_end_entity().map_err(&role)?;
+        check_name(&pck, CertificateRole::Pck)?;
+        check_name(&authority, CertificateRole::PckAuthority)?;
         let validity = validity.intersection(pck.check_validity(now).map_err(&role)?);
         let extension = pck.extension(SGX_EXTENSION).ok_or(Error::SgxExtension)?;
         let platform = Platform::read(extension)?;
@@ -147,6 +149,20 @@ impl<'a> Chain<'a> {
             platform,
             validity,
         })
+    }
+}
+
+/// Checks that the certificate is for what it is used for (*SGX PCK Certificate and CRL
+/// Profile*, subjects of the certificates).
+pub(super) fn check_name(
+    certificate: &Certificate<'_>,
+    role: CertificateRole,
+) -> Result<(), Error> {
+    let found = certificate.common_name();
+    if role.common_names().contains(&found.as_str()) {
+        Ok(())
+    } else {
+        Err(Error::CommonName { role, found })
     }
 }
 

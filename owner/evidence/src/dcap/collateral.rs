@@ -1,6 +1,6 @@
 //! What Intel publishes about its platforms, verified once for many quotes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     CertificateRole, DocumentRole, Error, Kind, Platform, Quote, TrustAnchors, VerifiedQuote,
-    chain::{Chain, at, read_certificates},
+    chain::{Chain, at, check_name, read_certificates},
     document,
     identity::QeIdentity,
     tcb_info::TcbInfo,
@@ -81,21 +81,18 @@ impl<R: TrustAnchors> Collateral<R> {
     /// signed, revoked, or not fresh.
     pub fn verify(bytes: &CollateralBytes<'_>, anchors: R, now: UnixTime) -> Result<Self, Error> {
         let certificates = read_certificates(bytes.certificates)?;
-        let signer = Signer::find(&certificates, &anchors, now)?;
+        let signers = Signers::find(&certificates, &anchors, now)?;
         let root_revocations =
-            RevocationList::verify(bytes.root_revocations, &signer.root, Vendor::Ecdsa, now)
+            RevocationList::verify(bytes.root_revocations, &signers.root, Vendor::Ecdsa, now)
                 .map_err(at(CertificateRole::RootRevocations))?;
-        if root_revocations.revokes(&signer.certificate) {
-            return Err(Error::Revoked(CertificateRole::TcbSigning));
-        }
         let of = |role| move |error| Error::Document { role, error };
         let role = DocumentRole::TcbInfo;
         let read = document::tcb_info(bytes.tcb_info).map_err(of(role))?;
-        signer.check(read.signed, &read.signature, role)?;
+        let tcb_signer = signers.check(read.signed, &read.signature, &root_revocations, role)?;
         let tcb_info = TcbInfo::new(read.contents, now).map_err(of(role))?;
         let role = DocumentRole::QeIdentity;
         let read = document::identity(bytes.qe_identity).map_err(of(role))?;
-        signer.check(read.signed, &read.signature, role)?;
+        let qe_signer = signers.check(read.signed, &read.signature, &root_revocations, role)?;
         let qe_identity = QeIdentity::new(read.contents, now).map_err(of(role))?;
         if qe_identity.kind != tcb_info.kind {
             return Err(Error::CollateralKinds);
@@ -107,11 +104,12 @@ impl<R: TrustAnchors> Collateral<R> {
         ];
         let oldest = periods.iter().map(|period| period.not_before).min();
         Ok(Self {
-            anchor: signer.anchor,
-            anchor_name: signer.root.common_name(),
+            anchor: signers.anchor,
+            anchor_name: signers.root.common_name(),
             validity: periods
                 .into_iter()
-                .fold(signer.validity, Validity::intersection),
+                .chain([tcb_signer, qe_signer])
+                .fold(signers.root_validity, Validity::intersection),
             issued: oldest.unwrap_or(now),
             anchors,
             tcb_info,
@@ -148,10 +146,16 @@ impl<R: TrustAnchors> Collateral<R> {
         }
         let key = self.platform_key(quote.pck_chain()?, now)?;
         let (platform, tcb_info) = (&key.platform, &self.tcb_info);
-        if (platform.fmspc, platform.pce_id) != (tcb_info.fmspc, tcb_info.pce_id) {
+        if platform.fmspc != tcb_info.fmspc {
             return Err(Error::Fmspc {
                 quote: platform.fmspc,
                 collateral: tcb_info.fmspc,
+            });
+        }
+        if platform.pce_id != tcb_info.pce_id {
+            return Err(Error::PceId {
+                quote: platform.pce_id,
+                collateral: tcb_info.pce_id,
             });
         }
         quote.check_signatures(&key.key)?;
@@ -195,25 +199,31 @@ impl<R: TrustAnchors> Collateral<R> {
     /// The key at the end of the chain `pem`: remembered, or verified now.
     fn platform_key(&self, pem: &[u8], now: UnixTime) -> Result<Arc<PlatformKey>, Error> {
         let chain_digest = digest(&SHA256, pem);
-        let mut platforms = self
-            .platforms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = platforms
+        let known = self
+            .platforms()
             .iter()
-            .find(|known| known.chain_digest == *chain_digest.as_ref());
+            .find(|known| known.chain_digest == *chain_digest.as_ref())
+            .map(Arc::clone);
         if let Some(known) = known
             && known.validity.contains(now)
         {
-            return Ok(Arc::clone(known));
+            return Ok(known);
         }
+        // Other threads need not wait for this.
         let verified = Arc::new(self.verify_platform(pem, chain_digest.as_ref(), now)?);
+        let mut platforms = self.platforms();
         platforms.retain(|known| known.chain_digest != verified.chain_digest);
         if platforms.len() == MAX_PLATFORMS {
             platforms.remove(0);
         }
         platforms.push(Arc::clone(&verified));
         Ok(verified)
+    }
+
+    fn platforms(&self) -> MutexGuard<'_, Vec<Arc<PlatformKey>>> {
+        self.platforms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn verify_platform(
@@ -252,16 +262,17 @@ impl<R: TrustAnchors> Collateral<R> {
     }
 }
 
-/// The key that signs TCB info and identities.
-struct Signer<'a> {
-    certificate: Certificate<'a>,
+/// Who may sign TCB info and identities.
+struct Signers<'a> {
+    /// At least one. Intel has renewed the certificate with the same key.
+    certificates: Vec<(Certificate<'a>, Validity)>,
     root: Certificate<'a>,
+    root_validity: Validity,
     anchor: Digest,
-    validity: Validity,
 }
 
-impl<'a> Signer<'a> {
-    /// Finds it among `certificates`, of which others are ignored.
+impl<'a> Signers<'a> {
+    /// Finds them among `certificates`, of which others are ignored.
     fn find<R: TrustAnchors>(
         certificates: &'a [Vec<u8>],
         anchors: &R,
@@ -287,28 +298,53 @@ impl<'a> Signer<'a> {
         let role = at(CertificateRole::Root);
         root.check_issued_by(&root).map_err(&role)?;
         root.check_authority(0).map_err(&role)?;
-        let validity = root.check_validity(now).map_err(&role)?;
-        let certificate = others
-            .into_iter()
-            .filter(|other| other.issuer() == root.subject() && other.check_end_entity().is_ok())
-            // Intel has renewed the certificate with the same key.
-            .max_by_key(|other| other.check_validity(now).is_ok())
-            .ok_or(Error::Missing(CertificateRole::TcbSigning))?;
-        let role = at(CertificateRole::TcbSigning);
-        certificate.check_issued_by(&root).map_err(&role)?;
-        let period = certificate.check_validity(now).map_err(&role)?;
+        let root_validity = root.check_validity(now).map_err(&role)?;
+        let mut certificates = Vec::new();
+        let mut refusal = Error::Missing(CertificateRole::TcbSigning);
+        for other in others {
+            if check_name(&other, CertificateRole::TcbSigning).is_err() {
+                continue;
+            }
+            let checked = other
+                .check_issued_by(&root)
+                .and_then(|()| other.check_end_entity())
+                .and_then(|()| other.check_validity(now));
+            match checked {
+                Ok(validity) => certificates.push((other, validity)),
+                Err(error) => refusal = at(CertificateRole::TcbSigning)(error),
+            }
+        }
+        if certificates.is_empty() {
+            return Err(refusal);
+        }
         Ok(Self {
-            certificate,
+            certificates,
             root,
+            root_validity,
             anchor,
-            validity: validity.intersection(period),
         })
     }
 
-    fn check(&self, signed: &[u8], signature: &[u8], role: DocumentRole) -> Result<(), Error> {
-        let point = self.certificate.p256_key().ok_or(Error::SignerKey)?;
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-            .verify(signed, signature)
-            .map_err(|_| Error::DocumentSignature(role))
+    /// Checks the signature under a document; gives the period in which its signer may sign.
+    fn check(
+        &self,
+        signed: &[u8],
+        signature: &[u8],
+        root_revocations: &RevocationList,
+        role: DocumentRole,
+    ) -> Result<Validity, Error> {
+        for (certificate, validity) in &self.certificates {
+            let point = certificate.p256_key().ok_or(Error::SignerKey)?;
+            let verified =
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed, signature);
+            if verified.is_err() {
+                continue;
+            }
+            if root_revocations.revokes(certificate) {
+                return Err(Error::Revoked(CertificateRole::TcbSigning));
+            }
+            return Ok(*validity);
+        }
+        Err(Error::DocumentSignature(role))
     }
 }

@@ -44,6 +44,14 @@ pub enum Error {
         /// What is wrong with it.
         error: CertificateError,
     },
+    /// A certificate is for something else.
+    #[error("the {role} is another's: its common name is `{}`", found.escape_debug())]
+    CommonName {
+        /// Which one.
+        role: CertificateRole,
+        /// Its subject's common name.
+        found: String,
+    },
     /// The chain ends at a root that is no trust anchor.
     #[error("the root certificate is not a trust anchor")]
     UntrustedRoot,
@@ -87,6 +95,18 @@ pub enum Error {
         quote: [u8; 6],
         /// The FMSPC of the TCB info.
         collateral: [u8; 6],
+    },
+    /// The collateral is for platforms with another provisioning certification enclave.
+    #[error(
+        "the quote is of a platform with PCE-ID {}, the TCB info is for {}",
+        hex::encode(quote),
+        hex::encode(collateral)
+    )]
+    PceId {
+        /// The PCE-ID in the PCK certificate.
+        quote: [u8; 2],
+        /// The PCE-ID of the TCB info.
+        collateral: [u8; 2],
     },
     /// A time at which not all of the collateral holds.
     #[error("the collateral does not hold at the time {now}")]
@@ -141,6 +161,7 @@ impl Error {
             Self::CollateralKinds
             | Self::CollateralKind { .. }
             | Self::Fmspc { .. }
+            | Self::PceId { .. }
             | Self::OutsideValidity { .. }
             | Self::Document {
                 error: DocumentError::Stale { .. } | DocumentError::NotYetIssued { .. },
@@ -279,6 +300,18 @@ pub enum CertificateRole {
     PckRevocations,
     /// The root's revocation list.
     RootRevocations,
+}
+
+impl CertificateRole {
+    /// The common names that certificates for this have; empty where it does not matter.
+    pub(super) const fn common_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Pck => &["Intel SGX PCK Certificate"],
+            Self::PckAuthority => &["Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA"],
+            Self::TcbSigning => &["Intel SGX TCB Signing"],
+            Self::Root | Self::PckRevocations | Self::RootRevocations => &[],
+        }
+    }
 }
 
 impl fmt::Display for CertificateRole {

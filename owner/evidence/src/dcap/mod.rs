@@ -37,7 +37,7 @@ mod verify;
 
 pub use collateral::{Collateral, CollateralBytes};
 pub use error::{CertificateRole, DocumentError, DocumentRole, Error, QuoteError};
-pub use pck::Platform;
+pub use pck::{Platform, SgxType};
 pub use quote::Quote;
 pub use report::{Body, EnclaveReport, Kind, TdReport, TdReport15};
 pub use roots::{GenuineRoots, INTEL_SGX_ROOT, SimulatedRoots, TrustAnchors};

@@ -1,7 +1,7 @@
 //! What a PCK certificate says about its platform.
 
 use x509_cert::der::{
-    self, Decode, Reader, SliceReader,
+    self, Decode, Reader, SliceReader, Tag, Tagged as _,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
 };
 
@@ -14,6 +14,8 @@ const PPID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13
 const TCB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.2");
 const PCE_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.3");
 const FMSPC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.4");
+const SGX_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.5");
+const PLATFORM_INSTANCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.6");
 const CONFIGURATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.7");
 /// Number of the last arc below [`TCB`] that is the PCE's SVN; 1 to 16 are components.
 const PCE_SVN: u32 = 17;
@@ -31,13 +33,50 @@ pub struct Platform {
     pub components: [u8; 16],
     /// SVN of the provisioning certification enclave.
     pub pce_svn: u16,
-    /// Whether processors can be added; told of platforms with several processors only,
-    /// as are the following.
+    /// How memory is protected.
+    pub sgx_type: SgxType,
+    /// Identity of the platform with its present set of processors; told of platforms
+    /// with several processors only, as are the following.
+    pub instance: Option<[u8; 16]>,
+    /// Whether processors can be added.
     pub dynamic: Option<bool>,
     /// Whether the platform's root keys are cached by Intel.
     pub cached_keys: Option<bool>,
     /// Whether simultaneous multithreading is enabled.
     pub smt_enabled: Option<bool>,
+}
+
+/// How a platform protects memory (*SGX PCK Certificate and CRL Profile*, `SGX Type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SgxType {
+    /// Encrypted, with integrity and freshness.
+    Standard,
+    /// Encrypted, with neither.
+    Scalable,
+    /// Encrypted, with integrity.
+    ScalableWithIntegrity,
+}
+
+impl SgxType {
+    /// The type in words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Scalable => "scalable",
+            Self::ScalableWithIntegrity => "scalable with integrity",
+        }
+    }
+
+    fn read(value: AnyRef<'_>) -> Result<Self, Error> {
+        // ENUMERATED, of which these three values are defined.
+        match (value.tag(), value.value()) {
+            (Tag::Enumerated, [0]) => Ok(Self::Standard),
+            (Tag::Enumerated, [1]) => Ok(Self::Scalable),
+            (Tag::Enumerated, [2]) => Ok(Self::ScalableWithIntegrity),
+            _ => Err(Error::SgxExtension),
+        }
+    }
 }
 
 impl Platform {
@@ -51,6 +90,10 @@ impl Platform {
             pce_id: octets(only(&fields, PCE_ID)?)?,
             components,
             pce_svn,
+            sgx_type: SgxType::read(only(&fields, SGX_TYPE)?)?,
+            instance: optional(&fields, PLATFORM_INSTANCE)?
+                .map(octets)
+                .transpose()?,
             dynamic,
             cached_keys,
             smt_enabled,
@@ -90,6 +133,14 @@ fn only<'a>(fields: &[Field<'a>], id: ObjectIdentifier) -> Result<AnyRef<'a>, Er
     }
 }
 
+fn optional<'a>(fields: &[Field<'a>], id: ObjectIdentifier) -> Result<Option<AnyRef<'a>>, Error> {
+    if fields.iter().any(|field| field.0 == id) {
+        only(fields, id).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
 fn octets<const N: usize>(value: AnyRef<'_>) -> Result<[u8; N], Error> {
     let octets: &OctetStringRef = value.decode_as().map_err(|_| Error::SgxExtension)?;
     octets
@@ -100,18 +151,17 @@ fn octets<const N: usize>(value: AnyRef<'_>) -> Result<[u8; N], Error> {
 
 /// The optional `Configuration` of platforms with several processors.
 fn configuration(fields: &[Field<'_>]) -> Result<[Option<bool>; 3], Error> {
-    if !fields.iter().any(|field| field.0 == CONFIGURATION) {
+    let Some(configuration) = optional(fields, CONFIGURATION)? else {
         return Ok([None; 3]);
-    }
-    let fields = nested(only(fields, CONFIGURATION)?)?;
+    };
+    let fields = nested(configuration)?;
     let mut flags = [None; 3];
     for (flag, number) in flags.iter_mut().zip(1..) {
         let id = CONFIGURATION
             .push_arc(number)
             .map_err(|_| Error::SgxExtension)?;
-        if fields.iter().any(|field| field.0 == id) {
-            let value = only(&fields, id)?.decode_as::<bool>();
-            *flag = Some(value.map_err(|_| Error::SgxExtension)?);
+        if let Some(value) = optional(&fields, id)? {
+            *flag = Some(value.decode_as().map_err(|_| Error::SgxExtension)?);
         }
     }
     Ok(flags)

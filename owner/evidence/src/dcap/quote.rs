@@ -166,7 +166,7 @@ impl<'a> Quote<'a> {
     /// The PCK certificate chain, in PEM.
     pub(super) fn pck_chain(&self) -> Result<&'a [u8], Error> {
         match self.certification {
-            (PCK_CHAIN, chain) => Ok(chain),
+            (PCK_CHAIN, chain) => Ok(without_padding(chain)),
             (kind, _) => Err(Error::NoCertificates { kind }),
         }
     }
@@ -216,6 +216,13 @@ fn read_body(bytes: &mut Bytes<'_>, version: u16, tee: u32) -> Result<Body, Quot
         (3, TdReport::BYTES_1_5, TEE_TDX) => td(bytes, true),
         _ => Err(QuoteError::Body { kind, size }),
     }
+}
+
+/// A chain in PEM without what platforms write behind it.
+fn without_padding(chain: &[u8]) -> &[u8] {
+    let text = |byte: &u8| !matches!(byte, 0 | b'\n' | b'\r' | b' ');
+    let end = chain.iter().rposition(text).map_or(0, |last| last + 1);
+    &chain[..end]
 }
 
 /// Checks that nothing is left of a part whose size was given.

@@ -134,11 +134,13 @@ impl TcbInfo {
         judgement.status = tdx.status.worsened_by(module.status);
         judgement.date = judgement.date.min(module.date);
         judgement.advisories.push(&module.advisories);
+        let relaunched = judgement.status.after_relaunch(sgx.status);
         if module.status == TcbStatus::OutOfDate
+            && relaunched != judgement.status
             && let Some(now) = &report.version_1_5
             && self.is_newest(&now.tee_tcb_svn_2)?
         {
-            judgement.status = judgement.status.after_relaunch(sgx.status);
+            judgement.status = relaunched;
         }
         Ok(judgement)
     }

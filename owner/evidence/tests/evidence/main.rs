@@ -2,8 +2,10 @@
 //! with one thing wrong at a time.
 
 mod dcap;
+mod dcap_sins;
 mod dcap_verdicts;
 mod mint;
+mod mint_intel;
 mod others;
 mod real;
 mod reports;

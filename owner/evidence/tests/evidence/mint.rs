@@ -10,6 +10,7 @@ use aws_lc_rs::{
     rsa::{self, KeySize},
     signature::{
         ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA384, RSA_PSS_SHA384,
+        RsaEncoding,
     },
 };
 use x509_cert::der::asn1::ObjectIdentifier;
@@ -49,6 +50,7 @@ pub fn keys() -> &'static Keys {
 /// What goes into a certificate.
 #[derive(Clone)]
 pub struct Certificate {
+    pub serial: u8,
     pub subject: &'static str,
     pub issuer: &'static str,
     pub not_before: &'static str,
@@ -88,6 +90,7 @@ impl Chain {
     pub fn new() -> Self {
         let keys = keys();
         let certificate = |subject, issuer, key, extensions| Certificate {
+            serial: 1,
             subject,
             issuer,
             not_before: "250101000000Z",
@@ -139,10 +142,11 @@ impl Chain {
 /// A revocation list before it is signed.
 #[derive(Clone)]
 pub struct RevocationList {
+    pub algorithm: Vec<u8>,
     pub issuer: &'static str,
     pub this_update: &'static str,
     pub next_update: Option<&'static str>,
-    /// Serial numbers; every certificate of the mint has the number 1.
+    /// Serial numbers; AMD's certificates of the mint have the number 1.
     pub revoked: Vec<u8>,
     pub extensions: Vec<Extension>,
 }
@@ -151,6 +155,7 @@ impl RevocationList {
     /// A list of the root's that revokes nothing of the mint.
     pub fn new() -> Self {
         Self {
+            algorithm: pss(48),
             issuer: "Enarx Simulator ARK",
             this_update: "261201000000Z",
             next_update: Some("271201000000Z"),
@@ -160,6 +165,10 @@ impl RevocationList {
     }
 
     pub fn sign(&self, signer: &rsa::KeyPair) -> Vec<u8> {
+        self.sign_with(|signed| sign_rsa(signer, &RSA_PSS_SHA384, signed))
+    }
+
+    pub fn sign_with(&self, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let time = |text: &str| tlv(0x17, text.as_bytes());
         let revoked = self.revoked.iter();
         let revoked: Vec<u8> = revoked
@@ -174,7 +183,7 @@ impl RevocationList {
             0x30,
             &[
                 integer(1),
-                pss(48),
+                self.algorithm.clone(),
                 name(self.issuer),
                 time(self.this_update),
                 self.next_update.map(time).unwrap_or_default(),
@@ -183,16 +192,8 @@ impl RevocationList {
             ]
             .concat(),
         );
-        let mut signature = vec![0; signer.public_modulus_len()];
-        signer
-            .sign(
-                &RSA_PSS_SHA384,
-                &SystemRandom::new(),
-                &signed,
-                &mut signature,
-            )
-            .unwrap();
-        tlv(0x30, &[signed, pss(48), bit_string(&signature)].concat())
+        let signature = bit_string(&sign(&signed));
+        tlv(0x30, &[signed, self.algorithm.clone(), signature].concat())
     }
 }
 
@@ -207,12 +208,21 @@ impl Certificate {
     }
 
     pub fn sign(&self, signer: &rsa::KeyPair) -> Vec<u8> {
+        let encoding = if self.pkcs1 {
+            &RSA_PKCS1_SHA384
+        } else {
+            &RSA_PSS_SHA384
+        };
+        self.sign_with(|signed| sign_rsa(signer, encoding, signed))
+    }
+
+    pub fn sign_with(&self, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let extensions: Vec<u8> = self.extensions.iter().flat_map(Extension::encode).collect();
         let signed = tlv(
             0x30,
             &[
                 tlv(0xa0, &integer(2)),
-                integer(1),
+                integer(self.serial),
                 self.algorithms[0].clone(),
                 name(self.issuer),
                 tlv(
@@ -229,20 +239,20 @@ impl Certificate {
             ]
             .concat(),
         );
-        let encoding = if self.pkcs1 {
-            &RSA_PKCS1_SHA384
-        } else {
-            &RSA_PSS_SHA384
-        };
-        let mut signature = vec![0; signer.public_modulus_len()];
-        signer
-            .sign(encoding, &SystemRandom::new(), &signed, &mut signature)
-            .unwrap();
+        let signature = bit_string(&sign(&signed));
         tlv(
             0x30,
-            &[signed, self.algorithms[1].clone(), bit_string(&signature)].concat(),
+            &[signed, self.algorithms[1].clone(), signature].concat(),
         )
     }
+}
+
+fn sign_rsa(signer: &rsa::KeyPair, encoding: &'static dyn RsaEncoding, signed: &[u8]) -> Vec<u8> {
+    let mut signature = vec![0; signer.public_modulus_len()];
+    signer
+        .sign(encoding, &SystemRandom::new(), signed, &mut signature)
+        .unwrap();
+    signature
 }
 
 impl Extension {
@@ -357,8 +367,21 @@ pub fn rsa_key(key: &[u8]) -> Vec<u8> {
 }
 
 pub fn p384_key(point: &[u8]) -> Vec<u8> {
-    let algorithm = [oid("1.2.840.10045.2.1"), oid("1.3.132.0.34")].concat();
+    elliptic_key("1.3.132.0.34", point)
+}
+
+pub fn p256_key(point: &[u8]) -> Vec<u8> {
+    elliptic_key("1.2.840.10045.3.1.7", point)
+}
+
+fn elliptic_key(curve: &str, point: &[u8]) -> Vec<u8> {
+    let algorithm = [oid("1.2.840.10045.2.1"), oid(curve)].concat();
     tlv(0x30, &[tlv(0x30, &algorithm), bit_string(point)].concat())
+}
+
+/// ECDSA with SHA-256.
+pub fn ecdsa_sha256() -> Vec<u8> {
+    tlv(0x30, &oid("1.2.840.10045.4.3.2"))
 }
 
 pub fn integer(value: u8) -> Vec<u8> {
@@ -388,7 +411,7 @@ fn name(common_name: &str) -> Vec<u8> {
     tlv(0x30, &tlv(0x31, &tlv(0x30, &value)))
 }
 
-fn oid(text: &str) -> Vec<u8> {
+pub fn oid(text: &str) -> Vec<u8> {
     tlv(0x06, ObjectIdentifier::new_unwrap(text).as_bytes())
 }
 
