@@ -13,10 +13,12 @@
 mod digest;
 mod page;
 mod platform;
+mod save_area;
 
 pub use digest::{MeasuredPage, PAGE_SIZE, PageKind, snp_launch_digest};
 pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
 pub use platform::{EvidenceFormat, Platform, UnknownPlatform};
+pub use save_area::{SAVE_AREA_ADDRESS, SaveArea, Segment};
 
 /// A SHA-384 digest.
 pub type Digest = [u8; 48];

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Computes the launch digests of tests/vectors/launch.json with sev-snp-measure."""
+
+import hashlib
+import json
+import pathlib
+import sys
+
+from sevsnpmeasure.gctx import GCTX
+from sevsnpmeasure.vmm_types import VMMType
+from sevsnpmeasure.vmsa import VMSA
+
+VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors" / "launch.json"
+MONITORS = {"qemu": VMMType.QEMU, "ec2": VMMType.ec2, "gce": VMMType.gce}
+PAGE = 4096
+
+
+def save_area(start):
+    return bytes(
+        VMSA.build_save_area(
+            start["instruction_pointer"],
+            start["features"],
+            start["signature"],
+            MONITORS[start["monitor"]],
+        )
+    )
+
+
+def launch(pages, save_areas):
+    context = GCTX()
+    for page in pages:
+        match page["kind"]:
+            case "normal":
+                contents = bytes([page["fill"]]) * PAGE
+                context.update_normal_pages(page["address"], contents)
+            case "save-area":
+                context.update_vmsa_page(save_areas[page["save_area"]])
+            case "zero":
+                context.update_zero_pages(page["address"], PAGE)
+            case "unmeasured":
+                context.update_unmeasured_pages(page["address"], PAGE)
+            case "secrets":
+                context.update_secrets_page(page["address"])
+            case "cpuid":
+                context.update_cpuid_page(page["address"])
+            case other:
+                raise ValueError(other)
+    return context.hex_ld()
+
+
+def main():
+    vectors = json.loads(VECTORS.read_text())
+    areas = [save_area(start) for start in vectors["save_areas"]]
+    checks = [
+        (f"save area {index}", hashlib.sha384(area).hexdigest(), start["sha384"])
+        for index, (area, start) in enumerate(zip(areas, vectors["save_areas"]))
+    ]
+    checks += [
+        (f"launch {index}", launch(one["pages"], areas), one["digest"])
+        for index, one in enumerate(vectors["launches"])
+    ]
+    failed = [check for check in checks if check[1] != check[2]]
+    for name, actual, expected in failed:
+        print(f"FAILED {name}\n  expected {expected}\n  actual   {actual}")
+    print(f"{len(checks) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

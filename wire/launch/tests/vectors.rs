@@ -1,0 +1,116 @@
+//! Launch digests against those of another implementation.
+//!
+//! `tests/python/read_launch_vectors.py` computes the same vectors with the package
+//! `sev-snp-measure`.
+
+use enarx_wire_launch::{
+    MeasuredPage, PAGE_SIZE, PageKind, SAVE_AREA_ADDRESS, SaveArea, snp_launch_digest,
+};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha384};
+
+#[derive(Deserialize)]
+struct Vectors {
+    save_areas: Vec<Start>,
+    launches: Vec<Launch>,
+}
+
+/// A virtual CPU, and the SHA-384 of its save area.
+#[derive(Deserialize)]
+struct Start {
+    monitor: String,
+    instruction_pointer: u32,
+    signature: u32,
+    features: u64,
+    sha384: String,
+}
+
+#[derive(Deserialize)]
+struct Launch {
+    pages: Vec<Page>,
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    kind: String,
+    #[serde(default)]
+    address: u64,
+    /// The byte that the page is filled with.
+    #[serde(default)]
+    fill: u8,
+    /// Which of the save areas it is.
+    #[serde(default)]
+    save_area: usize,
+}
+
+impl Start {
+    fn save_area(&self) -> SaveArea {
+        let mut area = SaveArea::at_reset(self.instruction_pointer, self.signature, self.features);
+        // How these monitors differ from QEMU.
+        match self.monitor.as_str() {
+            "qemu" => return area,
+            "ec2" => {
+                if self.instruction_pointer == 0xffff_fff0 {
+                    area.segments[1].attributes = 0x9a;
+                }
+                area.segments[2].attributes = 0x92;
+                area.task.attributes = 0x83;
+            }
+            "gce" => area.page_attributes = 0x0007_0106,
+            other => panic!("{other}"),
+        }
+        area.rdx = 0x600;
+        area.mxcsr = 0;
+        area.x87_control = 0;
+        area
+    }
+}
+
+fn vectors() -> Vectors {
+    serde_json::from_str(include_str!("../../../tests/vectors/launch.json")).unwrap()
+}
+
+#[test]
+fn save_areas() {
+    for start in vectors().save_areas {
+        let page = start.save_area().encode();
+        let digest = hex::encode(Sha384::digest(page));
+        assert_eq!(digest, start.sha384, "{}", start.monitor);
+    }
+}
+
+#[test]
+fn launches() {
+    let vectors = vectors();
+    for (index, launch) in vectors.launches.iter().enumerate() {
+        let contents: Vec<[u8; PAGE_SIZE]> = launch
+            .pages
+            .iter()
+            .map(|page| match page.kind.as_str() {
+                "save-area" => vectors.save_areas[page.save_area].save_area().encode(),
+                _ => [page.fill; PAGE_SIZE],
+            })
+            .collect();
+        let pages = launch.pages.iter().zip(&contents).map(|(page, contents)| {
+            let (kind, guest_address) = match page.kind.as_str() {
+                "normal" => (PageKind::Normal(contents), page.address),
+                "save-area" => (PageKind::SaveArea(contents), SAVE_AREA_ADDRESS),
+                "zero" => (PageKind::Zero, page.address),
+                "unmeasured" => (PageKind::Unmeasured, page.address),
+                "secrets" => (PageKind::Secrets, page.address),
+                "cpuid" => (PageKind::Cpuid, page.address),
+                other => panic!("{other}"),
+            };
+            MeasuredPage {
+                guest_address,
+                kind,
+            }
+        });
+        assert_eq!(
+            hex::encode(snp_launch_digest(pages)),
+            launch.digest,
+            "{index}"
+        );
+    }
+}
