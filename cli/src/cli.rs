@@ -128,6 +128,7 @@ pub enum Command {
     Policy(commands::policy::Arguments),
     Attest(commands::attest::Arguments),
     Verify(commands::verify::Arguments),
+    Collateral(commands::collateral::Arguments),
     Completions(commands::completions::Arguments),
     Man(commands::man::Arguments),
 }
@@ -154,6 +155,7 @@ impl Command {
             Self::Policy(arguments) => arguments.run(console),
             Self::Attest(arguments) => arguments.run(console),
             Self::Verify(arguments) => arguments.run(console),
+            Self::Collateral(arguments) => arguments.run(console),
             Self::Completions(arguments) => arguments.run(console),
             Self::Man(arguments) => arguments.run(console),
         }

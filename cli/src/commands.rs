@@ -2,9 +2,11 @@
 
 pub mod attach;
 pub mod attest;
+pub mod collateral;
 pub mod completions;
 pub mod config;
 pub mod deploy;
+mod files;
 mod foreground;
 pub mod host;
 pub mod logs;

@@ -1,10 +1,15 @@
 //! Evidence in files, and the first stage alone.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
+use axum::{Router, routing::get};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use crate::harness::Place;
+use crate::harness::{Finished, Place};
 
 /// Where real evidence with known verdicts is; says so and gives nothing when it is absent.
 fn vectors() -> Option<PathBuf> {
@@ -137,6 +142,122 @@ fn collateral_is_chosen_from_a_folder() {
         .expect(121)
         .prints("FAIL  TCB status");
     verify(&[]).expect(119).prints("TCB info");
+}
+
+/// Serves the collateral of one TDX platform as Intel's service does, as long as the test
+/// runs; gives the base URL.
+fn intel_service(vectors: &Path) -> String {
+    let folder = vectors.join("intel-collateral/share");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let chain: String = ["tcb-signing-20250506-c0575e.der", "intel-sgx-root-ca.der"]
+        .map(|name| STANDARD.encode(read(name)))
+        .map(|der| format!("-----BEGIN CERTIFICATE-----%0A{der}%0A-----END CERTIFICATE-----%0A"))
+        .concat();
+    let answer = |header: &'static str, name: &str| {
+        let (chain, body) = (chain.clone(), read(name));
+        get(async move || ([(header, chain)], body))
+    };
+    let router = Router::new()
+        .route(
+            "/tdx/certification/v4/tcb",
+            answer(
+                "tcb-info-issuer-chain",
+                "tcbinfo-TDX-b0c06f000000-v3-eval17-20250619-49ce05.json",
+            ),
+        )
+        .route(
+            "/tdx/certification/v4/qe/identity",
+            answer(
+                "sgx-enclave-identity-issuer-chain",
+                "TD_QE-identity-eval17-20250619-cefb59.json",
+            ),
+        )
+        .route(
+            "/sgx/certification/v4/pckcrl",
+            answer("sgx-pck-crl-issuer-chain", "crl-plat-20250619-e583e9.der"),
+        )
+        .route(
+            "/IntelSGXRootCA.der",
+            answer("unused", "crl-root-20250320-ad6f3f.der"),
+        );
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    base
+}
+
+#[test]
+fn collateral_is_fetched_kept_and_carried() {
+    let Some(vectors) = vectors() else {
+        return;
+    };
+    let service = intel_service(&vectors);
+    let place = Place::new();
+    let run = |cache: &str, arguments: &[&str]| {
+        let cache = place.path().join(cache);
+        let mut command = place.enarx(arguments);
+        Finished::from(command.env("XDG_CACHE_HOME", cache).output().unwrap())
+    };
+    let quote = vectors.join("tdx/dcap-qvl/tdx_quote-f1c85033.quote.bin");
+    let verify = [
+        "verify",
+        quote.to_str().unwrap(),
+        "--now",
+        "2025-07-04T10:16:31Z",
+    ];
+    let with = |more: &[&'static str]| [&verify[..], more].concat();
+    run("online", &verify).expect(119).prints("TCB info");
+    let services = [
+        "--fetch",
+        "--intel-service",
+        &service,
+        "--intel-root-service",
+        &service,
+    ];
+    run("online", &[&verify[..], &services].concat())
+        .expect(0)
+        .prints("UpToDate");
+    // Now it is kept.
+    run("online", &verify).expect(0).prints("UpToDate");
+    let listed = run("online", &["collateral", "list", "--json"]).expect(0);
+    let listed: Value = serde_json::from_str(&listed.text()).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 4);
+    run("online", &["collateral", "list"])
+        .expect(0)
+        .prints("tdx-certification-v4-qe-identity");
+    run("online", &["collateral", "export", "bundle"])
+        .expect(0)
+        .prints("exported 4 documents");
+
+    // To a machine without a network: the file itself, or what it leaves there.
+    run("offline", &verify).expect(119);
+    run("offline", &with(&["-c", "bundle"])).expect(0);
+    run("offline", &verify).expect(119);
+    run("offline", &["collateral", "import", "bundle"])
+        .expect(0)
+        .prints("imported 4 documents");
+    run("offline", &verify).expect(0);
+    run("offline", &["collateral", "import", "bundle"])
+        .expect(0)
+        .prints("imported 0 documents");
+    run("offline", &["collateral", "clear"])
+        .expect(0)
+        .prints("removed 4 documents");
+    run("offline", &verify).expect(119);
+    place.file("other", "something else");
+    run("offline", &["collateral", "import", "other"])
+        .expect(125)
+        .says("enarx collateral export");
 }
 
 #[test]

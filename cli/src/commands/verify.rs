@@ -25,7 +25,7 @@ use crate::{
 
 /// Verify evidence of a TEE, offline, and say why
 ///
-/// Nothing is fetched without --fetch.
+/// Nothing is fetched without --fetch. What was fetched before is kept, and used again.
 ///
 /// The files are the evidence and what endorses it, in any order: an SEV-SNP report with
 /// its certificates, an SGX or TDX quote with Intel's collateral, in binary, hexadecimal,
@@ -55,10 +55,11 @@ pub struct Arguments {
     #[arg(value_name = "FILE", required_unless_present = "cases")]
     files: Vec<PathBuf>,
 
-    /// A folder with what the vendors publish; what is needed of it is chosen
+    /// A folder or a bundle with what the vendors publish
     ///
-    /// Certificates, revocation lists, TCB info, enclave identities.
-    #[arg(short, long, value_name = "DIR")]
+    /// Certificates, revocation lists, TCB info, enclave identities, of which those that are
+    /// needed are chosen. A bundle is what `enarx collateral export` wrote.
+    #[arg(short, long, value_name = "PLACE")]
     collateral: Vec<PathBuf>,
 
     /// A file with the platform keys of Arm CCA that you trust, as JSON Web Keys

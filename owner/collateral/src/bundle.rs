@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use enarx_owner_evidence::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, Item, Store, StoreError};
+use crate::{Entry, Store, StoreError, store::is_key};
 
 /// Entries under the keys of a [`Store`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Bundle {
 const VERSION: u8 = 1;
 
 /// The largest bundle in bytes.
-const MAX_BUNDLE: usize = 32 << 20;
+pub const MAX_BUNDLE: usize = 32 << 20;
 
 /// Why a bundle was refused or could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum BundleError {
     /// A key that no document has.
     #[error("the bundle has an entry with the impossible name {0:?}")]
     Key(String),
+    /// An entry with a service's name for its version, which bundles do not carry.
+    #[error("the entry {0:?} has an entity tag, which is no bundle's to say")]
+    Tag(String),
     /// An entry from the future.
     #[error("the entry {0:?} claims to have been fetched in the future")]
     Future(String),
@@ -44,16 +47,24 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// Takes from `store` those of `items` that it has.
+    /// Takes all that `store` has.
     ///
     /// # Errors
     ///
     /// [`BundleError::Store`] when the store cannot be read.
-    pub fn export(store: &Store, items: &[Item]) -> Result<Self, BundleError> {
+    pub fn export(store: &Store) -> Result<Self, BundleError> {
         let mut entries = BTreeMap::new();
-        for item in items {
-            if let Some(entry) = store.get(item)? {
-                entries.insert(item.key(), entry);
+        for key in store.keys()? {
+            if let Some(entry) = store.read(&key)? {
+                // A name that a service gave means nothing to whoever imports this: there
+                // it could make a wrong document pass for the service's present one.
+                entries.insert(
+                    key,
+                    Entry {
+                        etag: None,
+                        ..entry
+                    },
+                );
             }
         }
         Ok(Self {
@@ -81,23 +92,34 @@ impl Bundle {
         if bundle.version != VERSION {
             return Err(BundleError::Version(bundle.version));
         }
-        // Keys become file names: none may lead out of the store.
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let possible = |key: &&String| (1..=255).contains(&key.len()) && key.bytes().all(allowed);
-        match bundle.entries.keys().find(|key| !possible(key)) {
-            Some(key) => Err(BundleError::Key(key.clone())),
+        if let Some(key) = bundle.entries.keys().find(|key| !is_key(key)) {
+            return Err(BundleError::Key(key.clone()));
+        }
+        match bundle
+            .entries
+            .iter()
+            .find(|(_, entry)| entry.etag.is_some())
+        {
+            Some((key, _)) => Err(BundleError::Tag(key.clone())),
             None => Ok(bundle),
         }
     }
 
-    /// Puts into `store` the entries that were fetched later than what it has, `now` being
-    /// the time: what claims to have been fetched later than that would keep honest
-    /// documents out for ever.
+    /// The entries with their names, in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &Entry)> {
+        self.entries
+            .iter()
+            .map(|(key, entry)| (key.as_str(), entry))
+    }
+
+    /// Puts into `store` the entries that were fetched later than what it has, and gives
+    /// their number. `now` is the time: what claims to have been fetched later than that
+    /// would keep honest documents out for ever.
     ///
     /// # Errors
     ///
     /// [`BundleError::Store`] when the store cannot be read or written.
-    pub fn import(&self, store: &Store, now: UnixTime) -> Result<(), BundleError> {
+    pub fn import(&self, store: &Store, now: UnixTime) -> Result<usize, BundleError> {
         if let Some((key, _)) = self
             .entries
             .iter()
@@ -105,12 +127,14 @@ impl Bundle {
         {
             return Err(BundleError::Future(key.clone()));
         }
+        let mut taken = 0;
         for (key, entry) in &self.entries {
             let kept = store.read(key)?;
             if kept.is_none_or(|kept| kept.fetched_at < entry.fetched_at) {
                 store.write(key, entry)?;
+                taken += 1;
             }
         }
-        Ok(())
+        Ok(taken)
     }
 }

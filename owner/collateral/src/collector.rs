@@ -8,9 +8,10 @@ use enarx_owner_evidence::{
     materials::{self, Materials},
     snp::{Product, Report, SigningKey},
 };
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Certificate, Client, redirect::Policy};
+use tokio::sync::Mutex;
 
-use crate::{Authority, Entry, FetchError, Fetched, Item, Source, Store, StoreError, Tee, fetch};
+use crate::{Answer, Authority, Entry, FetchError, Item, Source, Store, StoreError, Tee, fetch};
 
 /// Time for one request.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,10 +24,18 @@ const RETRIES: usize = 4;
 /// vendors' services.
 #[derive(Debug)]
 pub struct Collector {
-    client: Client,
-    source: Source,
+    services: Option<Services>,
     store: Store,
     first_wait: Duration,
+    /// Held while services are asked: they are asked for one document after the other, and
+    /// who waited finds in the store what another has fetched.
+    asking: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Services {
+    client: Client,
+    source: Source,
 }
 
 /// What was got, and what verification with it came to.
@@ -36,6 +45,22 @@ pub struct Collected {
     pub evidence: Result<Evidence, materials::Error>,
     /// How many documents were fetched; none when the store had all.
     pub fetched: usize,
+}
+
+/// Whether a service is told which versions are there already.
+#[derive(Debug, Clone, Copy)]
+enum Tags {
+    Sent,
+    Withheld,
+}
+
+impl Collected {
+    fn stored(evidence: Result<Evidence, materials::Error>) -> Self {
+        Self {
+            evidence,
+            fetched: 0,
+        }
+    }
 }
 
 /// Why collateral was not got.
@@ -50,29 +75,52 @@ pub enum CollectError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The authorities for TLS are no certificates in PEM.
+    #[error("the authorities for the services cannot be read: {0}")]
+    Authorities(reqwest::Error),
     /// No HTTP client could be made.
     #[error("no connections can be made: {0}")]
     Client(reqwest::Error),
 }
 
 impl Collector {
-    /// A collector that asks `source`, and keeps what verifies in `store`.
+    /// A collector that asks `source`, and keeps what verifies in `store`. `authorities`,
+    /// certificates in PEM, are believed about a service's TLS certificate beside those of
+    /// the system.
     ///
     /// # Errors
     ///
-    /// [`CollectError::Client`].
-    pub fn new(source: Source, store: Store) -> Result<Self, CollectError> {
+    /// [`CollectError::Authorities`] and [`CollectError::Client`].
+    pub fn new(
+        source: Source,
+        authorities: Option<&[u8]>,
+        store: Store,
+    ) -> Result<Self, CollectError> {
+        let authorities = match authorities {
+            Some(pem) => Certificate::from_pem_bundle(pem).map_err(CollectError::Authorities)?,
+            None => Vec::new(),
+        };
         let client = Client::builder()
             .timeout(TIMEOUT)
             .redirect(Policy::none())
+            .tls_certs_merge(authorities)
             .build()
             .map_err(CollectError::Client)?;
         Ok(Self {
-            client,
-            source,
+            services: Some(Services { client, source }),
+            ..Self::offline(store)
+        })
+    }
+
+    /// A collector that asks nobody, and has only what is in `store`.
+    #[must_use]
+    pub fn offline(store: Store) -> Self {
+        Self {
+            services: None,
             store,
             first_wait: Duration::from_secs(1),
-        })
+            asking: Mutex::new(()),
+        }
     }
 
     /// The same with another wait before a request is repeated for the first time; each
@@ -97,77 +145,116 @@ impl Collector {
     ) -> Result<Collected, CollectError> {
         let first = verify(materials);
         if !is_lacking(&first) {
-            return Ok(Collected {
-                evidence: first,
-                fetched: 0,
-            });
+            return Ok(Collected::stored(first));
         }
+        let needed = match (needed(materials), &self.services) {
+            (Ok(needed), _) => needed,
+            (Err(_), None) => return Ok(Collected::stored(first)),
+            (Err(error), Some(_)) => return Err(error),
+        };
         let mut last = None;
-        for items in needed(materials)? {
-            match self.verify_with(materials, &items, now, &verify).await {
+        for items in needed {
+            if let Some(stored) = self.verify_stored(materials, &items, &verify)? {
+                return Ok(stored);
+            }
+            let Some(services) = &self.services else {
+                continue;
+            };
+            let _asking = self.asking.lock().await;
+            if let Some(stored) = self.verify_stored(materials, &items, &verify)? {
+                return Ok(stored);
+            }
+            let fetch = |tags| self.verify_fetched(services, materials, &items, tags, now, &verify);
+            let mut fetched = fetch(Tags::Sent).await;
+            // Another service may call another version the same.
+            if matches!(&fetched, Ok(collected) if is_lacking(&collected.evidence)
+                && collected.fetched < items.len())
+            {
+                fetched = fetch(Tags::Withheld).await;
+            }
+            match fetched {
                 Err(CollectError::Fetch(error @ FetchError::Unknown { .. })) => {
                     last = Some(error);
                 }
                 other => return other,
             }
         }
-        Err(last.map_or(
-            CollectError::Evidence("it is of no known kind"),
-            CollectError::Fetch,
-        ))
+        match last {
+            Some(error) => Err(error.into()),
+            None => Ok(Collected::stored(first)),
+        }
     }
 
-    async fn verify_with(
+    /// Verifies with what the store has of `items`, if that suffices.
+    fn verify_stored(
         &self,
         materials: &Materials,
         items: &[Item],
+        verify: &impl Fn(&Materials) -> Result<Evidence, materials::Error>,
+    ) -> Result<Option<Collected>, StoreError> {
+        let stored = items.iter().map(|item| self.store.get(item));
+        let stored: Vec<Entry> = stored
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        let evidence = verify(&with(materials, &stored));
+        Ok((!is_lacking(&evidence)).then(|| Collected::stored(evidence)))
+    }
+
+    async fn verify_fetched(
+        &self,
+        services: &Services,
+        materials: &Materials,
+        items: &[Item],
+        tags: Tags,
         now: UnixTime,
         verify: &impl Fn(&Materials) -> Result<Evidence, materials::Error>,
     ) -> Result<Collected, CollectError> {
-        let kept = items.iter().map(|item| self.store.get(item));
-        let kept = kept.collect::<Result<Vec<_>, _>>()?;
-        if let Some(kept) = kept.into_iter().collect::<Option<Vec<Entry>>>() {
-            let documents = kept.into_iter().map(|entry| Fetched {
-                body: entry.body,
-                issuer_chain: entry.issuer_chain,
-            });
-            let evidence = verify(&with(materials, documents));
-            if !is_lacking(&evidence) {
-                return Ok(Collected {
-                    evidence,
-                    fetched: 0,
-                });
-            }
-        }
-        let mut documents = Vec::new();
+        let mut fetched = 0;
+        let mut entries = Vec::new();
         for item in items {
-            documents.push(self.fetch(item).await?);
+            let stored = self.store.get(item)?;
+            let etag = match tags {
+                Tags::Sent => stored.as_ref().and_then(|entry| entry.etag.as_deref()),
+                Tags::Withheld => None,
+            };
+            let entry = match (self.fetch(services, item, etag).await?, stored) {
+                (Answer::Document(document), _) => {
+                    fetched += 1;
+                    Entry {
+                        body: document.body,
+                        issuer_chain: document.issuer_chain,
+                        fetched_at: now.0,
+                        etag: document.etag,
+                    }
+                }
+                (Answer::Unchanged, Some(stored)) => stored,
+                // A tag is only sent with an entry.
+                (Answer::Unchanged, None) => continue,
+            };
+            entries.push((item, entry));
         }
-        let evidence = verify(&with(materials, documents.iter().cloned()));
+        let evidence = verify(&with(materials, entries.iter().map(|(_, entry)| entry)));
         if evidence.is_ok() {
-            for (item, document) in items.iter().zip(&documents) {
-                let entry = Entry {
-                    body: document.body.clone(),
-                    issuer_chain: document.issuer_chain.clone(),
-                    fetched_at: now.0,
-                };
-                self.store.put(item, &entry)?;
+            for (item, entry) in &entries {
+                self.store.put(item, entry)?;
             }
         }
-        Ok(Collected {
-            evidence,
-            fetched: documents.len(),
-        })
+        Ok(Collected { evidence, fetched })
     }
 
     /// Asks for one document, again when the service is busy.
-    async fn fetch(&self, item: &Item) -> Result<Fetched, FetchError> {
+    async fn fetch(
+        &self,
+        services: &Services,
+        item: &Item,
+        etag: Option<&str>,
+    ) -> Result<Answer, FetchError> {
         let waits = ExponentialBuilder::default()
             .with_min_delay(self.first_wait)
             .with_max_delay(LONGEST_WAIT)
             .with_max_times(RETRIES)
             .with_jitter();
-        (|| fetch(&self.client, &self.source, item))
+        (|| fetch(&services.client, &services.source, item, etag))
             .retry(waits)
             .when(FetchError::is_temporary)
             .adjust(|error, wait| match error.retry_after() {
@@ -183,22 +270,14 @@ fn is_lacking(result: &Result<Evidence, materials::Error>) -> bool {
     matches!(result, Err(error) if error.kind() == FailureKind::Collateral)
 }
 
-/// The materials with documents added. What is not recognized is no collateral, and
+/// The materials with entries added. What is not recognized is no collateral, and
 /// verification will miss it.
-fn with(materials: &Materials, documents: impl Iterator<Item = Fetched>) -> Materials {
+fn with<'e>(materials: &Materials, entries: impl IntoIterator<Item = &'e Entry>) -> Materials {
     let mut all = materials.clone();
-    for document in documents {
-        let _ = all.add(&document.body);
-        if let Some(chain) = document.issuer_chain {
-            let _ = all.add(&percent_decoded(&chain));
-        }
+    for document in entries.into_iter().flat_map(Entry::documents) {
+        let _ = all.add(&document);
     }
     all
-}
-
-/// Intel's services send PEM in headers, percent-encoded (RFC 3986, section 2.1).
-fn percent_decoded(text: &str) -> Vec<u8> {
-    percent_encoding::percent_decode_str(text).collect()
 }
 
 /// What the evidence needs: the first set that the vendor knows.

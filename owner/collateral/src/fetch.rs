@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, header::IF_NONE_MATCH};
 
 use crate::Item;
 
@@ -30,11 +30,22 @@ impl Default for Source {
 
 /// An answer, not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A document.
+    Document(Fetched),
+    /// The document is still the one that the asker has.
+    Unchanged,
+}
+
+/// A document that a service sent, not verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     /// The document.
     pub body: Vec<u8>,
     /// The issuer chain, URL-encoded PEM, where Intel's service sends one.
     pub issuer_chain: Option<String>,
+    /// What the service calls this version of it (RFC 9110, section 8.8.3).
+    pub etag: Option<String>,
 }
 
 /// Why there is no answer.
@@ -108,18 +119,31 @@ impl FetchError {
 /// The largest answer in bytes.
 const MAX_BODY: usize = 2 << 20;
 
-/// Asks for `item` once. `client` decides on timeouts, TLS, and redirects.
+/// Longest entity tag that is remembered, in bytes.
+const MAX_TAG: usize = 256;
+
+/// Asks for `item` once, unless it is still what the service calls `etag`. `client` decides
+/// on timeouts, TLS, and redirects.
 ///
 /// # Errors
 ///
 /// [`FetchError`], by cause; a body that is cut short is [`FetchError::Transport`].
-pub async fn fetch(client: &Client, source: &Source, item: &Item) -> Result<Fetched, FetchError> {
+pub async fn fetch(
+    client: &Client,
+    source: &Source,
+    item: &Item,
+    etag: Option<&str>,
+) -> Result<Answer, FetchError> {
     let url = format!("{}{}", item.base(source), item.path());
     let broken = |source| FetchError::Transport {
         url: url.clone(),
         source,
     };
-    let mut response = client.get(&url).send().await.map_err(broken)?;
+    let mut request = client.get(&url);
+    if let Some(etag) = etag {
+        request = request.header(IF_NONE_MATCH, etag);
+    }
+    let mut response = request.send().await.map_err(broken)?;
     let header = |name: &str| {
         response
             .headers()
@@ -130,9 +154,11 @@ pub async fn fetch(client: &Client, source: &Source, item: &Item) -> Result<Fetc
     };
     match response.status() {
         StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Answer::Unchanged),
         StatusCode::NOT_FOUND => return Err(FetchError::Unknown { url }),
         StatusCode::TOO_MANY_REQUESTS => {
-            let retry_after = header("retry-after").and_then(|value| value.parse().ok());
+            let retry_after = header("retry-after")
+                .and_then(|value| seconds_to_wait(&value, header("date").as_deref()));
             return Err(FetchError::Limited { url, retry_after });
         }
         status => {
@@ -144,6 +170,7 @@ pub async fn fetch(client: &Client, source: &Source, item: &Item) -> Result<Fetc
     if item.chain_header().is_some() && issuer_chain.is_none() {
         return Err(FetchError::NoChain { url });
     }
+    let etag = header("etag").filter(|etag| etag.len() <= MAX_TAG);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -151,5 +178,20 @@ pub async fn fetch(client: &Client, source: &Source, item: &Item) -> Result<Fetc
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Fetched { body, issuer_chain })
+    Ok(Answer::Document(Fetched {
+        body,
+        issuer_chain,
+        etag,
+    }))
+}
+
+/// How long to wait (RFC 9110, section 10.2.3): seconds, or a time, which counts from the
+/// service's own `date`.
+fn seconds_to_wait(retry_after: &str, date: Option<&str>) -> Option<u64> {
+    if let Ok(seconds) = retry_after.parse() {
+        return Some(seconds);
+    }
+    let until = httpdate::parse_http_date(retry_after).ok()?;
+    let from = httpdate::parse_http_date(date?).ok()?;
+    Some(until.duration_since(from).map_or(0, |wait| wait.as_secs()))
 }

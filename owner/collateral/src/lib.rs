@@ -15,8 +15,8 @@ mod fetch;
 mod item;
 mod store;
 
-pub use bundle::{Bundle, BundleError};
+pub use bundle::{Bundle, BundleError, MAX_BUNDLE};
 pub use collector::{CollectError, Collected, Collector};
-pub use fetch::{FetchError, Fetched, Source, fetch};
+pub use fetch::{Answer, FetchError, Fetched, Source, fetch};
 pub use item::{Authority, Item, Tee};
 pub use store::{Entry, Store, StoreError};

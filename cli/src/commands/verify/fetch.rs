@@ -1,14 +1,19 @@
 //! Fetching what evidence lacks.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use enarx_owner_collateral::{Collector, Source, Store};
+use enarx_owner_collateral::{Collector, Source};
 use enarx_owner_evidence::{
     Evidence, UnixTime,
-    materials::{self, Materials, Roots},
+    materials::{self, MAX_FILE_BYTES, Materials, Roots},
 };
 
 use crate::{
-    commands::block_on, console::Console, directories, failure::WithAdvice as _, progress,
+    commands::{block_on, collateral::store, files::read_at_most},
+    console::Console,
+    failure::WithAdvice as _,
+    progress,
 };
 
 /// Where to fetch what evidence lacks.
@@ -33,11 +38,17 @@ pub struct Arguments {
     /// Where Intel's root has its revocation list
     #[arg(long, value_name = "URL", requires = "fetch")]
     intel_root_service: Option<String>,
+
+    /// Certificate authorities for the services' TLS certificates, in PEM
+    ///
+    /// In addition to those of the system; a PCCS often has its own.
+    #[arg(long, value_name = "FILE", requires = "fetch")]
+    service_authorities: Option<PathBuf>,
 }
 
 impl Arguments {
-    /// Verifies the evidence in `materials`, after fetching what it lacks if that was asked
-    /// for.
+    /// Verifies the evidence in `materials`, with what it lacks from what is kept, or fetched
+    /// if that was asked for.
     ///
     /// # Errors
     ///
@@ -49,17 +60,31 @@ impl Arguments {
         now: UnixTime,
         console: &Console,
     ) -> anyhow::Result<Result<Evidence, materials::Error>> {
-        if !self.fetch {
-            return Ok(materials.verify(roots, now));
+        let verify = |materials: &Materials| materials.verify(roots, now);
+        let collector = if self.fetch {
+            let authorities = self.service_authorities.as_deref();
+            let authorities = authorities.map(|file| read_at_most(file, MAX_FILE_BYTES));
+            Collector::new(self.source(), authorities.transpose()?.as_deref(), store()?)
+                .with_advice(|| {
+                    (
+                        "no collateral can be fetched",
+                        "--service-authorities takes certificates in PEM",
+                    )
+                })?
+        } else {
+            match store() {
+                Ok(store) => Collector::offline(store),
+                // Nothing can be kept where this user has no home.
+                Err(_) => return Ok(verify(materials)),
+            }
+        };
+        let bar = self
+            .fetch
+            .then(|| progress::spinner(console, "Fetching collateral"));
+        let collected = block_on(async { Ok(collector.verify(materials, now, verify).await) })?;
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
         }
-        let store = Store::open(directories::cache()?.join("collateral"))?;
-        let collector = Collector::new(self.source(), store)?;
-        let bar = progress::spinner(console, "Fetching collateral");
-        let collected = block_on(async {
-            let verify = |materials: &Materials| materials.verify(roots, now);
-            Ok(collector.verify(materials, now, verify).await)
-        })?;
-        bar.finish_and_clear();
         let collected = collected.with_advice(|| {
             (
                 "the collateral could not be fetched",

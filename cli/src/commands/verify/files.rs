@@ -1,19 +1,21 @@
 //! Reading of the files that are to be verified.
 
-use std::{fs::File, io::Read as _, path::Path, path::PathBuf};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use enarx_owner_evidence::materials::{MAX_FILE_BYTES, Materials};
 
-use crate::failure::{Advice, WithAdvice as _};
+use crate::{
+    commands::{collateral::read_bundle, files::read_at_most},
+    failure::WithAdvice as _,
+};
 
-/// Reads evidence with its endorsements, and the folders with collateral.
+/// Reads evidence with its endorsements, and the folders and bundles with collateral.
 ///
 /// # Errors
 ///
 /// When a file cannot be read, or is nothing that is known. In folders only what cannot be
 /// read is an error: other things may lie there too.
-pub fn gather(files: &[PathBuf], folders: &[PathBuf]) -> anyhow::Result<Materials> {
+pub fn gather(files: &[PathBuf], places: &[PathBuf]) -> anyhow::Result<Materials> {
     let mut materials = Materials::default();
     for file in files {
         let bytes = read(file)?;
@@ -26,10 +28,17 @@ pub fn gather(files: &[PathBuf], folders: &[PathBuf]) -> anyhow::Result<Material
         })?;
     }
     let mut collateral = Materials::default();
-    for folder in folders {
-        for file in entries(folder)? {
-            // What is not known here is somebody else's.
-            let _ = collateral.add(&read(&file)?);
+    // What is not known here is somebody else's, or is missed when it is needed.
+    for place in places {
+        if place.is_file() {
+            let bundle = read_bundle(place)?;
+            for document in bundle.entries().flat_map(|(_, entry)| entry.documents()) {
+                let _ = collateral.add(&document);
+            }
+        } else {
+            for file in entries(place)? {
+                let _ = collateral.add(&read(&file)?);
+            }
         }
     }
     materials.add_endorsements(collateral);
@@ -42,20 +51,7 @@ pub fn gather(files: &[PathBuf], folders: &[PathBuf]) -> anyhow::Result<Material
 ///
 /// When it cannot be read, or is too large.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let failed = || format!("cannot read {}", file.display());
-    let mut bytes = Vec::new();
-    File::open(file)
-        .with_context(failed)?
-        .take(MAX_FILE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .with_context(failed)?;
-    if bytes.len() > MAX_FILE_BYTES {
-        return Err(Advice::error(
-            format!("{} is larger than any evidence", file.display()),
-            "give the evidence itself, not an archive of it",
-        ));
-    }
-    Ok(bytes)
+    read_at_most(file, MAX_FILE_BYTES)
 }
 
 /// The files in a folder, in order.
@@ -63,7 +59,8 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let failed = || {
         (
             format!("cannot read the folder {}", folder.display()),
-            "--collateral takes a folder with certificates, lists and documents",
+            "--collateral takes a folder with certificates, lists and documents, or a file \
+             that `enarx collateral export` wrote",
         )
     };
     let mut files = Vec::new();

@@ -15,7 +15,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use enarx_owner_collateral::{CollectError, Collected, Collector, FetchError, Source, Store};
+use enarx_owner_collateral::{
+    Bundle, CollectError, Collected, Collector, FetchError, Item, Source, Store, Tee,
+};
 use enarx_owner_evidence::{
     Evidence, FailureKind, UnixTime,
     materials::{Error, Materials, Roots},
@@ -73,11 +75,15 @@ struct Service {
     /// Answers that come first, each once.
     refusals: Vec<StatusCode>,
     requests: Vec<String>,
+    /// How often the asker had it already.
+    unchanged: usize,
 }
+
+const TAG: &str = "\"first\"";
 
 type Shared = Arc<Mutex<Service>>;
 
-async fn answer(State(service): State<Shared>, uri: Uri) -> Response {
+async fn answer(State(service): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
     let mut service = service.lock().unwrap();
     let path = uri.to_string();
     service.requests.push(path.clone());
@@ -85,6 +91,11 @@ async fn answer(State(service): State<Shared>, uri: Uri) -> Response {
         return (status, [("retry-after", "0")]).into_response();
     }
     match service.documents.get(&path) {
+        Some((found, _)) if headers.get("if-none-match").is_some_and(|tag| tag == TAG) => {
+            assert!(found.get("etag").is_some());
+            service.unchanged += 1;
+            StatusCode::NOT_MODIFIED.into_response()
+        }
         Some((headers, body)) => (headers.clone(), body.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -120,17 +131,21 @@ impl Place {
         materials: &Materials,
         now: UnixTime,
     ) -> Result<Collected, CollectError> {
+        self.collector()
+            .verify(materials, now, |materials| verify(materials, now))
+            .await
+    }
+
+    fn collector(&self) -> Collector {
         let source = Source {
             amd: self.base.clone(),
             intel: self.base.clone(),
             intel_root: self.base.clone(),
         };
         let store = Store::open(self.cache.path()).unwrap();
-        Collector::new(source, store)
+        Collector::new(source, None, store)
             .unwrap()
             .with_first_wait(Duration::from_millis(1))
-            .verify(materials, now, |materials| verify(materials, now))
-            .await
     }
 
     fn requests(&self) -> usize {
@@ -324,4 +339,97 @@ async fn what_the_vendor_does_not_know_is_said() {
     );
     let asked = place.service.lock().unwrap().requests.clone();
     assert_eq!(asked, ["/vcek/v1/Genoa/crl"]);
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    let Some(case) = Case::find(INTEL_CASE) else {
+        return;
+    };
+    let mut documents = intel(&case);
+    for (headers, _) in documents.values_mut() {
+        headers.insert("etag", TAG.parse().unwrap());
+    }
+    let place = Place::new(documents).await;
+    let quote = case.materials("quote");
+    assert_eq!(place.verify(&quote, case.now()).await.unwrap().fetched, 4);
+    // One that was lost is fetched; the others are only asked for.
+    let lost = fs::read_dir(place.cache.path()).unwrap().next().unwrap();
+    fs::remove_file(lost.unwrap().path()).unwrap();
+    let collected = place.verify(&quote, case.now()).await.unwrap();
+    assert!(collected.evidence.is_ok());
+    assert_eq!((collected.fetched, place.kept()), (1, 4));
+    assert_eq!(place.service.lock().unwrap().unchanged, 3);
+}
+
+#[tokio::test]
+async fn a_tag_that_means_something_else_is_seen_through() {
+    let Some(case) = Case::find(INTEL_CASE) else {
+        return;
+    };
+    let mut documents = intel(&case);
+    for (headers, _) in documents.values_mut() {
+        headers.insert("etag", TAG.parse().unwrap());
+    }
+    let place = Place::new(documents).await;
+    let quote = case.materials("quote");
+    place.verify(&quote, case.now()).await.unwrap();
+    // The store has something else under the tag; with one lost, all are asked for.
+    let store = Store::open(place.cache.path()).unwrap();
+    let keys = store.keys().unwrap();
+    let identity = Item::QeIdentity(Tee::Tdx);
+    let mut entry = store.get(&identity).unwrap().unwrap();
+    entry.body = b"{}".to_vec();
+    store.put(&identity, &entry).unwrap();
+    let collected = place.verify(&quote, case.now()).await.unwrap();
+    assert!(collected.evidence.is_ok());
+    assert_eq!((collected.fetched, store.keys().unwrap()), (4, keys));
+}
+
+#[tokio::test]
+async fn a_service_is_asked_once_by_many() {
+    let Some(case) = Case::find(INTEL_CASE) else {
+        return;
+    };
+    let place = Place::new(intel(&case)).await;
+    let collector = place.collector();
+    let quote = case.materials("quote");
+    let verify = || collector.verify(&quote, case.now(), |all| verify(all, case.now()));
+    let (first, second, third) = tokio::join!(verify(), verify(), verify());
+    let fetched: usize = [first, second, third]
+        .into_iter()
+        .map(|collected| {
+            let collected = collected.unwrap();
+            assert!(collected.evidence.is_ok());
+            collected.fetched
+        })
+        .sum();
+    assert_eq!((fetched, place.requests()), (4, 4));
+}
+
+#[tokio::test]
+async fn a_bundle_serves_an_owner_without_a_network() {
+    let Some(case) = Case::find(INTEL_CASE) else {
+        return;
+    };
+    let place = Place::new(intel(&case)).await;
+    let quote = case.materials("quote");
+    place.verify(&quote, case.now()).await.unwrap();
+    let bundle = Bundle::export(&Store::open(place.cache.path()).unwrap()).unwrap();
+    let bundle = Bundle::from_slice(&bundle.to_vec().unwrap()).unwrap();
+    assert_eq!(bundle.entries().len(), 4);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let store = || Store::open(elsewhere.path()).unwrap();
+    let offline = || async {
+        let verify = |all: &Materials| verify(all, case.now());
+        let collector = Collector::offline(store());
+        let collected = collector.verify(&quote, case.now(), verify).await;
+        collected.unwrap().evidence
+    };
+    let error = offline().await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Collateral);
+    assert_eq!(bundle.import(&store(), case.now()).unwrap(), 4);
+    assert!(offline().await.is_ok());
+    assert_eq!(place.requests(), 4);
 }

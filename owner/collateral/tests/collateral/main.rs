@@ -3,7 +3,7 @@
 mod collector;
 
 use enarx_owner_collateral::{
-    Bundle, BundleError, Entry, FetchError, Fetched, Item, Source, Store, Tee, fetch,
+    Answer, Bundle, BundleError, Entry, FetchError, Item, Source, Store, Tee, fetch,
 };
 use enarx_owner_evidence::{
     UnixTime,
@@ -21,6 +21,7 @@ fn entry(fetched_at: u64) -> Entry {
         body: vec![1, 2, 3],
         issuer_chain: Some("chain".into()),
         fetched_at,
+        etag: None,
     }
 }
 
@@ -80,18 +81,18 @@ fn an_import_never_replaces_what_is_fresher() {
     old.put(&ITEM, &entry(5)).unwrap();
     new.put(&ITEM, &entry(6)).unwrap();
     let carry = |from: &Store, to: &Store| {
-        let bytes = Bundle::export(from, &[ITEM]).unwrap().to_vec().unwrap();
+        let bytes = Bundle::export(from).unwrap().to_vec().unwrap();
         for end in 0..bytes.len() {
             assert!(Bundle::from_slice(&bytes[..end]).is_err());
         }
         Bundle::from_slice(&bytes)
             .unwrap()
             .import(to, UnixTime(6))
-            .unwrap();
+            .unwrap()
     };
-    carry(&old, &new);
+    assert_eq!(carry(&old, &new), 0);
     assert_eq!(new.get(&ITEM).unwrap(), Some(entry(6)));
-    carry(&new, &old);
+    assert_eq!(carry(&new, &old), 1);
     assert_eq!(old.get(&ITEM).unwrap(), Some(entry(6)));
 }
 
@@ -100,7 +101,7 @@ fn a_bundle_from_the_future_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     store.put(&ITEM, &entry(6)).unwrap();
-    let bundle = Bundle::export(&store, &[ITEM]).unwrap();
+    let bundle = Bundle::export(&store).unwrap();
     let refused = bundle.import(&store, UnixTime(5));
     assert!(matches!(refused, Err(BundleError::Future(_))));
 }
@@ -110,7 +111,7 @@ fn a_bundle_cannot_name_a_file_elsewhere() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     store.put(&ITEM, &entry(5)).unwrap();
-    let mut bytes = Bundle::export(&store, &[ITEM]).unwrap().to_vec().unwrap();
+    let mut bytes = Bundle::export(&store).unwrap().to_vec().unwrap();
     let key = ITEM.key();
     let at = bytes
         .windows(key.len())
@@ -124,7 +125,7 @@ fn a_bundle_cannot_name_a_file_elsewhere() {
 }
 
 /// What comes of `answer`, sent by a local server to one request.
-async fn fetched(answer: &'static str) -> Result<Fetched, FetchError> {
+async fn fetched(answer: &str, etag: Option<&str>) -> Result<Answer, FetchError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let source = Source {
@@ -141,38 +142,105 @@ async fn fetched(answer: &'static str) -> Result<Fetched, FetchError> {
         stream.shutdown().await.unwrap();
     };
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    tokio::join!(fetch(&client, &source, &ITEM), serve).0
+    tokio::join!(fetch(&client, &source, &ITEM, etag), serve).0
 }
 
 #[tokio::test]
 async fn answers_are_told_apart() {
-    let good = "HTTP/1.1 200 OK\r\nSGX-Enclave-Identity-Issuer-Chain: a%20b\r\nContent-Length: 2\r\n\r\n{}";
-    let answer = fetched(good).await.unwrap();
-    assert_eq!(answer.body, b"{}");
-    assert_eq!(answer.issuer_chain.as_deref(), Some("a%20b"));
+    let good = "HTTP/1.1 200 OK\r\nSGX-Enclave-Identity-Issuer-Chain: a%20b\r\nETag: \"7\"\r\n\
+                Content-Length: 2\r\n\r\n{}";
+    let Ok(Answer::Document(document)) = fetched(good, None).await else {
+        panic!("no document");
+    };
+    assert_eq!(document.body, b"{}");
+    assert_eq!(document.issuer_chain.as_deref(), Some("a%20b"));
+    assert_eq!(document.etag.as_deref(), Some("\"7\""));
 
-    let unknown = fetched("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
-    assert!(matches!(unknown, Err(FetchError::Unknown { .. })));
-    let limited = "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
-    let limited = fetched(limited).await;
+    let unchanged = "HTTP/1.1 304 Not Modified\r\n\r\n";
+    assert_eq!(
+        fetched(unchanged, Some("\"7\"")).await.unwrap(),
+        Answer::Unchanged
+    );
+    // To nobody who had nothing.
     assert!(matches!(
-        limited,
-        Err(FetchError::Limited {
-            retry_after: Some(7),
-            ..
-        })
+        fetched(unchanged, None).await,
+        Err(FetchError::Status { status: 304, .. })
     ));
-    let failed = fetched("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").await;
+    let unknown = fetched("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", None).await;
+    assert!(matches!(unknown, Err(FetchError::Unknown { .. })));
+    let failed = fetched("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", None).await;
     assert!(matches!(
         failed,
         Err(FetchError::Status { status: 503, .. })
     ));
-    let bare = fetched("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    let bare = fetched("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", None).await;
     assert!(matches!(bare, Err(FetchError::NoChain { .. })));
     let short =
         "HTTP/1.1 200 OK\r\nSGX-Enclave-Identity-Issuer-Chain: a\r\nContent-Length: 9\r\n\r\n{}";
     assert!(matches!(
-        fetched(short).await,
+        fetched(short, None).await,
         Err(FetchError::Transport { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_busy_service_says_until_when() {
+    let date = "Date: Tue, 24 Nov 2026 08:00:00 GMT\r\n";
+    for (headers, seconds) in [
+        ("Retry-After: 7\r\n".to_owned(), Some(7)),
+        (
+            format!("{date}Retry-After: Tue, 24 Nov 2026 08:01:30 GMT\r\n"),
+            Some(90),
+        ),
+        (
+            format!("{date}Retry-After: Tue, 24 Nov 2026 07:00:00 GMT\r\n"),
+            Some(0),
+        ),
+        // What a time means is not known without the service's clock.
+        (
+            "Retry-After: Tue, 24 Nov 2026 08:01:30 GMT\r\n".to_owned(),
+            None,
+        ),
+        ("Retry-After: soon\r\n".to_owned(), None),
+        (String::new(), None),
+    ] {
+        let answer = format!("HTTP/1.1 429 Slow\r\n{headers}Content-Length: 0\r\n\r\n");
+        let limited = fetched(&answer, None).await.unwrap_err();
+        assert!(limited.is_temporary());
+        let wait = limited.retry_after().map(|wait| wait.as_secs());
+        assert_eq!(wait, seconds, "{headers}");
+    }
+}
+
+#[test]
+fn a_full_store_makes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let large = Entry {
+        body: vec![0; 3 << 20],
+        ..entry(1)
+    };
+    let chips = 0..24;
+    for chip in chips.clone() {
+        store.put(&vcek(chip), &large).unwrap();
+        assert!(store.get(&vcek(chip)).unwrap().is_some());
+    }
+    // 21 of 3 MiB go into 64 MiB.
+    assert_eq!(store.keys().unwrap().len(), 21);
+    assert_eq!(store.clear().unwrap(), 21);
+    assert!(store.keys().unwrap().is_empty());
+}
+
+fn vcek(chip: u8) -> Item {
+    Item::Vcek {
+        product: Product::Milan,
+        chip_id: [chip; 64],
+        tcb: Tcb {
+            fmc: None,
+            bootloader: 1,
+            tee: 1,
+            snp: 1,
+            microcode: 1,
+        },
+    }
 }
