@@ -21,6 +21,8 @@ mod sessions;
 pub mod stop;
 pub mod verify;
 
+pub use files::{read_at_most, read_signing_key};
+
 use anyhow::Context as _;
 use enarx_owner_compiler::ProgramKind;
 use tokio::runtime::Builder;

@@ -21,6 +21,7 @@ mod exit;
 mod failure;
 mod local_host;
 mod progress;
+mod reference;
 mod relay;
 
 use std::process::ExitCode;

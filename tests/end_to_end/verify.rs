@@ -294,20 +294,9 @@ fn results_leave_in_the_common_form() {
     place
         .run(["attest", "--to", "local", "--simulate", "--save", "kept"])
         .expect(0);
-    let key = std::process::Command::new("openssl")
-        .args([
-            "genpkey",
-            "-algorithm",
-            "EC",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ])
-        .output();
-    let Ok(key) = key else {
-        println!("SKIPPED: no openssl to make a key with");
+    if !make_keys(&place) {
         return;
-    };
-    place.file("key.pem", key.stdout);
+    }
     let verify = |more: &[&str]| {
         let files = [
             "kept/report.bin",
@@ -324,6 +313,90 @@ fn results_leave_in_the_common_form() {
     verify(&["--ear-key", "key.pem", "--ear-form", "cwt"]).expect(0);
     verify(&[]).expect(125).says("--ear-key");
     verify(&["--ear-key", "kept/report.bin"]).expect(125);
+}
+
+/// Makes a pair of keys, `key.pem` and `public.pem`; says so when it cannot.
+fn make_keys(place: &Place) -> bool {
+    let openssl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("openssl");
+        command.current_dir(place.path()).args(arguments).output()
+    };
+    let curve = "ec_paramgen_curve:P-256";
+    let made = openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        curve,
+        "-out",
+        "key.pem",
+    ]);
+    if made.is_err() {
+        println!("SKIPPED: no openssl to make a key with");
+        return false;
+    }
+    let public = openssl(&["pkey", "-in", "key.pem", "-pubout", "-out", "public.pem"]);
+    assert!(public.unwrap().status.success());
+    true
+}
+
+#[test]
+fn reference_values_travel_in_the_common_form() {
+    let place = Place::new();
+    place.file(
+        "policy.toml",
+        "simulation = \"allow\"\nmeasurements = [\"reference-values\"]\n",
+    );
+    let attest = |more: &[&str]| {
+        let simulated = ["attest", "--to", "local", "--simulate", "--policy"];
+        place.run(simulated.iter().chain(more))
+    };
+    place.run(["measure", "--corim", "keep.corim"]).expect(0);
+    attest(&["policy.toml", "--reference-values", "keep.corim"]).expect(0);
+    attest(&["policy.toml"])
+        .expect(121)
+        .prints("none were given");
+    attest(&["simulation", "--reference-values", "keep.corim"]).expect(125);
+    // Another memory size is another measurement.
+    place
+        .run(["measure", "--keep-memory", "2GiB", "--corim", "other.corim"])
+        .expect(0);
+    attest(&["policy.toml", "--reference-values", "other.corim"]).expect(121);
+    attest(&["policy.toml", "--reference-values", "policy.toml"])
+        .expect(125)
+        .says("CoRIM");
+
+    if !make_keys(&place) {
+        return;
+    }
+    let signed = ["--corim", "signed.corim", "--corim-key", "key.pem"];
+    let measure = |more: &[&'static str]| place.run([&["measure"], &signed[..], more].concat());
+    measure(&[]).expect(125).says("--corim-signer");
+    measure(&["--corim-signer", "https://owner.example"]).expect(0);
+    let values = ["policy.toml", "--reference-values", "signed.corim"];
+    attest(&values).expect(125).says("--reference-key");
+    attest(&[&values[..], &["--reference-key", "public.pem"]].concat()).expect(0);
+    attest(&[
+        "policy.toml",
+        "--reference-values",
+        "keep.corim",
+        "--reference-key",
+        "public.pem",
+    ])
+    .expect(125)
+    .says("not signed");
+    // A manifest that another key signed is nobody's.
+    std::fs::rename(place.path().join("signed.corim"), place.path().join("old")).unwrap();
+    assert!(make_keys(&place));
+    attest(&[
+        "policy.toml",
+        "--reference-values",
+        "old",
+        "--reference-key",
+        "public.pem",
+    ])
+    .expect(125)
+    .says("did not sign");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use enarx_owner_collateral::{Bundle, MAX_BUNDLE, Store};
 use enarx_owner_evidence::UnixTime;
 use serde::Serialize;
 
-use super::files::read_at_most;
+use super::read_at_most;
 use crate::{
     console::{Console, Table, counted},
     deployment, directories,

@@ -3,8 +3,10 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::Context as _;
+use enarx_owner_appraisal::SigningKey;
+use zeroize::Zeroizing;
 
-use crate::failure::Advice;
+use crate::failure::{Advice, WithAdvice as _};
 
 /// Reads a file of at most `limit` bytes.
 ///
@@ -26,4 +28,20 @@ pub fn read_at_most(file: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
         ));
     }
     Ok(bytes)
+}
+
+/// Reads a private key: PKCS#8 in PEM.
+///
+/// # Errors
+///
+/// When the file cannot be read, or is no such key.
+pub fn read_signing_key(file: &Path) -> anyhow::Result<SigningKey> {
+    let pem = std::fs::read_to_string(file).map(Zeroizing::new);
+    let pem = pem.with_context(|| format!("cannot read the key {}", file.display()))?;
+    SigningKey::from_pkcs8_pem(&pem).with_advice(|| {
+        (
+            format!("{} is no key that can sign", file.display()),
+            "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one",
+        )
+    })
 }

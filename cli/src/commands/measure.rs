@@ -1,5 +1,7 @@
 //! `enarx measure`: what a Keep of this version measures.
 
+mod manifest;
+
 use std::collections::BTreeMap;
 
 use bytesize::ByteSize;
@@ -21,7 +23,8 @@ use crate::{console::Console, exit::Status, local_host::keep_image};
 #[command(after_help = "\
 Examples:
   enarx measure
-  enarx measure --keep-memory 2GiB --json")]
+  enarx measure --keep-memory 2GiB --json
+  enarx measure --corim keep.corim --corim-key key.pem --corim-signer https://example.com")]
 pub struct Arguments {
     /// Memory of the Keep, which is measured too
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
@@ -30,6 +33,9 @@ pub struct Arguments {
     /// Write JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    manifest: manifest::Arguments,
 }
 
 impl Arguments {
@@ -40,10 +46,15 @@ impl Arguments {
             .into_iter()
             .map(|platform| {
                 let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
-                let digests = values.measurements().iter().map(hex::encode).collect();
-                (platform.as_str(), digests)
+                let digests = values.measurements().iter().map(|digest| digest.to_vec());
+                (platform.as_str(), digests.collect())
             })
-            .filter(|(_, digests): &(_, Vec<String>)| !digests.is_empty())
+            .filter(|(_, digests): &(_, Vec<Vec<u8>>)| !digests.is_empty())
+            .collect();
+        self.manifest.write(&launches, self.keep_memory)?;
+        let launches: BTreeMap<_, Vec<_>> = launches
+            .into_iter()
+            .map(|(platform, digests)| (platform, digests.iter().map(hex::encode).collect()))
             .collect();
         if self.json {
             console.print_json(&json!({

@@ -21,6 +21,7 @@ use crate::{
     exit::Status,
     failure::{Advice, WithAdvice as _},
     local_host::keep_image,
+    reference::ReferenceArguments,
 };
 
 /// Verify evidence of a TEE, offline, and say why
@@ -75,6 +76,9 @@ pub struct Arguments {
     #[arg(short, long, value_name = "POLICY")]
     policy: Option<PathBuf>,
 
+    #[command(flatten)]
+    reference: ReferenceArguments,
+
     /// Memory of the Keep that `keep-image` in the policy stands for
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
     keep_memory: u64,
@@ -115,8 +119,8 @@ impl Arguments {
         if let Some(file) = &self.cases {
             return cases::run(file, console);
         }
-        let policy = self.policy()?;
         let now = self.now.unwrap_or_else(deployment::now);
+        let policy = self.reference.apply(self.policy()?, now)?;
         let materials = gather(&self.files, &self.collateral)?;
         let roots = Roots {
             snp: policy.simulated_roots(),
@@ -133,7 +137,7 @@ impl Arguments {
                         now,
                     },
                     &policy,
-                    &self.reference(),
+                    &self.keep_images(),
                 );
                 Outcome::Appraised {
                     evidence: Box::new(evidence),
@@ -160,7 +164,7 @@ impl Arguments {
     }
 
     /// The measurements of the Keep image inside this program, on every platform.
-    fn reference(&self) -> ReferenceValues {
+    fn keep_images(&self) -> ReferenceValues {
         let image = keep_image();
         let values = Platform::ALL.into_iter().flat_map(|platform| {
             let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);

@@ -14,7 +14,7 @@ use enarx_owner_deployer::{
 use enarx_wire_launch::Platform;
 use enarx_wire_provision::Suite;
 
-use crate::{commands::policy, failure::Advice};
+use crate::{commands::policy, failure::Advice, reference::ReferenceArguments};
 
 /// Which Keep is wanted, and what it must prove.
 #[derive(Debug, Args)]
@@ -43,6 +43,9 @@ pub struct KeepArguments {
     /// built-in policy `standard`; see `enarx policy show`.
     #[arg(short, long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub reference: ReferenceArguments,
 
     /// Memory of the Keep, such as 2GiB
     ///
@@ -95,13 +98,14 @@ impl KeepArguments {
     ///
     /// # Errors
     ///
-    /// When the policy's file is not right.
+    /// When the policy's file is not right, or the reference values for it are not.
     pub fn policy(&self) -> anyhow::Result<Policy> {
-        match &self.policy {
-            Some(file) => policy::read(file),
-            None if self.is_simulated() => Ok(Profile::Simulation.policy()),
-            None => Ok(Profile::Standard.policy()),
-        }
+        let policy = match &self.policy {
+            Some(file) => policy::read(file)?,
+            None if self.is_simulated() => Profile::Simulation.policy(),
+            None => Profile::Standard.policy(),
+        };
+        self.reference.apply(policy, super::now())
     }
 
     /// What to ask `host` for.

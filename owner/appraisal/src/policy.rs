@@ -23,7 +23,7 @@ pub use rules::TechnologyRules;
 /// | `technologies` | list of `snp`, `sgx`, `tdx`, `cca`, `nitro`, `nvidia` | all |
 /// | `platforms` | list of `process`, `sgx`, `kvm`, `snp`, `tdx`, `cvm` | all |
 /// | `products` | list of processor products (`Milan`, `Genoa`, `Turin`; for other technologies the technology's name) | any |
-/// | `measurements` | list of measurements in hexadecimal, and `keep-image` for those computed from the owner's own Keep image; or `any` | `["keep-image"]` |
+/// | `measurements` | list of measurements in hexadecimal, `keep-image` for those computed from the owner's own Keep image, and `reference-values` for those in manifests that the owner has; or `any` | `["keep-image"]` |
 /// | `minimum_tcb.snp.` `fmc`, `bootloader`, `tee`, `snp`, `microcode` | lowest security version, 0 to 255, both as endorsed and when the Keep was launched | any |
 /// | `minimum_tcb.snp.reported.`, `.committed.`, `.current.`, `.launch.` and the same | lowest security version of that kind alone | any |
 /// | `tcb_statuses` | list of Intel's TCB statuses that are accepted | `["UpToDate"]` |
@@ -86,6 +86,9 @@ pub struct Policy {
 pub enum AcceptedMeasurement {
     /// It is one of those computed from the Keep image that the owner has.
     KeepImage,
+    /// It is one of those in manifests that the owner has; see
+    /// [`Policy::with_reference_values`].
+    ReferenceValues,
     /// It is this one.
     Value(Vec<u8>),
     /// Whatever it is: for looking at evidence, not for deciding.
@@ -154,6 +157,26 @@ pub enum Revocation {
 }
 
 impl Policy {
+    /// Whether it accepts measurements of manifests.
+    #[must_use]
+    pub fn uses_reference_values(&self) -> bool {
+        self.measurements
+            .contains(&AcceptedMeasurement::ReferenceValues)
+    }
+
+    /// The same with `reference-values` standing for `values`; as it is, if it does not
+    /// name them.
+    #[must_use]
+    pub fn with_reference_values(mut self, values: &[Vec<u8>]) -> Self {
+        if self.uses_reference_values() {
+            self.measurements
+                .retain(|one| *one != AcceptedMeasurement::ReferenceValues);
+            let values = values.iter().cloned().map(AcceptedMeasurement::Value);
+            self.measurements.extend(values);
+        }
+        self
+    }
+
     /// Reads a policy.
     ///
     /// # Errors

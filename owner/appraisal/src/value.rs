@@ -77,10 +77,11 @@ pub(crate) fn tcb_status(text: &str) -> Result<TcbStatus, String> {
     })
 }
 
-/// `keep-image`, `any`, or a measurement: SHA-256, SHA-384 or SHA-512, in hexadecimal.
+/// `keep-image`, `reference-values`, `any`, or a measurement: SHA-256, SHA-384 or SHA-512, in hexadecimal.
 pub(crate) fn measurement(text: &str) -> Result<AcceptedMeasurement, String> {
     match text {
         "keep-image" => return Ok(AcceptedMeasurement::KeepImage),
+        "reference-values" => return Ok(AcceptedMeasurement::ReferenceValues),
         "any" => return Ok(AcceptedMeasurement::Any),
         _ => {}
     }
@@ -89,7 +90,9 @@ pub(crate) fn measurement(text: &str) -> Result<AcceptedMeasurement, String> {
         .filter(|bytes| [32, 48, 64].contains(&bytes.len()))
         .map(AcceptedMeasurement::Value)
         .ok_or_else(|| {
-            "must be \"keep-image\", \"any\", or 32, 48 or 64 bytes in hexadecimal".to_owned()
+            "must be \"keep-image\", \"reference-values\", \"any\", or 32, 48 or 64 bytes in \
+             hexadecimal"
+                .to_owned()
         })
 }
 

@@ -10,7 +10,7 @@ use enarx_owner_evidence::{
 };
 
 use crate::{
-    commands::{block_on, collateral::store, files::read_at_most},
+    commands::{block_on, collateral::store, read_at_most},
     console::Console,
     failure::WithAdvice as _,
     progress,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use enarx_owner_evidence::materials::{MAX_FILE_BYTES, Materials};
 
 use crate::{
-    commands::{collateral::read_bundle, files::read_at_most},
+    commands::{collateral::read_bundle, read_at_most},
     failure::WithAdvice as _,
 };
 

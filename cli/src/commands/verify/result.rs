@@ -5,14 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use enarx_owner_appraisal::{
-    Level, SigningKey, Verdict,
+    Level, Verdict,
     ear::{AttestationResult, VerifierId},
 };
 use enarx_owner_evidence::{Evidence, FailureKind, Summary, UnixTime, materials};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
-use crate::{console::Console, exit::Status, failure::WithAdvice as _};
+use crate::{commands::read_signing_key, console::Console, exit::Status};
 
 /// The result for others, in the form EAR.
 #[derive(Debug, Args)]
@@ -158,14 +157,7 @@ impl Arguments {
         let Outcome::Appraised { evidence, verdict } = outcome else {
             return Ok(());
         };
-        let pem = std::fs::read_to_string(key).map(Zeroizing::new);
-        let pem = pem.with_context(|| format!("cannot read the key {}", key.display()))?;
-        let key = SigningKey::from_pkcs8_pem(&pem).with_advice(|| {
-            (
-                format!("{} is no key that can sign", key.display()),
-                "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one",
-            )
-        })?;
+        let key = read_signing_key(key)?;
         let technology = evidence.summary().technology.as_str().to_owned();
         let result = AttestationResult {
             issued_at: now,

@@ -79,6 +79,7 @@ impl Appraisal<'_> {
         let accepted = |measurement: &[u8]| {
             self.policy.measurements.iter().any(|one| match one {
                 AcceptedMeasurement::KeepImage => self.reference.contains(measurement),
+                AcceptedMeasurement::ReferenceValues => false,
                 AcceptedMeasurement::Value(value) => value == measurement,
                 AcceptedMeasurement::Any => true,
             })
@@ -86,6 +87,7 @@ impl Appraisal<'_> {
         let expected = self.policy.measurements.iter().map(|one| match one {
             AcceptedMeasurement::Value(value) => hex::encode(value),
             AcceptedMeasurement::Any => "any".to_owned(),
+            AcceptedMeasurement::ReferenceValues => "reference-values (none were given)".to_owned(),
             AcceptedMeasurement::KeepImage => match self.reference.measurements() {
                 [] => "keep-image (no value can be computed for this platform)".to_owned(),
                 values => format!("keep-image {}", list(values)),

@@ -70,6 +70,9 @@ const CORIM: u64 = 500;
 const UNSIGNED: u64 = 501;
 const SIGNED: u64 = 502;
 const CONCISE_MODULE: u64 = 506;
+/// The name of a Keep's launch measurement.
+const LAUNCH_MEASUREMENT: &str = "launch-measurement";
+
 /// The tag of a `COSE_Sign1`.
 const SIGN1: u64 = 18;
 
@@ -96,6 +99,39 @@ impl Manifest {
             values,
             skipped: 0,
         }
+    }
+
+    /// The launch measurements that it names, each as its digest's bytes.
+    ///
+    /// Those are values that say nothing but a digest, of the measurement
+    /// `launch-measurement` or of none in particular: what also asks for a version or a
+    /// flag would be accepted without it.
+    pub fn launch_measurements(&self) -> impl Iterator<Item = &[u8]> {
+        let is_launch = |value: &&ReferenceValue| {
+            let key = match &value.key {
+                None => true,
+                Some(key) => *key == MeasurementKey::Text(LAUNCH_MEASUREMENT.to_owned()),
+            };
+            let conditions = (
+                &value.version,
+                &value.security_version,
+                &value.raw_value,
+                value.flags,
+            );
+            key && conditions == (&None, &None, &None, Flags::default())
+        };
+        let digests = self.values.iter().filter(is_launch);
+        digests.flat_map(|value| value.digests.iter().map(|digest| digest.bytes.as_slice()))
+    }
+
+    /// Whether `bytes` are tagged as a signed manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they are not CBOR within the limits.
+    pub fn is_signed(bytes: &[u8]) -> Result<bool, Error> {
+        let value = untagged(cbor::read(bytes, MAX_BYTES)?, CORIM);
+        Ok(matches!(value, Value::Tag(SIGNED | SIGN1, _)))
     }
 
     /// Reads an unsigned manifest, tag 501. Nobody vouches for it: the caller must know

@@ -142,7 +142,7 @@ impl ReferenceValue {
                 model: Some(format!("Keep on {platform}")),
                 ..Environment::default()
             },
-            key: Some(MeasurementKey::Text("launch-measurement".to_owned())),
+            key: Some(MeasurementKey::Text(super::LAUNCH_MEASUREMENT.to_owned())),
             name: Some(description.to_owned()),
             digests: vec![measurement],
             ..Self::default()

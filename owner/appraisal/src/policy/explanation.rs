@@ -87,6 +87,9 @@ impl Policy {
         let texts = self.measurements.iter().map(|one| match one {
             AcceptedMeasurement::KeepImage => "the owner's own Keep image".to_owned(),
             AcceptedMeasurement::Value(value) => hex::encode(value),
+            AcceptedMeasurement::ReferenceValues => {
+                "what a manifest of reference values names".to_owned()
+            }
             AcceptedMeasurement::Any => "ANYTHING AT ALL".to_owned(),
         });
         format!("The Keep was loaded with one of: {}.", join(texts))

@@ -21,7 +21,7 @@ impl Policy {
             "platforms": list(json!({ "enum": Platform::ALL.map(Platform::as_str) })),
             "products": list(json!({ "enum": PRODUCTS })),
             "measurements": list(json!({ "anyOf": [
-                { "enum": ["keep-image", "any"] }, hexadecimal(32), hexadecimal(48), hexadecimal(64),
+                { "enum": ["keep-image", "reference-values", "any"] }, hexadecimal(32), hexadecimal(48), hexadecimal(64),
             ] })),
             "minimum_tcb": object(json!({ "snp": minimum_snp() })),
             "tcb_statuses": list(json!({ "enum": TcbStatus::ALL.map(TcbStatus::as_str) })),

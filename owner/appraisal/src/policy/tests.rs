@@ -12,7 +12,7 @@ fn every_key_is_read() {
             technologies = ["snp", "tdx"]
             platforms = ["snp", "cvm"]
             products = ["Genoa", "tdx"]
-            measurements = ["keep-image", "any", "{measurement}", "{short}"]
+            measurements = ["keep-image", "reference-values", "any", "{measurement}", "{short}"]
             tcb_statuses = ["UpToDate", "TDRelaunchAdvised"]
             advisories = ["INTEL-SA-00615"]
             revocation = "demand"
@@ -73,6 +73,7 @@ fn every_key_is_read() {
             products: Some(vec!["Genoa".into(), "tdx".into()]),
             measurements: vec![
                 AcceptedMeasurement::KeepImage,
+                AcceptedMeasurement::ReferenceValues,
                 AcceptedMeasurement::Any,
                 AcceptedMeasurement::Value(vec![0xab; 48]),
                 AcceptedMeasurement::Value(vec![0xcd; 32]),

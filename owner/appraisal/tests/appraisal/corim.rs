@@ -189,6 +189,54 @@ fn everything_survives_writing_and_reading() {
 }
 
 #[test]
+fn only_bare_digests_are_launch_measurements() {
+    let digest = Digest::of_length(&[7; 48]).unwrap();
+    let keep = ReferenceValue::of_keep("snp", digest.clone(), "an image");
+    let measured = |value: ReferenceValue| {
+        let manifest = Manifest::new("id", vec![value]);
+        let bytes = manifest.to_unsigned().unwrap();
+        assert!(!Manifest::is_signed(&bytes).unwrap());
+        manifest.launch_measurements().count()
+    };
+    assert_eq!(measured(keep.clone()), 1);
+    let nameless = ReferenceValue {
+        key: None,
+        ..keep.clone()
+    };
+    assert_eq!(measured(nameless), 1);
+    for conditional in [
+        ReferenceValue {
+            version: Some("2".to_owned()),
+            ..keep.clone()
+        },
+        ReferenceValue {
+            security_version: Some(SecurityVersion::Minimum(2)),
+            ..keep.clone()
+        },
+        ReferenceValue {
+            flags: Flags {
+                debug: Some(false),
+                ..Flags::default()
+            },
+            ..keep.clone()
+        },
+        ReferenceValue {
+            raw_value: Some(RawValue {
+                bytes: vec![1],
+                mask: None,
+            }),
+            ..keep.clone()
+        },
+        ReferenceValue {
+            key: Some(MeasurementKey::Number(1)),
+            ..keep
+        },
+    ] {
+        assert_eq!(measured(conditional), 0);
+    }
+}
+
+#[test]
 fn what_is_written_is_deterministic() {
     let digest = Digest::of_length(&[0xaa; 32]).unwrap();
     let manifest = Manifest::new("id", vec![ReferenceValue::of_keep("snp", digest, "d")]);

@@ -40,6 +40,23 @@ fn measurements() {
 }
 
 #[test]
+fn measurements_of_manifests() {
+    let named = policy("measurements = [\"reference-values\"]");
+    let report = evidence(&mint::sign(mint::report()));
+    let level = |policy: &Policy| appraise(&submission(&report), policy, &reference()).level();
+    // As long as none are given, none are accepted.
+    assert_eq!(level(&named), Level::Rejected);
+    let with = |values: &[Vec<u8>]| level(&named.clone().with_reference_values(values));
+    assert_eq!(with(&[]), Level::Rejected);
+    assert_eq!(with(&[vec![0; 48]]), Level::Rejected);
+    assert_eq!(with(&[vec![0; 48], MEASUREMENT.to_vec()]), Level::Simulated);
+    // A policy that does not ask for them gets none.
+    let other = policy(&format!("measurements = [\"{}\"]", "00".repeat(48)));
+    let other = other.with_reference_values(&[MEASUREMENT.to_vec()]);
+    assert_eq!(level(&other), Level::Rejected);
+}
+
+#[test]
 fn keep_image_means_the_reference_values() {
     let evidence = evidence(&mint::sign(mint::report()));
     let policy = policy("measurements = [\"keep-image\"]");
