@@ -9,6 +9,8 @@ use ciborium::Value;
 /// Largest message looked at; AWS's have at most 16 KiB, Arm's are smaller. Parsed, it takes
 /// many times the memory.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// Most entries of a map: to look for a key twice takes the square of their number.
+const MAX_ENTRIES: usize = 256;
 /// The CBOR tag of a `COSE_Sign1` message.
 const TAG: u64 = 18;
 /// The header parameter `alg`.
@@ -175,6 +177,9 @@ impl Map {
         let Value::Map(entries) = value else {
             return Err(CoseError::Malformed);
         };
+        if entries.len() > MAX_ENTRIES {
+            return Err(CoseError::Malformed);
+        }
         let twice = entries.iter().enumerate().any(|(index, (key, _))| {
             let mut later = entries.iter().skip(index + 1);
             later.any(|(other, _)| other == key)

@@ -1,6 +1,7 @@
 //! Verification against evidence of real processors, and against evidence minted here
 //! with one thing wrong at a time.
 
+mod cca_sins;
 mod dcap;
 mod dcap_sins;
 mod dcap_verdicts;
