@@ -5,7 +5,7 @@ use enarx_owner_evidence::{
     Genuine, UnixTime, azure,
     cca::{self, PlatformKey},
     materials::{Materials, Roots},
-    nitro, nvidia,
+    nitro, nvidia, sev,
 };
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -27,4 +27,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = nitro::verify(bytes, &nitro::GenuineRoots, now);
     let _ = nvidia::Report::parse(bytes);
     let _ = azure::Evidence::parse(bytes);
+    let _ = sev::verify_platform(&[bytes]);
 });

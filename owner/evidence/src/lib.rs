@@ -22,8 +22,8 @@
 //!
 //! Nothing here performs I/O, reads a clock, or panics on what it is given, and all
 //! sizes are bounded before anything is parsed. Each technology has a module of its
-//! own: [`snp`] for AMD SEV-SNP; [`dcap`] for Intel SGX and TDX, which so far checks
-//! signatures alone.
+//! own: [`snp`] for AMD SEV-SNP, [`dcap`] for Intel SGX and TDX, [`cca`] for Arm, [`nitro`]
+//! for AWS, [`nvidia`] for GPUs, and [`azure`] for virtual TPMs in front of the first two.
 
 mod assurance;
 pub mod azure;
@@ -37,6 +37,7 @@ pub mod materials;
 mod names;
 pub mod nitro;
 pub mod nvidia;
+pub mod sev;
 pub mod snp;
 mod summary;
 mod technology;

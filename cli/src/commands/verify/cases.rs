@@ -10,7 +10,7 @@ use enarx_owner_evidence::{
     materials::{self, Materials, Roots},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{files::read, parse_time};
 use crate::{console::Console, exit::Status};
@@ -18,9 +18,9 @@ use crate::{console::Console, exit::Status};
 /// A file with cases.
 #[derive(Deserialize)]
 struct Cases {
-    cases: Vec<Case>,
+    cases: Vec<Value>,
     #[serde(default)]
-    derived: Vec<Change>,
+    derived: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -37,7 +37,6 @@ struct Case {
 /// A change after which a case must be rejected.
 #[derive(Deserialize)]
 struct Change {
-    case: String,
     base: String,
     what: String,
     #[serde(flatten)]
@@ -68,11 +67,12 @@ struct Tally {
     all: usize,
 }
 
-/// Verifies all cases in `file`, and writes a line for each.
+/// Verifies all cases in `file`, and writes a line for each. What cannot be judged, because
+/// it is not as described or names a file that cannot be read, agrees with nothing.
 ///
 /// # Errors
 ///
-/// When the file or one that it names cannot be read, or it is not as described.
+/// When the file cannot be read, or has no list of cases.
 pub fn run(file: &Path, console: &Console) -> anyhow::Result<Status> {
     let text = std::fs::read_to_string(file);
     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
@@ -97,19 +97,32 @@ pub fn run(file: &Path, console: &Console) -> anyhow::Result<Status> {
             "detail": found.detail,
         }))
     };
-    for case in &cases.cases {
-        let files = case.read(folder)?;
-        tell(case, None, &case.verdict, &case.judge(&files)?)?;
-        for change in cases.derived.iter().filter(|change| change.case == case.id) {
-            let mut files = files.clone();
-            for (role, path) in &case.files {
-                if *path == change.base
-                    && let Some(bytes) = files.get_mut(role)
-                {
-                    change.operation.apply(bytes);
-                }
+    let mut changes = BTreeMap::<String, Vec<Result<Change, String>>>::new();
+    for value in cases.derived {
+        let id = value["case"].as_str().unwrap_or_default().to_owned();
+        let change = Change::deserialize(value).map_err(|error| error.to_string());
+        changes.entry(id).or_default().push(change);
+    }
+    for value in cases.cases {
+        let case = match Case::deserialize(&value) {
+            Ok(case) => case,
+            Err(error) => {
+                let case = Case::unreadable(&value);
+                tell(&case, None, &case.verdict, &Found::unjudged(&error))?;
+                continue;
             }
-            tell(case, Some(&change.what), "REJECT", &case.judge(&files)?)?;
+        };
+        let files = case.read(folder);
+        let judge = |change: Option<&Change>| match &files {
+            Ok(files) => case.judge(&case.changed(files, change)),
+            Err(error) => Found::unjudged(error),
+        };
+        tell(&case, None, &case.verdict, &judge(None))?;
+        for change in changes.remove(&case.id).unwrap_or_default() {
+            match change {
+                Ok(change) => tell(&case, Some(&change.what), "REJECT", &judge(Some(&change)))?,
+                Err(error) => tell(&case, Some("?"), "REJECT", &Found::unjudged(&error))?,
+            }
         }
     }
     for (technology, Tally { agree, all }) in tallies {
@@ -142,6 +155,7 @@ fn replay(materials: &Materials) -> Found {
 /// `/POLICY` stands what a policy could mind.
 fn agrees(expected: &str, found: &str) -> bool {
     match expected.trim_end_matches("/POLICY") {
+        _ if found == UNJUDGED => false,
         "REJECT" => found.starts_with("REJECT") && found != DEBUG,
         expected => found == expected,
     }
@@ -149,6 +163,9 @@ fn agrees(expected: &str, found: &str) -> bool {
 
 /// The verdict about evidence of a TEE that the host can look into.
 const DEBUG: &str = "REJECT(debug)";
+
+/// What stands for a verdict where none could be found.
+const UNJUDGED: &str = "?";
 
 /// The verdict about evidence whose signatures lead to a root, and for which there is no
 /// collateral.
@@ -161,6 +178,13 @@ struct Found {
 }
 
 impl Found {
+    fn unjudged(error: &impl ToString) -> Self {
+        Self {
+            label: UNJUDGED.to_owned(),
+            detail: error.to_string(),
+        }
+    }
+
     fn refused(detail: String) -> Self {
         Self {
             label: "REJECT".to_owned(),
@@ -180,11 +204,40 @@ impl Case {
             .collect()
     }
 
-    fn judge(&self, files: &Files) -> anyhow::Result<Found> {
+    /// What is known of a case that is not as described.
+    fn unreadable(value: &Value) -> Self {
+        let text = |key| value[key].as_str().unwrap_or(UNJUDGED).to_owned();
+        Self {
+            id: text("id"),
+            tech: text("tech"),
+            files: BTreeMap::new(),
+            now: text("now"),
+            verdict: text("verdict"),
+            nonce: None,
+        }
+    }
+
+    /// The files after a change to one of them.
+    fn changed(&self, files: &Files, change: Option<&Change>) -> Files {
+        let mut files = files.clone();
+        for (role, path) in &self.files {
+            if let Some(change) = change.filter(|change| *path == change.base)
+                && let Some(bytes) = files.get_mut(role)
+            {
+                change.operation.apply(bytes);
+            }
+        }
+        files
+    }
+
+    fn judge(&self, files: &Files) -> Found {
         let now = match self.now.as_str() {
             // The case is about nothing that expires.
             "-" => UnixTime(0),
-            text => parse_time(text).with_context(|| format!("the time of case {}", self.id))?,
+            text => match parse_time(text) {
+                Ok(now) => now,
+                Err(error) => return Found::unjudged(&error),
+            },
         };
         let mut materials = Materials::default();
         let mut roots = Roots::genuine();
@@ -193,18 +246,23 @@ impl Case {
             if role == "trust_anchor" {
                 match PlatformKey::read(bytes) {
                     Ok(keys) => roots.cca = keys,
-                    Err(error) => return Ok(Found::refused(error.to_string())),
+                    Err(error) => return Found::refused(error.to_string()),
                 }
                 continue;
             }
             if let Err(error) = materials.add(bytes) {
-                return Ok(Found::refused(format!("{role} {error}")));
+                return Found::refused(format!("{role} {error}"));
             }
         }
         if self.now == "-" {
-            return Ok(replay(&materials));
+            return replay(&materials);
         }
-        Ok(match materials.verify(&roots, now) {
+        match materials.verify(&roots, now) {
+            // A platform that attests nothing can still be genuine.
+            Err(error @ materials::Error::SevPlatform(_)) => Found {
+                label: "ACCEPT".to_owned(),
+                detail: error.to_string(),
+            },
             // Without Intel's collateral all else can still be right.
             Err(error) if refusal(&error) == CHAIN_OK => Found {
                 label: self.behind_tpm(&materials).unwrap_or(CHAIN_OK).to_owned(),
@@ -215,7 +273,7 @@ impl Case {
                 detail: error.to_string(),
             },
             Ok(evidence) => self.label(&evidence),
-        })
+        }
     }
 
     /// The verdict on a virtual TPM whose hardware lacks only collateral; `None` for other

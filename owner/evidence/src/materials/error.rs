@@ -1,6 +1,6 @@
 //! Why materials are not enough.
 
-use crate::{FailureKind, azure, cca, dcap, event_log::EventLogError, nitro, nvidia, snp};
+use crate::{FailureKind, azure, cca, dcap, event_log::EventLogError, nitro, nvidia, sev, snp};
 
 use super::MAX_FILE_BYTES;
 
@@ -13,6 +13,15 @@ pub enum Error {
     /// There is more than one piece, and it is not clear which is meant.
     #[error("there are {0} pieces of evidence among the files: give one at a time")]
     Several(usize),
+    /// There are only the certificates of a platform that cannot attest what runs there.
+    #[error(
+        "the certificates are those of a {0} platform with AMD SEV, which is genuine and attests \
+         nothing: only SEV-SNP does"
+    )]
+    SevPlatform(&'static str),
+    /// The certificates of a platform with AMD SEV did not verify.
+    #[error(transparent)]
+    Sev(#[from] sev::Error),
     /// AMD SEV-SNP evidence did not verify.
     #[error(transparent)]
     Snp(#[from] snp::Error),
@@ -41,7 +50,10 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::NoEvidence | Self::Several(_) => FailureKind::Malformed,
+            Self::NoEvidence | Self::Several(_) | Self::SevPlatform(_) => FailureKind::Malformed,
+            Self::Sev(sev::Error::Malformed(_)) => FailureKind::Malformed,
+            Self::Sev(sev::Error::Missing(_)) => FailureKind::Collateral,
+            Self::Sev(_) => FailureKind::NotGenuine,
             Self::Snp(error) => error.kind(),
             Self::Dcap(error) => error.kind(),
             Self::Cca(error) => error.kind(),

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{
-    event_log,
+    event_log, sev,
     snp::{self, REPORT_BYTES},
 };
 
@@ -41,6 +41,8 @@ pub enum Kind {
     TcbInfo,
     /// Intel's identity of a quoting enclave.
     QeIdentity,
+    /// A certificate of a platform with AMD SEV before SEV-SNP, in AMD's own form.
+    SevCertificate,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
             Self::RevocationList => "revocation list",
             Self::TcbInfo => "TCB info",
             Self::QeIdentity => "QE identity",
+            Self::SevCertificate => "SEV platform certificate",
         }
     }
 }
@@ -166,8 +169,13 @@ fn binary(bytes: &[u8]) -> Option<Kind> {
         // A request of SPDM 1.1 for measurements, and the answer behind it.
         [0x11, 0xe0, ..] if bytes.get(37..39) == Some(&[0x11, 0x60]) => Some(Kind::NvidiaReport),
         _ if event_log::begins_log(bytes) => Some(Kind::EventLog),
+        _ if is_sev_certificate(bytes) => Some(Kind::SevCertificate),
         _ => der(bytes),
     }
+}
+
+fn is_sev_certificate(bytes: &[u8]) -> bool {
+    sev::Certificate::parse(bytes).is_ok() || sev::Authority::parse(bytes).is_ok()
 }
 
 /// The report in the firmware's answer to a guest (AMD #56860, `MSG_REPORT_RSP`): a status

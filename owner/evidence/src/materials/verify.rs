@@ -3,7 +3,7 @@
 use crate::{
     AnchorKind, Evidence, Genuine, Step, UnixTime, azure, cca, dcap,
     event_log::EventLog,
-    nitro, nvidia,
+    nitro, nvidia, sev,
     snp::{self, Certificates, EitherEndorsementKey},
 };
 
@@ -43,6 +43,10 @@ impl Materials {
         let evidence = self.evidence();
         let [kind] = *evidence.as_slice() else {
             return Err(match evidence.len() {
+                0 if !self.all(Kind::SevCertificate).is_empty() => {
+                    let platform = self.verify_sev_platform()?;
+                    Error::SevPlatform(platform.generation())
+                }
                 0 => Error::NoEvidence,
                 several => Error::Several(several),
             });
@@ -70,8 +74,19 @@ impl Materials {
             | Kind::Certificate
             | Kind::RevocationList
             | Kind::TcbInfo
-            | Kind::QeIdentity => Err(Error::NoEvidence),
+            | Kind::QeIdentity
+            | Kind::SevCertificate => Err(Error::NoEvidence),
         }
+    }
+
+    /// Verifies the certificates of a platform with AMD SEV before SEV-SNP, which are no
+    /// evidence.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong or missing.
+    pub fn verify_sev_platform(&self) -> Result<sev::VerifiedPlatform, sev::Error> {
+        sev::verify_platform(&self.all(Kind::SevCertificate))
     }
 
     fn verify_snp(&self, report: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {

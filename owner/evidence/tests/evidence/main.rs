@@ -11,5 +11,6 @@ mod others;
 mod real;
 mod reports;
 mod revocation;
+mod sev;
 mod sins;
 mod vectors;
