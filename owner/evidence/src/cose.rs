@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
-    EcdsaVerificationAlgorithm, UnparsedPublicKey,
+    RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
 use ciborium::Value;
 
@@ -30,8 +30,9 @@ pub enum CoseError {
     /// A map has a key twice.
     #[error("has a map with the same key twice")]
     DuplicateKey,
-    /// It is signed with another algorithm than ECDSA on P-256, P-384 or P-521.
-    #[error("is not signed with ES256, ES384 or ES512")]
+    /// It is signed with another algorithm than ECDSA on P-256, P-384 or P-521, or
+    /// RSASSA-PSS with SHA-384.
+    #[error("is not signed with ES256, ES384, ES512 or PS384")]
     Algorithm,
     /// It has a critical header parameter that nobody here understands.
     #[error("has a critical header parameter that is not understood")]
@@ -44,12 +45,14 @@ pub enum CoseError {
     Signature,
 }
 
-/// A signature algorithm (RFC 9053, section 2.1), used with the curve that goes with it.
+/// A signature algorithm: ECDSA (RFC 9053, section 2.1), used with the curve that goes with
+/// it, or RSASSA-PSS (RFC 8230, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
     Es256,
     Es384,
     Es512,
+    Ps384,
 }
 
 impl Algorithm {
@@ -58,24 +61,28 @@ impl Algorithm {
             -7 => Some(Self::Es256),
             -35 => Some(Self::Es384),
             -36 => Some(Self::Es512),
+            -38 => Some(Self::Ps384),
             _ => None,
         }
     }
 
-    /// Bytes of an uncompressed point of its curve (SEC 1, section 2.3.3).
-    fn point_bytes(self) -> usize {
+    /// Whether a key can be one of this algorithm: an uncompressed point of its curve (SEC 1,
+    /// section 2.3.3), or an `RSAPublicKey`, which is a DER sequence.
+    fn goes_with(self, key: &[u8]) -> bool {
         match self {
-            Self::Es256 => 65,
-            Self::Es384 => 97,
-            Self::Es512 => 133,
+            Self::Es256 => key.len() == 65,
+            Self::Es384 => key.len() == 97,
+            Self::Es512 => key.len() == 133,
+            Self::Ps384 => key.first() == Some(&0x30),
         }
     }
 
-    fn verification(self) -> &'static EcdsaVerificationAlgorithm {
+    fn verification(self) -> &'static dyn VerificationAlgorithm {
         match self {
             Self::Es256 => &ECDSA_P256_SHA256_FIXED,
             Self::Es384 => &ECDSA_P384_SHA384_FIXED,
             Self::Es512 => &ECDSA_P521_SHA512_FIXED,
+            Self::Ps384 => &RSA_PSS_2048_8192_SHA384,
         }
     }
 }
@@ -84,6 +91,7 @@ impl Algorithm {
 #[derive(Debug, Clone)]
 pub(crate) struct Sign1 {
     protected: Vec<u8>,
+    header: Map,
     algorithm: Algorithm,
     payload: Vec<u8>,
     signature: Vec<u8>,
@@ -120,6 +128,7 @@ impl Sign1 {
         let algorithm = algorithm.and_then(|number| Algorithm::find(number.into()));
         Ok(Self {
             protected,
+            header,
             algorithm: algorithm.ok_or(CoseError::Algorithm)?,
             payload,
             signature,
@@ -130,14 +139,19 @@ impl Sign1 {
         self.algorithm
     }
 
+    /// The protected header.
+    pub(crate) fn header(&self) -> &Map {
+        &self.header
+    }
+
     pub(crate) fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// Checks that the key with this uncompressed point signed the message (RFC 9052,
-    /// section 4.4, without external data).
-    pub(crate) fn verify(&self, point: &[u8]) -> Result<(), CoseError> {
-        if point.len() != self.algorithm.point_bytes() {
+    /// Checks that a key, an uncompressed point or an `RSAPublicKey`, signed the message (RFC
+    /// 9052, section 4.4, without external data).
+    pub(crate) fn verify(&self, key: &[u8]) -> Result<(), CoseError> {
+        if !self.algorithm.goes_with(key) {
             return Err(CoseError::Curve);
         }
         let signed = Value::Array(vec![
@@ -148,7 +162,7 @@ impl Sign1 {
         ]);
         let mut encoded = Vec::new();
         ciborium::into_writer(&signed, &mut encoded).map_err(|_| CoseError::Malformed)?;
-        UnparsedPublicKey::new(self.algorithm.verification(), point)
+        UnparsedPublicKey::new(self.algorithm.verification(), key)
             .verify(&encoded, &self.signature)
             .map_err(|_| CoseError::Signature)
     }
@@ -169,7 +183,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, CoseError> {
 }
 
 /// A CBOR map without duplicate keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Map(Vec<(Value, Value)>);
 
 impl Map {

@@ -97,6 +97,12 @@ pub enum CertificateError {
     /// Its issuer's name is not the subject name of the certificate above it.
     #[error("names another issuer than the certificate above it")]
     IssuerName,
+    /// It is not signed with RSASSA-PKCS1-v1_5 and SHA-384.
+    #[error("is not signed with RSASSA-PKCS1-v1_5 and SHA-384")]
+    Pkcs1Algorithm,
+    /// Its issuer's key is not RSA.
+    #[error("is signed by a key that is not RSA")]
+    IssuerNotRsa,
     /// Its issuer's key is not RSA with 4096 bits.
     #[error("is signed by a key that is not RSA with 4096 bits")]
     IssuerKey,
@@ -265,13 +271,19 @@ impl<'a> Certificate<'a> {
         self.contents.serial_number().as_bytes()
     }
 
-    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1), when it has 4096 bits.
-    fn rsa_4096_key(&self) -> Option<&[u8]> {
+    /// The `RSAPublicKey` of the subject (RFC 8017, appendix A.1.1).
+    pub(crate) fn rsa_key(&self) -> Option<&[u8]> {
         let info = self.contents.subject_public_key_info();
         let key = info.subject_public_key.as_bytes()?;
+        (info.algorithm.oid == RSA_ENCRYPTION).then_some(key)
+    }
+
+    /// The same, when it has 4096 bits.
+    fn rsa_4096_key(&self) -> Option<&[u8]> {
+        let key = self.rsa_key()?;
         let modulus = rsa_modulus(key).ok()?;
         let full = modulus.len() == RSA_4096_BYTES && modulus.first()? & 0x80 != 0;
-        (info.algorithm.oid == RSA_ENCRYPTION && full).then_some(key)
+        full.then_some(key)
     }
 }
 

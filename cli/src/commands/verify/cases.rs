@@ -150,6 +150,21 @@ fn replay(materials: &Materials) -> Found {
     }
 }
 
+/// A report that lacks the key's certificate, with Microsoft's endorsement of what it
+/// measures: such cases are about the endorsement.
+fn endorsed(materials: &Materials, now: UnixTime, lacking: &materials::Error) -> Found {
+    match materials.check_uvm_endorsements(now) {
+        Ok(_) => Found {
+            label: "ACCEPT".to_owned(),
+            detail: format!("the measurement is endorsed; {lacking}"),
+        },
+        Err(error) => Found {
+            label: refusal(&error).to_owned(),
+            detail: error.to_string(),
+        },
+    }
+}
+
 /// Whether a verdict is the expected one. `REJECT` without a reason is any refusal, but not
 /// that of evidence which verified and only is of a TEE that can be debugged; after
 /// `/POLICY` stands what a policy could mind.
@@ -263,6 +278,11 @@ impl Case {
                 label: "ACCEPT".to_owned(),
                 detail: error.to_string(),
             },
+            Err(error)
+                if error.kind() == FailureKind::Collateral && materials.has_uvm_endorsement() =>
+            {
+                endorsed(&materials, now, &error)
+            }
             // Without Intel's collateral all else can still be right.
             Err(error) if refusal(&error) == CHAIN_OK => Found {
                 label: self.behind_tpm(&materials).unwrap_or(CHAIN_OK).to_owned(),

@@ -11,6 +11,9 @@
 //! [`Evidence::check`] follows these arrows; the hardware report itself is verified like
 //! any other, by [`snp`](crate::snp) or [`dcap`](crate::dcap).
 //!
+//! Of the VMs in which confidential containers run, a [`UvmEndorsement`] says what their launch
+//! measurement is.
+//!
 //! Sources: *Azure confidential VM guest attestation design*, HCL report; *TPM 2.0 Library,
 //! Part 2: Structures* (TCG), `TPMS_ATTEST`.
 
@@ -18,6 +21,8 @@ mod error;
 mod evidence;
 mod hcl;
 mod quote;
+mod uvm;
 
 pub use error::Error;
 pub use evidence::{Evidence, Hardware, VirtualTpm};
+pub use uvm::{MICROSOFT_SUPPLY_CHAIN_ROOT, UvmEndorsement, UvmError};

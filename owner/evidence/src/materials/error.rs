@@ -37,6 +37,9 @@ pub enum Error {
     /// Azure's virtual TPM did not verify.
     #[error(transparent)]
     Azure(#[from] azure::Error),
+    /// Microsoft's endorsement beside the report did not verify, or is of something else.
+    #[error(transparent)]
+    Uvm(#[from] azure::UvmError),
     /// The event log beside the evidence is not that of the evidence.
     #[error(transparent)]
     EventLog(#[from] EventLogError),
@@ -61,6 +64,7 @@ impl Error {
             Self::EventLog(EventLogError::Mismatch(_)) => FailureKind::NotGenuine,
             Self::EventLog(_) => FailureKind::Malformed,
             Self::Azure(error) => error.kind(),
+            Self::Uvm(error) => error.kind(),
             Self::Nvidia(error) => error.kind(),
         }
     }

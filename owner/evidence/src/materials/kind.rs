@@ -41,6 +41,8 @@ pub enum Kind {
     TcbInfo,
     /// Intel's identity of a quoting enclave.
     QeIdentity,
+    /// Microsoft's endorsement of the VM around confidential containers.
+    UvmEndorsement,
     /// A certificate of a platform with AMD SEV before SEV-SNP, in AMD's own form.
     SevCertificate,
 }
@@ -75,6 +77,7 @@ impl Kind {
             Self::RevocationList => "revocation list",
             Self::TcbInfo => "TCB info",
             Self::QeIdentity => "QE identity",
+            Self::UvmEndorsement => "UVM endorsement",
             Self::SevCertificate => "SEV platform certificate",
         }
     }
@@ -160,6 +163,9 @@ fn binary(bytes: &[u8]) -> Option<Kind> {
     {
         return Some(Kind::Quote);
     }
+    if is_signed_with_ps384(bytes) {
+        return Some(Kind::UvmEndorsement);
+    }
     match bytes {
         // CBOR tags 399 and 907.
         [0xd9, 0x01, 0x8f, ..] | [0xd9, 0x03, 0x8b, ..] => Some(Kind::CcaToken),
@@ -172,6 +178,15 @@ fn binary(bytes: &[u8]) -> Option<Kind> {
         _ if is_sev_certificate(bytes) => Some(Kind::SevCertificate),
         _ => der(bytes),
     }
+}
+
+/// A tagged `COSE_Sign1` whose header, a byte string with a size of two bytes, begins with
+/// that algorithm.
+fn is_signed_with_ps384(bytes: &[u8]) -> bool {
+    let header = bytes
+        .strip_prefix(&[0xd2, 0x84, 0x59])
+        .and_then(|rest| rest.get(2..));
+    matches!(header, Some([0xa0..=0xb7, 0x01, 0x38, 0x25, ..]))
 }
 
 fn is_sev_certificate(bytes: &[u8]) -> bool {

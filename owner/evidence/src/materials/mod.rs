@@ -79,6 +79,14 @@ impl Materials {
         Some(evidence.nonce().to_vec())
     }
 
+    /// Whether there is an endorsement by Microsoft of the VM around confidential containers.
+    #[must_use]
+    pub fn has_uvm_endorsement(&self) -> bool {
+        self.items
+            .iter()
+            .any(|(kind, _)| *kind == Kind::UvmEndorsement)
+    }
+
     /// The kinds of evidence, without what only endorses it.
     #[must_use]
     pub fn evidence(&self) -> Vec<Kind> {

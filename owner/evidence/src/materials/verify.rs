@@ -54,7 +54,13 @@ impl Materials {
         let found = self.all(kind);
         let bytes = found.first().copied().unwrap_or_default();
         match kind {
-            Kind::SnpReport => self.verify_snp(bytes, roots, now),
+            Kind::SnpReport => {
+                let evidence = self.verify_snp(bytes, roots, now)?;
+                Ok(match self.check_uvm_endorsements(now)? {
+                    Some(step) => evidence.with_step(step),
+                    None => evidence,
+                })
+            }
             Kind::Quote => self.verify_quote(bytes, roots, now),
             Kind::CcaToken => {
                 let token = cca::verify(bytes, &roots.cca)?;
@@ -75,6 +81,7 @@ impl Materials {
             | Kind::RevocationList
             | Kind::TcbInfo
             | Kind::QeIdentity
+            | Kind::UvmEndorsement
             | Kind::SevCertificate => Err(Error::NoEvidence),
         }
     }
@@ -99,6 +106,24 @@ impl Materials {
         let list = certificates.list_among(&lists);
         let key = EitherEndorsementKey::verify_unrevoked(&certificates, list, &roots.snp, now)?;
         Ok(key.verify_report(report, now)?)
+    }
+
+    /// Checks that Microsoft's endorsements among the materials are of the SEV-SNP report
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// When one does not verify at the time `now`, or is of something else.
+    pub fn check_uvm_endorsements(&self, now: UnixTime) -> Result<Option<Step>, Error> {
+        let mut step = None;
+        for report in self.all(Kind::SnpReport) {
+            let report = snp::Report::parse(report).map_err(snp::Error::from)?;
+            for endorsement in self.all(Kind::UvmEndorsement) {
+                let endorsement = azure::UvmEndorsement::verify(endorsement, now)?;
+                step = Some(endorsement.check(&report)?);
+            }
+        }
+        Ok(step)
     }
 
     /// The TPM first: its parts are bound to each other whatever the hardware's worth.

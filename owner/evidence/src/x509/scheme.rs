@@ -1,8 +1,8 @@
 //! How certificates and revocation lists are signed.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_3072_8192_SHA384,
+    RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
 use x509_cert::{
     der::{
@@ -20,6 +20,7 @@ const SHA384_BYTES: u8 = 48;
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
+const PKCS1_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 
@@ -29,6 +30,8 @@ pub(crate) enum Scheme {
     /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, under a key of
     /// 4096 bits: AMD's.
     RsaPss,
+    /// RSASSA-PKCS1-v1_5 with SHA-384, under a key of 3072 bits or more: Microsoft's.
+    RsaPkcs1,
     /// ECDSA on P-256 with SHA-256.
     EcdsaP256,
     /// ECDSA on P-384 with SHA-384.
@@ -40,6 +43,8 @@ pub(crate) enum Scheme {
 pub(crate) enum Vendor {
     /// AMD: RSASSA-PSS alone.
     RsaPss,
+    /// Microsoft's supply chain: RSASSA-PKCS1-v1_5 alone.
+    RsaPkcs1,
     /// Intel, AWS, NVIDIA: ECDSA alone.
     Ecdsa,
 }
@@ -54,6 +59,16 @@ impl Vendor {
         match (self, algorithm.oid) {
             (Self::RsaPss, _) if is_rsa_pss_sha384(algorithm) => Ok(Scheme::RsaPss),
             (Self::RsaPss, _) => Err(CertificateError::SignatureAlgorithm),
+            // Parameters must be null (RFC 4055, section 5).
+            (Self::RsaPkcs1, PKCS1_SHA384)
+                if algorithm
+                    .parameters
+                    .as_ref()
+                    .is_some_and(|any| any.is_null()) =>
+            {
+                Ok(Scheme::RsaPkcs1)
+            }
+            (Self::RsaPkcs1, _) => Err(CertificateError::Pkcs1Algorithm),
             // Parameters must be absent (RFC 5758, section 3.2).
             (Self::Ecdsa, ECDSA_SHA256) if absent => Ok(Scheme::EcdsaP256),
             (Self::Ecdsa, ECDSA_SHA384) if absent => Ok(Scheme::EcdsaP384),
@@ -72,12 +87,14 @@ impl Scheme {
     ) -> Result<(), CertificateError> {
         let (key, algorithm): (_, &'static dyn VerificationAlgorithm) = match self {
             Self::RsaPss => (issuer.rsa_4096_key(), &RSA_PSS_2048_8192_SHA384),
+            Self::RsaPkcs1 => (issuer.rsa_key(), &RSA_PKCS1_3072_8192_SHA384),
             Self::EcdsaP256 => (issuer.key_on(SECP256R1), &ECDSA_P256_SHA256_ASN1),
             Self::EcdsaP384 => (issuer.key_on(SECP384R1), &ECDSA_P384_SHA384_ASN1),
         };
         let key = key.ok_or(match self {
             Self::EcdsaP256 | Self::EcdsaP384 => CertificateError::IssuerCurve,
             Self::RsaPss => CertificateError::IssuerKey,
+            Self::RsaPkcs1 => CertificateError::IssuerNotRsa,
         })?;
         UnparsedPublicKey::new(algorithm, key)
             .verify(signed, signature)

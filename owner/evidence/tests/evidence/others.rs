@@ -4,7 +4,8 @@
 use std::fs;
 
 use enarx_owner_evidence::{
-    Evidence, FailureKind, Genuine, Simulated, Technology, UnixTime, azure,
+    Evidence, FailureKind, Genuine, Simulated, Technology, UnixTime,
+    azure::{self, UvmEndorsement, UvmError},
     cca::{self, PlatformKey},
     materials::{Kind, Materials, Roots},
     nitro,
@@ -232,6 +233,65 @@ fn virtual_tpms_of_azure() {
             assert!(azure::Evidence::parse(&case.evidence[..length]).is_err());
         }
     }
+}
+
+#[test]
+fn endorsements_of_utility_vms() {
+    use enarx_owner_evidence::snp::Report;
+
+    let Some(directory) = directory() else {
+        return;
+    };
+    let read = |name: &str| fs::read(directory.join("snp/ms-sidecar").join(name)).unwrap();
+    let message = read("body.uvm_reference_info.bin");
+    let [report, vcek] = ["milan-v2.report.bin", "milan-v2.vcek.der"].map(read);
+    let now = time("2023-02-10T00:00:00Z");
+    let endorsement = UvmEndorsement::verify(&message, now).unwrap();
+    assert_eq!(endorsement.feed, "ContainerPlat-AMD-UVM");
+    assert_eq!(endorsement.guest_svn, 22);
+    let parsed = Report::parse(&report).unwrap();
+    assert!(endorsement.check(&parsed).is_ok());
+    let other = Report::parse(&crate::mint::report()).unwrap();
+    assert_eq!(endorsement.check(&other), Err(UvmError::Measurement));
+
+    // The signer's certificate holds for a year.
+    for moment in ["2023-01-01T00:00:00Z", "2024-02-01T00:00:00Z"] {
+        let error = UvmEndorsement::verify(&message, time(moment)).unwrap_err();
+        assert_eq!(error.kind(), FailureKind::Collateral, "{error}");
+    }
+    // Nothing that is signed can be changed; the time stamp, which is not, is not looked at.
+    let header = 5 + usize::from(u16::from_be_bytes([message[3], message[4]]));
+    let payload = message.windows(8).position(|bytes| bytes == b"{\n  \"x-m");
+    let signed = (0..header).chain(payload.unwrap()..message.len());
+    for offset in signed.step_by(7) {
+        let mut changed = message.clone();
+        changed[offset] ^= 0x10;
+        assert!(
+            UvmEndorsement::verify(&changed, now).is_err(),
+            "at {offset}"
+        );
+    }
+    for length in (0..message.len()).step_by(13) {
+        assert!(UvmEndorsement::verify(&message[..length], now).is_err());
+    }
+
+    // Beside the report it is a further check.
+    let verify = |report: &[u8]| {
+        let mut materials = Materials::default();
+        for file in [report, &vcek, &message] {
+            materials.add(file).unwrap();
+        }
+        materials.verify(&Roots::genuine(), now)
+    };
+    let evidence = verify(&report).unwrap();
+    let step = evidence.steps().last().unwrap();
+    assert_eq!(
+        (step.name, step.found.as_str()),
+        (
+            "UVM endorsement",
+            "ContainerPlat-AMD-UVM with security version 22"
+        )
+    );
 }
 
 #[test]
