@@ -2,13 +2,12 @@
 
 use std::{fs, hint::black_box, path::Path};
 
-use anyhow::Context as _;
-use dcap_qvl::{QuoteCollateralV3, verify::verify};
+use dcap_qvl::verify::verify;
+use enarx_evidence_benches::their_collateral;
 use enarx_owner_evidence::{
     UnixTime,
-    dcap::{Collateral, CollateralBytes, GenuineRoots, Quote},
+    dcap::{Collateral, CollateralBytes, GenuineRoots},
 };
-use serde_json::value::RawValue;
 
 use crate::{
     memory,
@@ -44,21 +43,7 @@ pub fn run(vectors: &Path) -> anyhow::Result<()> {
     };
     let warm = Collateral::verify(&bytes, GenuineRoots, NOW)?;
 
-    let chain = Quote::parse(&quote)?.certificates()?;
-    let (tcb_info_text, tcb_info_signature) = signed(&tcb_info, "tcbInfo")?;
-    let (qe_identity_text, qe_identity_signature) = signed(&qe_identity, "enclaveIdentity")?;
-    let theirs = QuoteCollateralV3 {
-        pck_crl_issuer_chain: pem(&chain[1..]),
-        root_ca_crl: root_revocations.clone(),
-        pck_crl: pck_revocations.clone(),
-        tcb_info_issuer_chain: pem(&signing),
-        tcb_info: tcb_info_text,
-        tcb_info_signature,
-        qe_identity_issuer_chain: pem(&signing),
-        qe_identity: qe_identity_text,
-        qe_identity_signature,
-        pck_certificate_chain: None,
-    };
+    let theirs = their_collateral(&quote, &bytes, &signing)?;
     let mut rivals: [Rival<'_>; 3] = [
         (
             "enarx, TDX, collateral kept",
@@ -85,19 +70,4 @@ pub fn run(vectors: &Path) -> anyhow::Result<()> {
         black_box(all());
     });
     Ok(())
-}
-
-/// The text of a document that its signature covers, and the signature.
-fn signed(document: &[u8], key: &str) -> anyhow::Result<(String, Vec<u8>)> {
-    let parts: std::collections::HashMap<String, Box<RawValue>> = serde_json::from_slice(document)?;
-    let part = |name: &str| parts.get(name).with_context(|| format!("no {name}"));
-    let signature: String = serde_json::from_str(part("signature")?.get())?;
-    Ok((part(key)?.get().to_owned(), hex::decode(signature)?))
-}
-
-fn pem(certificates: &[Vec<u8>]) -> String {
-    let blocks = certificates
-        .iter()
-        .map(|der| pem::Pem::new("CERTIFICATE", der.clone()));
-    pem::encode_many(&blocks.collect::<Vec<_>>())
 }
