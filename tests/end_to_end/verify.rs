@@ -280,6 +280,18 @@ fn attesting_alone_leaves_nothing_but_the_evidence() {
         )
     };
     verify(&["--policy", "simulation"]).expect(0);
+    // All of them in a folder, with what lies beside them in configfs-tsm.
+    place.file("kept/provider", "sev_guest\n");
+    place.file("kept/generation", "1\n");
+    place
+        .run(["verify", "kept", "--policy", "simulation"])
+        .expect(0);
+    place.run(["verify", "nowhere"]).expect(125);
+    std::fs::create_dir(place.path().join("empty")).unwrap();
+    place
+        .run(["verify", "empty"])
+        .expect(118)
+        .prints("no evidence");
     verify(&[]).expect(120).prints("not a trust anchor");
     place.file("strict.toml", "simulation = \"deny\"\n");
     attest(&["--simulate", "--policy", "strict.toml", "--save", "refused"])

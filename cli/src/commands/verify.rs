@@ -40,6 +40,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   enarx verify report.bin vcek.der cert_chain.pem
+  enarx verify /sys/kernel/config/tsm/report/mine
   enarx verify quote.bin --collateral collateral/ --policy policy.toml
   enarx verify quote.bin --fetch
   enarx verify quote.hex --collateral collateral/ --now 2026-03-01T00:00:00Z --json
@@ -52,7 +53,9 @@ Exit status:
   120  not genuine: the hardware did not say this
   121  genuine, and the policy rejects it")]
 pub struct Arguments {
-    /// The evidence, and what endorses it
+    /// The evidence, and what endorses it; or a folder with both
+    ///
+    /// Such as one that `enarx attest --save` wrote, or one of Linux's configfs-tsm.
     #[arg(value_name = "FILE", required_unless_present = "cases")]
     files: Vec<PathBuf>,
 

@@ -13,11 +13,21 @@ use crate::{
 ///
 /// # Errors
 ///
-/// When a file cannot be read, or is nothing that is known. In folders only what cannot be
-/// read is an error: other things may lie there too.
+/// When a file cannot be read, or is nothing that is known. In folders other things may lie
+/// too, and those of evidence may have files that cannot be read.
 pub fn gather(files: &[PathBuf], places: &[PathBuf]) -> anyhow::Result<Materials> {
     let mut materials = Materials::default();
     for file in files {
+        if file.is_dir() {
+            // Linux's configfs-tsm has files there that cannot be read, and others that say
+            // nothing; verification will say what is missing.
+            for file in entries(file)? {
+                if let Ok(bytes) = read(&file) {
+                    let _ = materials.add(&bytes);
+                }
+            }
+            continue;
+        }
         let bytes = read(file)?;
         materials.add(&bytes).with_advice(|| {
             (
@@ -59,7 +69,7 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let failed = || {
         (
             format!("cannot read the folder {}", folder.display()),
-            "--collateral takes a folder with certificates, lists and documents, or a file \
+            "name the evidence's files or their folder; --collateral takes a folder with certificates, lists and documents, or a file \
              that `enarx collateral export` wrote",
         )
     };

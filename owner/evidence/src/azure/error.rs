@@ -3,12 +3,15 @@
 use crate::{FailureKind, bytes::Truncated};
 
 /// Why evidence from behind a virtual TPM is not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A part is longer than any.
     #[error("the vTPM evidence is too large")]
     TooLarge,
     /// It is not JSON of a known shape.
+    #[error("the vTPM evidence cannot be read: {0}")]
+    Json(String),
+    /// A part is missing that its kind of hardware needs.
     #[error("the vTPM evidence's field \"{0}\" is missing or not as expected")]
     Field(&'static str),
     /// A structure ends before it should.

@@ -1,7 +1,12 @@
 //! The evidence as agents in the guest write it down.
 
+use core::fmt;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Unexpected, Visitor},
+};
 
 use crate::Step;
 
@@ -58,31 +63,15 @@ impl Evidence {
         if json.len() > MAX_DOCUMENT_BYTES {
             return Err(Error::TooLarge);
         }
-        let value: Value = serde_json::from_slice(json).map_err(|_| Error::Field("(JSON)"))?;
-        let either = |new: &'static str, old: &str| {
-            let found = value.get(new).or_else(|| value.get(old));
-            found.ok_or(Error::Field(new))
-        };
-        let quote = either("tpm_quote", "quote")?;
-        let part = |name: &'static str| {
-            let found = quote.get(name).and_then(octets);
-            found.ok_or(Error::Field(name))
-        };
-        let registers = quote.get("pcrs").and_then(Value::as_array);
-        let registers = registers.filter(|list| list.len() <= MAX_REGISTERS);
-        let registers = registers.and_then(|list| {
-            let register = |value| octets(value)?.try_into().ok();
-            list.iter().map(register).collect::<Option<Vec<[u8; 32]>>>()
-        });
-        let report = octets(either("hcl_report", "report")?).ok_or(Error::Field("hcl_report"))?;
-        let vcek = value.get("vcek").and_then(Value::as_str);
-        let td_quote = value.get("td_quote").and_then(octets);
+        let document: Document =
+            serde_json::from_slice(json).map_err(|error| Error::Json(error.to_string()))?;
+        let quote = document.tpm_quote;
         let evidence = Self {
-            report: HclReport::parse(&report)?,
-            quote: TpmQuote::parse(part("message")?, part("signature")?)?,
-            registers: registers.ok_or(Error::Field("pcrs"))?,
-            vcek: vcek.map(certificate),
-            td_quote,
+            report: HclReport::parse(&document.hcl_report.0)?,
+            quote: TpmQuote::parse(quote.message.0, quote.signature.0)?,
+            registers: quote.pcrs.0,
+            vcek: document.vcek.as_deref().map(certificate),
+            td_quote: document.td_quote.map(|quote| quote.0),
         };
         if !evidence.report.is_snp && evidence.td_quote.is_none() {
             return Err(Error::Field("td_quote"));
@@ -161,15 +150,87 @@ impl VirtualTpm {
     }
 }
 
+/// The evidence as agents write it, under present and older names.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(alias = "report")]
+    hcl_report: Octets,
+    #[serde(alias = "quote")]
+    tpm_quote: QuoteDocument,
+    vcek: Option<String>,
+    td_quote: Option<Octets>,
+}
+
+#[derive(Deserialize)]
+struct QuoteDocument {
+    message: Octets,
+    signature: Octets,
+    pcrs: Registers,
+}
+
 /// Bytes as an array of numbers, in hexadecimal, or in base64 of either alphabet.
-fn octets(value: &Value) -> Option<Vec<u8>> {
-    match value {
-        Value::Array(list) => list
-            .iter()
-            .map(|one| u8::try_from(one.as_u64()?).ok())
-            .collect(),
-        Value::String(text) => hex::decode(text).ok().or_else(|| base64(text)),
-        _ => None,
+struct Octets(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Octets;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("bytes in hexadecimal, in base64, or as a list of numbers")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Octets, E> {
+                let bytes = hex::decode(text).ok().or_else(|| base64(text));
+                bytes
+                    .map(Octets)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str("other text"), &self))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Octets, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = numbers.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Octets(bytes))
+            }
+        }
+
+        deserializer.deserialize_any(Expected)
+    }
+}
+
+/// SHA-256 registers, in order.
+struct Registers(Vec<[u8; 32]>);
+
+impl<'de> Deserialize<'de> for Registers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Registers;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "at most {MAX_REGISTERS} registers of 32 bytes")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Registers, A::Error> {
+                let mut registers = Vec::new();
+                while let Some(Octets(bytes)) = list.next_element()? {
+                    let length = bytes.len();
+                    let register = bytes.try_into();
+                    registers.push(register.map_err(|_| de::Error::invalid_length(length, &self))?);
+                    if registers.len() > MAX_REGISTERS {
+                        return Err(de::Error::invalid_length(registers.len(), &self));
+                    }
+                }
+                Ok(Registers(registers))
+            }
+        }
+
+        deserializer.deserialize_seq(Expected)
     }
 }
 

@@ -1,6 +1,12 @@
 //! Intel's signed JSON documents, as they are written.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use core::{fmt, marker::PhantomData};
+use std::borrow::Cow;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use x509_cert::der::DateTime;
 
@@ -99,9 +105,21 @@ pub(super) struct ModuleDocument {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ModuleIdentityDocument {
     pub(super) id: String,
-    #[serde(flatten)]
-    pub(super) module: ModuleDocument,
+    mrsigner: Hexadecimal<48>,
+    attributes: Hexadecimal<8>,
+    attributes_mask: Hexadecimal<8>,
     pub(super) tcb_levels: Bounded<LevelDocument<EnclaveTcbDocument>>,
+}
+
+impl ModuleIdentityDocument {
+    /// Its head.
+    pub(super) fn module(&self) -> ModuleDocument {
+        ModuleDocument {
+            mrsigner: self.mrsigner,
+            attributes: self.attributes,
+            attributes_mask: self.attributes_mask,
+        }
+    }
 }
 
 /// `enclaveIdentity`.
@@ -150,46 +168,82 @@ pub(super) struct PlatformTcbDocument {
 /// Version 2 has a key for each component, version 3 a list.
 impl<'de> Deserialize<'de> for PlatformTcbDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Component {
-            svn: u8,
+        deserializer.deserialize_map(PlatformTcbVisitor)
+    }
+}
+
+struct PlatformTcbVisitor;
+
+impl<'de> Visitor<'de> for PlatformTcbVisitor {
+    type Value = PlatformTcbDocument;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a TCB with `pcesvn` and the SVNs of 16 components")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PlatformTcbDocument, A::Error> {
+        let mut pce_svn = None;
+        let mut lists: [Option<[u8; 16]>; 2] = [None; 2];
+        let mut numbered = [None; 16];
+        // What is not known is not kept: it could be of any size.
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let twice = match &*key {
+                "pcesvn" => pce_svn.replace(map.next_value()?).is_some(),
+                "sgxtcbcomponents" => lists[0].replace(svns(map.next_value()?)?).is_some(),
+                "tdxtcbcomponents" => lists[1].replace(svns(map.next_value()?)?).is_some(),
+                other => {
+                    match numbered_component(other).and_then(|index| numbered.get_mut(index)) {
+                        Some(component) => component.replace(map.next_value()?).is_some(),
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                            false
+                        }
+                    }
+                }
+            };
+            if twice {
+                return Err(A::Error::custom(format!("`{key}` twice")));
+            }
         }
-        fn svns<E: serde::de::Error>(list: &[Component]) -> Result<[u8; 16], E> {
-            let list: &[Component; 16] = list
-                .try_into()
-                .map_err(|_| E::invalid_length(list.len(), &"16 components"))?;
-            Ok(list.each_ref().map(|component| component.svn))
-        }
-        #[derive(Deserialize)]
-        struct Tcb {
-            pcesvn: u16,
-            sgxtcbcomponents: Option<Bounded<Component>>,
-            tdxtcbcomponents: Option<Bounded<Component>>,
-            #[serde(flatten)]
-            others: serde_json::Map<String, serde_json::Value>,
-        }
-        let tcb = Tcb::deserialize(deserializer)?;
-        let sgx = match &tcb.sgxtcbcomponents {
-            Some(list) => svns(&list.0)?,
+        let [sgx, tdx] = lists;
+        let sgx = match sgx {
+            Some(sgx) => sgx,
             None => {
                 let mut sgx = [0; 16];
-                for (component, number) in sgx.iter_mut().zip(1..) {
-                    let name = format!("sgxtcbcomp{number:02}svn");
-                    let svn = tcb.others.get(&name).and_then(serde_json::Value::as_u64);
-                    *component = svn
-                        .and_then(|svn| u8::try_from(svn).ok())
-                        .ok_or_else(|| D::Error::custom(format!("no usable `{name}`")))?;
+                for (component, (svn, number)) in sgx.iter_mut().zip(numbered.iter().zip(1..)) {
+                    let missing = || A::Error::custom(format!("no `sgxtcbcomp{number:02}svn`"));
+                    *component = svn.ok_or_else(missing)?;
                 }
                 sgx
             }
         };
-        let tdx = tcb.tdxtcbcomponents.as_ref();
-        Ok(Self {
+        Ok(PlatformTcbDocument {
             sgx,
-            tdx: tdx.map(|list| svns(&list.0)).transpose()?,
-            pce_svn: tcb.pcesvn,
+            tdx,
+            pce_svn: pce_svn.ok_or_else(|| A::Error::missing_field("pcesvn"))?,
         })
     }
+}
+
+/// One of the 16 components of a list.
+#[derive(Deserialize)]
+struct Component {
+    svn: u8,
+}
+
+fn svns<E: serde::de::Error>(list: Bounded<Component>) -> Result<[u8; 16], E> {
+    let length = list.0.len();
+    let components: [Component; 16] = list
+        .0
+        .try_into()
+        .map_err(|_| E::invalid_length(length, &"16 components"))?;
+    Ok(components.map(|component| component.svn))
+}
+
+/// The index that `sgxtcbcomp01svn` to `sgxtcbcomp16svn` stand for.
+fn numbered_component(key: &str) -> Option<usize> {
+    let number = key.strip_prefix("sgxtcbcomp")?.strip_suffix("svn")?;
+    number.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// `SIZE` bytes in hexadecimal.
@@ -247,14 +301,28 @@ impl<T> Default for Bounded<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list = Vec::deserialize(deserializer)?;
-        if list.len() > MAX_LEVELS {
-            return Err(D::Error::invalid_length(
-                list.len(),
-                &"at most 1024 entries",
-            ));
+        deserializer.deserialize_seq(BoundedVisitor(PhantomData))
+    }
+}
+
+struct BoundedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
+    type Value = Bounded<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a list of at most {MAX_LEVELS} entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Bounded<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element()? {
+            if list.len() == MAX_LEVELS {
+                return Err(A::Error::invalid_length(list.len() + 1, &self));
+            }
+            list.push(entry);
         }
-        Ok(Self(list))
+        Ok(Bounded(list))
     }
 }
 

@@ -94,7 +94,7 @@ impl TcbInfo {
             module: document.tdx_module.as_ref().map(Module::new),
             module_identities: identities
                 .map(|identity| {
-                    let module = Module::new(&identity.module);
+                    let module = Module::new(&identity.module());
                     (identity.id, module, enclave_levels(identity.tcb_levels.0))
                 })
                 .collect(),

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::Value;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     event_log, sev,
@@ -126,11 +126,13 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
         return parts.collect();
     }
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
-    // A parsed document takes many times the memory of its text.
-    if file.len() <= MAX_JSON_BYTES
-        && let Ok(value) = serde_json::from_str(text)
-    {
-        return json(&value, file);
+    match text.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') if file.len() > MAX_JSON_BYTES => {
+            return Err(Unrecognized::TooLarge(file.len()));
+        }
+        Some(b'{') => return object(text, file),
+        Some(b'[') => return devices(text).ok_or(Unrecognized::Unknown),
+        _ => {}
     }
     if text.contains("-----BEGIN ") {
         return pem(text);
@@ -261,22 +263,40 @@ fn pem(text: &str) -> Result<Vec<Recognized>, Unrecognized> {
     Ok(found)
 }
 
+/// The keys by which documents are told apart. Their values are not kept: parsed, they would
+/// take many times the memory of their text.
+#[derive(Deserialize)]
+struct Keys {
+    #[serde(rename = "tcbInfo")]
+    tcb_info: Option<IgnoredAny>,
+    #[serde(rename = "enclaveIdentity")]
+    enclave_identity: Option<IgnoredAny>,
+    signature: Option<IgnoredAny>,
+    hcl_report: Option<IgnoredAny>,
+    tpm_quote: Option<IgnoredAny>,
+    report: Option<IgnoredAny>,
+    quote: Option<IgnoredAny>,
+    #[serde(rename = "vcekCert")]
+    vcek: Option<String>,
+    #[serde(rename = "certificateChain")]
+    chain: Option<String>,
+}
+
 /// By the keys that a document of the kind has.
-fn json(value: &Value, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
-    if let Value::Array(devices) = value {
-        return nvidia(devices).ok_or(Unrecognized::Unknown);
-    }
-    let has = |key: &str| value.get(key).is_some();
+fn object(text: &str, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
+    let keys: Keys = serde_json::from_str(text).map_err(|_| Unrecognized::Unknown)?;
     // What Azure's hosts give out about their processor (THIM).
-    if let Some(vcek) = value.get("vcekCert").and_then(Value::as_str) {
-        let chain = value.get("certificateChain").and_then(Value::as_str);
-        return pem(&[vcek, chain.unwrap_or_default()].concat());
+    if let Some(vcek) = keys.vcek {
+        return pem(&[vcek, keys.chain.unwrap_or_default()].concat());
     }
-    let kind = if has("tcbInfo") && has("signature") {
+    let signed = keys.signature.is_some();
+    let kind = if keys.tcb_info.is_some() && signed {
         Kind::TcbInfo
-    } else if has("enclaveIdentity") && has("signature") {
+    } else if keys.enclave_identity.is_some() && signed {
         Kind::QeIdentity
-    } else if (has("hcl_report") && has("tpm_quote")) || (has("report") && has("quote")) {
+    } else if (keys.hcl_report.is_some() && keys.tpm_quote.is_some())
+        || (keys.report.is_some() && keys.quote.is_some())
+    {
         Kind::AzureEvidence
     } else {
         return Err(Unrecognized::Unknown);
@@ -285,12 +305,19 @@ fn json(value: &Value, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
     Ok(vec![Recognized { kind, bytes }])
 }
 
-/// A list of NVIDIA's devices, each with its report and its chain in base64.
-fn nvidia(devices: &[Value]) -> Option<Vec<Recognized>> {
+/// One of NVIDIA's devices, with its report and its chain in base64.
+#[derive(Deserialize)]
+struct Device {
+    evidence: String,
+    certificate: String,
+}
+
+/// A list of NVIDIA's devices.
+fn devices(text: &str) -> Option<Vec<Recognized>> {
+    let devices: Vec<Device> = serde_json::from_str(text).ok()?;
     let mut found = Vec::new();
     for device in devices {
-        let part = |name| STANDARD.decode(device.get(name)?.as_str()?).ok();
-        let report = part("evidence")?;
+        let report = STANDARD.decode(device.evidence).ok()?;
         if binary(&report) != Some(Kind::NvidiaReport) {
             return None;
         }
@@ -298,7 +325,7 @@ fn nvidia(devices: &[Value]) -> Option<Vec<Recognized>> {
             kind: Kind::NvidiaReport,
             bytes: report,
         });
-        let chain = String::from_utf8(part("certificate")?).ok()?;
+        let chain = String::from_utf8(STANDARD.decode(device.certificate).ok()?).ok()?;
         found.extend(pem(&chain).ok()?);
     }
     Some(found).filter(|found| !found.is_empty())

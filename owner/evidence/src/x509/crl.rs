@@ -11,7 +11,7 @@ use crate::{UnixTime, Validity};
 use super::{Certificate, CertificateError, Vendor, outer};
 
 /// Largest list looked at; Intel's largest has some 10 KiB.
-const MAX_LIST_BYTES: usize = 1024 * 1024;
+const MAX_LIST_BYTES: usize = 512 * 1024;
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
 
 /// A revocation list that its issuer signed and that is fresh.

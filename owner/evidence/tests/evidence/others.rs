@@ -8,9 +8,10 @@ use enarx_owner_evidence::{
     azure::{self, UvmEndorsement, UvmError},
     cca::{self, PlatformKey},
     materials::{Kind, Materials, Roots},
-    nitro,
+    nitro, nvidia,
 };
 use serde_json::Value;
+use x509_cert::der::Encode as _;
 
 use crate::vectors::{directory, time};
 
@@ -135,6 +136,22 @@ fn nvidia_reports() {
         let padding = report.iter().rev().take_while(|byte| **byte == 0).count();
         let report = &report[..report.len() - padding];
         refuses_changes(&case, report, 17, |_| true);
+        // A device that leads to somebody else's root.
+        let now = time(case.fields["now"].as_str().unwrap());
+        let pem = String::from_utf8(case.others[0].1.clone()).unwrap();
+        let chain = x509_cert::Certificate::load_pem_chain(pem.as_bytes()).unwrap();
+        let chain: Vec<_> = chain.iter().map(|one| one.to_der().unwrap()).collect();
+        let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+        let genuine = nvidia::verify(report, &chain, &nvidia::GenuineRoots, now);
+        assert!(genuine.is_ok());
+        for digests in [Vec::new(), vec![[0; 48]], vec![nvidia::NVIDIA_DEVICE_ROOT]] {
+            let roots = nvidia::SimulatedRoots(digests);
+            let error = nvidia::verify(report, &chain, &roots, now).unwrap_err();
+            assert_eq!(error, nvidia::Error::UntrustedRoot);
+        }
+        // One that another chain of the same root certifies.
+        let error = nvidia::verify(report, &chain[1..], &nvidia::GenuineRoots, now);
+        assert!(error.is_err());
     }
 }
 
