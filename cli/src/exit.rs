@@ -99,8 +99,12 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> {
         let broken = error.kind() == std::io::ErrorKind::BrokenPipe;
         return broken.then_some(Status::BROKEN_PIPE);
     }
-    if let Some(Unrecognized::Unknown | Unrecognized::TooLarge(_)) = cause.downcast_ref() {
-        return Some(Status::MALFORMED);
+    match cause.downcast_ref::<Unrecognized>() {
+        Some(Unrecognized::Unknown | Unrecognized::TooLarge(_) | Unrecognized::LargeJson(_)) => {
+            return Some(Status::MALFORMED);
+        }
+        // Too many files are a wrong use of the command.
+        Some(Unrecognized::TooMany) | None => {}
     }
     match cause.downcast_ref::<AttestError>()? {
         AttestError::Host(_) => None,

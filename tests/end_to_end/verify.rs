@@ -98,7 +98,7 @@ fn evidence_in_files_is_explained() {
         .prints("not genuine");
     verify(&[&file("cases.json")])
         .expect(118)
-        .says("neither evidence");
+        .says("is JSON of");
     verify(&["absent"]).expect(125).says("cannot read absent");
     let mut damaged = std::fs::read(&report).unwrap();
     damaged[0x90] ^= 1;

@@ -2,7 +2,7 @@
 
 use crate::{FailureKind, azure, cca, dcap, event_log::EventLogError, nitro, nvidia, sev, snp};
 
-use super::MAX_FILE_BYTES;
+use super::{MAX_FILE_BYTES, kind::MAX_JSON_BYTES};
 
 /// Why evidence among materials was not verified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +76,9 @@ pub enum Unrecognized {
     /// It is longer than anything that is looked at.
     #[error("has {0} bytes, more than {MAX_FILE_BYTES}")]
     TooLarge(usize),
+    /// It is JSON, and longer than any that is looked at.
+    #[error("is JSON of {0} bytes, more than {MAX_JSON_BYTES}")]
+    LargeJson(usize),
     /// There are too many files.
     #[error("is one file too many")]
     TooMany,

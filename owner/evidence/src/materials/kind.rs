@@ -14,7 +14,7 @@ use super::{MAX_FILE_BYTES, Unrecognized};
 
 /// Largest JSON document looked at; Intel's largest have some 60 KiB, and lists of many GPUs
 /// not more than twice that.
-const MAX_JSON_BYTES: usize = 256 * 1024;
+pub(super) const MAX_JSON_BYTES: usize = 256 * 1024;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,7 +128,7 @@ pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
     match text.trim_start().as_bytes().first() {
         Some(b'{' | b'[') if file.len() > MAX_JSON_BYTES => {
-            return Err(Unrecognized::TooLarge(file.len()));
+            return Err(Unrecognized::LargeJson(file.len()));
         }
         Some(b'{') => return object(text, file),
         Some(b'[') => return devices(text).ok_or(Unrecognized::Unknown),
