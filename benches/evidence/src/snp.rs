@@ -4,7 +4,7 @@ use std::{fs, hint::black_box, path::Path};
 
 use enarx_owner_evidence::{
     UnixTime,
-    snp::{AMD_AUTHORITIES, Certificates, EndorsementKey, GenuineRoots, verify},
+    snp::{AMD_AUTHORITIES, Certificates, EndorsementKey, GenuineRoots, Report, verify},
 };
 use sev::{
     certs::snp::{Certificate, Chain, Verifiable as _, ca},
@@ -25,7 +25,7 @@ pub fn run(vectors: &Path) -> anyhow::Result<()> {
     let vcek = fs::read(vectors.join("snp/oak/genoa-v5.vcek.der"))?;
     let mut bag = AMD_AUTHORITIES.to_vec();
     bag.push(&vcek);
-    let certificates = Certificates::among(&bag)?;
+    let certificates = Certificates::among(&bag, &Report::parse(&report)?)?;
     let key = EndorsementKey::verify(&certificates, &GenuineRoots, NOW)?;
     let chain = Chain {
         ca: ca::Chain {

@@ -11,7 +11,7 @@ use crate::{
 use super::{CertificateRole, Error, Platform, TrustAnchors, pck::SGX_EXTENSION};
 
 /// Most certificates looked at; a chain has three, beside which others may lie.
-const MAX_CERTIFICATES: usize = 64;
+const MAX_CERTIFICATES: usize = 512;
 /// What every DER-encoded certificate begins with, and no PEM text.
 const DER_SEQUENCE: u8 = 0x30;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";

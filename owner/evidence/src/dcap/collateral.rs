@@ -281,8 +281,10 @@ impl<'a> Signers<'a> {
         let mut root = None;
         let mut others = Vec::new();
         for der in certificates {
-            let role = at(CertificateRole::TcbSigning);
-            let certificate = Certificate::parse(der, Vendor::Ecdsa).map_err(role)?;
+            // Another vendor's may lie there too.
+            let Ok(certificate) = Certificate::parse(der, Vendor::Ecdsa) else {
+                continue;
+            };
             let digest = certificate
                 .key_digest()
                 .map_err(at(CertificateRole::Root))?;

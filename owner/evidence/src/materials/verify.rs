@@ -98,12 +98,12 @@ impl Materials {
 
     fn verify_snp(&self, report: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
         // What is no report at all should be told so before it is asked for endorsements.
-        snp::Report::parse(report).map_err(snp::Error::from)?;
+        let parsed = snp::Report::parse(report).map_err(snp::Error::from)?;
         let mut certificates = self.all(Kind::Certificate);
         certificates.extend(snp::AMD_AUTHORITIES);
-        let certificates = Certificates::among(&certificates)?;
+        let certificates = Certificates::among(&certificates, &parsed)?;
         let lists = self.all(Kind::RevocationList);
-        let list = certificates.list_among(&lists);
+        let list = certificates.list_among(&lists, now);
         let key = EitherEndorsementKey::verify_unrevoked(&certificates, list, &roots.snp, now)?;
         Ok(key.verify_report(report, now)?)
     }

@@ -12,74 +12,10 @@ use crate::{
 };
 
 use super::{
-    CertificateRole, Error, Product, Report, SigningKey, Tcb, TrustAnchors,
+    CertificateRole, Certificates, Error, Product, Report, SigningKey, Tcb, TrustAnchors,
     roots::KnownRoot,
     summary::{self, TcbVersions},
 };
-
-/// Most certificates among which a chain is looked for.
-const MAX_CERTIFICATES: usize = 32;
-
-/// The certificates that endorse a report's signing key, each DER-encoded. All of
-/// them may come from the host: none is trusted before it is verified.
-#[derive(Debug, Clone, Copy)]
-pub struct Certificates<'a> {
-    /// The signing key: VCEK, or VLEK.
-    pub endorsement_key: &'a [u8],
-    /// The authority that issued it: ASK for a VCEK, ASVK for a VLEK.
-    pub signing_authority: &'a [u8],
-    /// The root: ARK.
-    pub root: &'a [u8],
-}
-
-impl<'a> Certificates<'a> {
-    /// Chooses the chain of an endorsement key among certificates in any order, with others
-    /// beside them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Missing`] when one of the three is not there.
-    pub fn among(certificates: &[&'a [u8]]) -> Result<Self, Error> {
-        let parsed: Vec<_> = certificates
-            .iter()
-            .take(MAX_CERTIFICATES)
-            .filter_map(|der| Some((*der, Certificate::parse(der, Vendor::RsaPss).ok()?)))
-            .collect();
-        let find = |role, wanted: &dyn Fn(&Certificate<'_>) -> bool| {
-            let found = parsed.iter().find(|(_, certificate)| wanted(certificate));
-            found.ok_or(Error::Missing(role))
-        };
-        let (endorsement_key, leaf) = find(CertificateRole::EndorsementKey, &|certificate| {
-            certificate.extension(PRODUCT_NAME).is_some()
-        })?;
-        let (signing_authority, authority) =
-            find(CertificateRole::SigningAuthority, &|certificate| {
-                certificate.subject() == leaf.issuer()
-            })?;
-        let (root, _) = find(CertificateRole::Root, &|certificate| {
-            certificate.subject() == authority.issuer()
-        })?;
-        Ok(Self {
-            endorsement_key,
-            signing_authority,
-            root,
-        })
-    }
-
-    /// Chooses the root's revocation list among lists of whomever: the newest. Nothing is
-    /// verified yet.
-    #[must_use]
-    pub fn list_among<'l>(&self, lists: &[&'l [u8]]) -> Option<&'l [u8]> {
-        let root = Certificate::parse(self.root, Vendor::RsaPss).ok()?;
-        let of_root = lists.iter().filter_map(|list| {
-            let (issuer, period) = RevocationList::peek(list)?;
-            (issuer == *root.subject()).then_some((period.not_before, *list))
-        });
-        of_root
-            .max_by_key(|(issued, _)| *issued)
-            .map(|(_, list)| list)
-    }
-}
 
 /// A key that signs reports, endorsed up to a trust anchor of kind `A`.
 #[derive(Clone)]
@@ -383,7 +319,7 @@ impl CertificateRole {
 const fn extension_id(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
-const PRODUCT_NAME: ObjectIdentifier = extension_id("1.3.6.1.4.1.3704.1.2");
+pub(super) const PRODUCT_NAME: ObjectIdentifier = extension_id("1.3.6.1.4.1.3704.1.2");
 const BOOTLOADER: ObjectIdentifier = extension_id("1.3.6.1.4.1.3704.1.3.1");
 const TEE: ObjectIdentifier = extension_id("1.3.6.1.4.1.3704.1.3.2");
 const SNP: ObjectIdentifier = extension_id("1.3.6.1.4.1.3704.1.3.3");
@@ -400,7 +336,7 @@ fn check_root_product(certificate: Product, root: KnownRoot) -> Result<(), Error
     }
 }
 
-fn product(leaf: &Certificate<'_>) -> Result<Product, Error> {
+pub(super) fn product(leaf: &Certificate<'_>) -> Result<Product, Error> {
     let name = leaf
         .extension(PRODUCT_NAME)
         .and_then(|value| Ia5StringRef::from_der(value).ok())
@@ -408,7 +344,7 @@ fn product(leaf: &Certificate<'_>) -> Result<Product, Error> {
     Product::from_certificate_name(name.as_str()).ok_or(Error::UnknownProduct)
 }
 
-fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<Tcb, Error> {
+pub(super) fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<Tcb, Error> {
     let version = |id, name| {
         leaf.extension(id)
             .and_then(|value| u8::from_der(value).ok())
@@ -428,7 +364,10 @@ fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<Tcb, Error> {
 
 /// What the key belongs to, and the chip if it is one, padded to the length that it
 /// has in reports.
-fn owner(leaf: &Certificate<'_>, product: Product) -> Result<(KeyKind, Option<[u8; 64]>), Error> {
+pub(super) fn owner(
+    leaf: &Certificate<'_>,
+    product: Product,
+) -> Result<(KeyKind, Option<[u8; 64]>), Error> {
     let value = match (leaf.extension(HARDWARE_ID), leaf.extension(PROVIDER_ID)) {
         (Some(value), None) => value,
         (None, Some(_)) => return Ok((KeyKind::Vlek, None)),

@@ -19,12 +19,13 @@ mod fields;
 mod product;
 mod report;
 mod roots;
+mod selection;
 mod summary;
 mod tcb;
 
 pub use authorities::AMD_AUTHORITIES;
 pub use certificate_table::certificates_in_table;
-pub use endorsement::{Certificates, EndorsementKey, KeyKind};
+pub use endorsement::{EndorsementKey, KeyKind};
 pub use error::{CertificateRole, Error, ReportError};
 pub use fields::{FirmwareVersion, GuestPolicy, PlatformInfo, SigningKey};
 pub use product::{CpuIdentity, Product};
@@ -32,6 +33,7 @@ pub use report::{REPORT_BYTES, Report, ReportVersion};
 pub use roots::{
     AMD_ROOTS, AmdRoot, GenuineRoots, KnownRoot, SIMULATED_ROOT_NAME, SimulatedRoots, TrustAnchors,
 };
+pub use selection::Certificates;
 pub use tcb::{Tcb, TcbVersion};
 
 use crate::{Evidence, Genuine, Simulated, UnixTime, VerifiedEvidence};

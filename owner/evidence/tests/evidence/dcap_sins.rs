@@ -250,6 +250,22 @@ fn each_document_may_have_a_signer_of_its_own() {
 }
 
 #[test]
+fn what_lies_beside_the_collateral_does_not_matter() {
+    let mint = Mint::sgx();
+    let mut issued = mint.issue();
+    let amd = mint::Chain::new().issue();
+    let other = Mint::tdx().issue();
+    let beside = [amd.root, amd.endorsement]
+        .into_iter()
+        .chain(other.certificates);
+    for certificate in beside.cycle().take(200) {
+        issued.certificates.insert(0, certificate);
+    }
+    let collateral = issued.collateral().unwrap();
+    assert!(collateral.verify_quote(&mint.quote(), NOW).is_ok());
+}
+
+#[test]
 fn documents_that_are_not_understood_are_refused() {
     let of = |role, error| Error::Document { role, error };
     let info = |error| of(DocumentRole::TcbInfo, error);

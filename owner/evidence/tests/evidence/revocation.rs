@@ -2,7 +2,7 @@
 
 use enarx_owner_evidence::{
     CertificateError, FailureKind, UnixTime,
-    snp::{CertificateRole, Certificates, EitherEndorsementKey, Error, SimulatedRoots},
+    snp::{CertificateRole, Certificates, EitherEndorsementKey, Error, Report, SimulatedRoots},
 };
 
 use crate::mint::{self, Chain, RevocationList, extension, keys, tlv};
@@ -141,7 +141,8 @@ fn a_chain_is_found_among_other_certificates() {
         &issued.endorsement,
         &issued.authority,
     ];
-    let found = Certificates::among(&bag).unwrap();
+    let report = Report::parse(&mint::report()).unwrap();
+    let found = Certificates::among(&bag, &report).unwrap();
     assert_eq!(found.endorsement_key, issued.endorsement);
     assert_eq!(found.signing_authority, issued.authority);
     assert_eq!(found.root, issued.root);
@@ -152,6 +153,72 @@ fn a_chain_is_found_among_other_certificates() {
     ] {
         let mut bag = bag.clone();
         bag.remove(left_out);
-        assert_eq!(Certificates::among(&bag).unwrap_err(), Error::Missing(role));
+        assert_eq!(
+            Certificates::among(&bag, &report).unwrap_err(),
+            Error::Missing(role)
+        );
     }
+}
+
+#[test]
+fn a_reports_own_key_is_found_among_a_fleets() {
+    let chain = Chain::new();
+    let issued = chain.issue();
+    let report = Report::parse(&mint::report()).unwrap();
+    let variant = |change: fn(&mut Chain)| {
+        let mut other = chain.clone();
+        change(&mut other);
+        other.issue().endorsement
+    };
+    let others = [
+        // Another chip, another version of its firmware, both, and another product.
+        variant(|chain| *chain.endorsement.extension(mint::HARDWARE_ID) = vec![7; 64]),
+        variant(|chain| *chain.endorsement.extension(mint::SNP) = mint::integer(23)),
+        variant(|chain| {
+            *chain.endorsement.extension(mint::HARDWARE_ID) = vec![7; 64];
+            *chain.endorsement.extension(mint::SNP) = mint::integer(23);
+        }),
+        variant(|chain| *chain.endorsement.extension(mint::PRODUCT_NAME) = tlv(0x16, b"Genoa")),
+    ];
+    for place in 0..=others.len() {
+        let mut bag: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+        bag.insert(place, &issued.endorsement);
+        bag.extend([issued.authority.as_slice(), &issued.root]);
+        let found = Certificates::among(&bag, &report).unwrap();
+        assert_eq!(found.endorsement_key, issued.endorsement);
+    }
+    // More than a few do no harm.
+    let mut bag = vec![others[0].as_slice(); 200];
+    bag.extend([
+        issued.authority.as_slice(),
+        &issued.root,
+        &issued.endorsement,
+    ]);
+    let found = Certificates::among(&bag, &report).unwrap();
+    assert_eq!(found.endorsement_key, issued.endorsement);
+}
+
+#[test]
+fn the_newest_list_that_holds_is_found() {
+    let issued = Chain::new().issue();
+    let report = Report::parse(&mint::report()).unwrap();
+    let bag: Vec<&[u8]> = vec![&issued.endorsement, &issued.authority, &issued.root];
+    let certificates = Certificates::among(&bag, &report).unwrap();
+    let list = |this_update, next_update| {
+        let mut list = RevocationList::new();
+        list.this_update = this_update;
+        list.next_update = Some(next_update);
+        list.sign(&keys().root)
+    };
+    let old = list("260101000000Z", "270301000000Z");
+    let present = list("270101000000Z", "270301000000Z");
+    let future = list("270201000000Z", "270401000000Z");
+    let mut foreign = RevocationList::new();
+    foreign.issuer = "Enarx Simulator ASK";
+    let foreign = foreign.sign(&keys().root);
+    let lists: [&[u8]; 4] = [&old, &future, &present, &foreign];
+    assert_eq!(certificates.list_among(&lists, NOW), Some(&*present));
+    assert_eq!(certificates.list_among(&lists[..2], NOW), Some(&*old));
+    assert_eq!(certificates.list_among(&lists[1..2], NOW), Some(&*future));
+    assert_eq!(certificates.list_among(&lists[3..], NOW), None);
 }
