@@ -272,7 +272,21 @@ impl Case {
         if self.now == "-" {
             return replay(&materials);
         }
-        match materials.verify(&roots, now) {
+        let mut found = materials
+            .by_device()
+            .into_iter()
+            .map(|device| self.verdict(&device, &roots, now));
+        // Of several devices each must be accepted; there is at least one.
+        let first = found.next();
+        let first = first.unwrap_or_else(|| Found::refused("no evidence".to_owned()));
+        if first.label != "ACCEPT" {
+            return first;
+        }
+        found.find(|found| found.label != "ACCEPT").unwrap_or(first)
+    }
+
+    fn verdict(&self, materials: &Materials, roots: &Roots, now: UnixTime) -> Found {
+        match materials.verify(roots, now) {
             // A platform that attests nothing can still be genuine.
             Err(error @ materials::Error::SevPlatform(_)) => Found {
                 label: "ACCEPT".to_owned(),
@@ -281,11 +295,11 @@ impl Case {
             Err(error)
                 if error.kind() == FailureKind::Collateral && materials.has_uvm_endorsement() =>
             {
-                endorsed(&materials, now, &error)
+                endorsed(materials, now, &error)
             }
             // Without Intel's collateral all else can still be right.
             Err(error) if refusal(&error) == CHAIN_OK => Found {
-                label: self.behind_tpm(&materials).unwrap_or(CHAIN_OK).to_owned(),
+                label: self.behind_tpm(materials).unwrap_or(CHAIN_OK).to_owned(),
                 detail: error.to_string(),
             },
             Err(error) => Found {

@@ -87,6 +87,28 @@ impl Materials {
             .any(|(kind, _)| *kind == Kind::UvmEndorsement)
     }
 
+    /// The materials of each of several NVIDIA devices by itself: its report, and what follows
+    /// that up to the next one, as lists of devices have it. One element, all of it, when
+    /// there are not several.
+    #[must_use]
+    pub fn by_device(&self) -> Vec<Self> {
+        let is_report = |item: &(Kind, Vec<u8>)| item.0 == Kind::NvidiaReport;
+        let reports = self.items.iter().filter(|item| is_report(item)).count();
+        if reports < 2 {
+            return vec![self.clone()];
+        }
+        let mut devices: Vec<Self> = Vec::new();
+        for item in &self.items {
+            if is_report(item) {
+                devices.push(Self::default());
+            }
+            if let Some(device) = devices.last_mut() {
+                device.items.push(item.clone());
+            }
+        }
+        devices
+    }
+
     /// The kinds of evidence, without what only endorses it.
     #[must_use]
     pub fn evidence(&self) -> Vec<Kind> {

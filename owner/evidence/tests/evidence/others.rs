@@ -156,6 +156,30 @@ fn nvidia_reports() {
 }
 
 #[test]
+fn several_devices_are_told_apart() {
+    let lists = accepted("nvidia", "evidence");
+    for case in &lists {
+        let list: Value = serde_json::from_slice(&case.evidence).unwrap();
+        let mut devices = list.as_array().unwrap().clone();
+        devices.extend(devices.clone());
+        let mut materials = Materials::default();
+        let list = serde_json::to_vec(&devices).unwrap();
+        materials.add(&list).unwrap();
+        let now = time(case.fields["now"].as_str().unwrap());
+        // Whose verdict should it be?
+        assert!(materials.verify(&Roots::genuine(), now).is_err());
+        let each = materials.by_device();
+        assert_eq!(each.len(), devices.len());
+        for device in each {
+            assert!(device.verify(&Roots::genuine(), now).is_ok());
+        }
+        let mut alone = Materials::default();
+        alone.add(&case.evidence).unwrap();
+        assert_eq!(alone.by_device().len(), devices.len() / 2);
+    }
+}
+
+#[test]
 fn cca_tokens() {
     for case in accepted("cca", "token") {
         let evidence = case.verify(&case.evidence).unwrap();
