@@ -1,12 +1,30 @@
-//! The same collateral for both: ours takes it as Intel serves it, `dcap-qvl` in a form of its
-//! own.
+//! What benches and tests share: the vectors, and the same collateral for both verifiers. Ours
+//! takes it as Intel serves it, `dcap-qvl` in a form of its own.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, env, path::PathBuf};
 
 use anyhow::Context as _;
 use dcap_qvl::QuoteCollateralV3;
 use enarx_owner_evidence::dcap::{CollateralBytes, Quote};
 use serde_json::value::RawValue;
+
+/// Where real evidence is: `ENARX_VECTORS`, else `shared/vectors` beside the project. Says so
+/// and gives nothing when it is absent.
+#[must_use]
+pub fn vectors() -> Option<PathBuf> {
+    let vectors = env::var_os("ENARX_VECTORS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
+        PathBuf::from,
+    );
+    if vectors.join("cases.json").is_file() {
+        return Some(vectors);
+    }
+    println!(
+        "SKIPPED: no evidence in {}; set ENARX_VECTORS",
+        vectors.display()
+    );
+    None
+}
 
 /// The collateral for `quote` in the form of `dcap-qvl`; `signing` is the chain of the TCB
 /// signing key, in DER.

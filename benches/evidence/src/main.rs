@@ -5,24 +5,16 @@ mod intel;
 mod rate;
 mod snp;
 
-use std::{env, path::PathBuf};
-
-use anyhow::ensure;
+use enarx_evidence_benches::vectors;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 fn main() -> anyhow::Result<()> {
-    let vectors = env::var_os("ENARX_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
-    ensure!(
-        vectors.join("cases.json").is_file(),
-        "no evidence in {}: set ENARX_VECTORS",
-        vectors.display()
-    );
+    let Some(vectors) = vectors() else {
+        return Ok(());
+    };
     snp::run(&vectors)?;
     intel::run(&vectors)
 }

@@ -3,9 +3,9 @@
 //! Where two verifiers differ, one of them is wrong or they answer different questions. Each
 //! difference that there is has its reason here.
 
-use std::{collections::BTreeMap, env, fs, iter, path::PathBuf};
+use std::{collections::BTreeMap, fs, iter};
 
-use enarx_evidence_benches::their_collateral;
+use enarx_evidence_benches::{their_collateral, vectors};
 use enarx_owner_evidence::{
     UnixTime,
     dcap::{self, Collateral, CollateralBytes},
@@ -23,17 +23,10 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// The cases of some technologies with their files; says so and gives none where there are
 /// no vectors.
 fn cases(technologies: &[&str]) -> Vec<(String, UnixTime, Files)> {
-    let vectors = env::var_os("ENARX_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
-    let Ok(text) = fs::read(vectors.join("cases.json")) else {
-        println!(
-            "SKIPPED: no test vectors in {}; set ENARX_VECTORS",
-            vectors.display()
-        );
+    let Some(vectors) = vectors() else {
         return Vec::new();
     };
+    let text = fs::read(vectors.join("cases.json")).unwrap();
     let all: Value = serde_json::from_slice(&text).unwrap();
     let all = all["cases"].as_array().unwrap().iter();
     all.filter(|case| technologies.contains(&case["tech"].as_str().unwrap()))

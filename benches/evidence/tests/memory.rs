@@ -1,7 +1,8 @@
 //! How much memory a verification takes: of real evidence, and of what is made to take much.
 
-use std::{env, fs, path::PathBuf};
+use std::fs;
 
+use enarx_evidence_benches::vectors;
 use enarx_owner_evidence::{
     UnixTime, azure, cca,
     event_log::EventLog,
@@ -91,17 +92,10 @@ fn no_verification_takes_more_than_its_share() {
         largest.1
     );
 
-    let vectors = env::var_os("ENARX_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
-    let Ok(text) = fs::read(vectors.join("cases.json")) else {
-        println!(
-            "SKIPPED: no test vectors in {}; set ENARX_VECTORS",
-            vectors.display()
-        );
+    let Some(vectors) = vectors() else {
         return;
     };
+    let text = fs::read(vectors.join("cases.json")).unwrap();
     let cases: Value = serde_json::from_slice(&text).unwrap();
     drop(text);
     let mut largest = (0, String::new());

@@ -125,6 +125,15 @@ impl Place {
         }
     }
 
+    /// Of Intel's documents, all under the tag [`TAG`].
+    async fn with_tags(case: &Case) -> Self {
+        let mut documents = intel(case);
+        for (headers, _) in documents.values_mut() {
+            headers.insert("etag", TAG.parse().unwrap());
+        }
+        Self::new(documents).await
+    }
+
     /// A new collector each time, as after a restart.
     async fn verify(
         &self,
@@ -346,11 +355,7 @@ async fn what_has_not_changed_is_not_sent_again() {
     let Some(case) = Case::find(INTEL_CASE) else {
         return;
     };
-    let mut documents = intel(&case);
-    for (headers, _) in documents.values_mut() {
-        headers.insert("etag", TAG.parse().unwrap());
-    }
-    let place = Place::new(documents).await;
+    let place = Place::with_tags(&case).await;
     let quote = case.materials("quote");
     assert_eq!(place.verify(&quote, case.now()).await.unwrap().fetched, 4);
     // One that was lost is fetched; the others are only asked for.
@@ -367,11 +372,7 @@ async fn a_tag_that_means_something_else_is_seen_through() {
     let Some(case) = Case::find(INTEL_CASE) else {
         return;
     };
-    let mut documents = intel(&case);
-    for (headers, _) in documents.values_mut() {
-        headers.insert("etag", TAG.parse().unwrap());
-    }
-    let place = Place::new(documents).await;
+    let place = Place::with_tags(&case).await;
     let quote = case.materials("quote");
     place.verify(&quote, case.now()).await.unwrap();
     // The store has something else under the tag; with one lost, all are asked for.
