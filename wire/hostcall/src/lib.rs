@@ -10,6 +10,8 @@
 //! | [`CHANNEL`] | stream to the host: [`envelope`]s |
 //! | [`ATTESTATION_DEVICE`] | stream to the TEE: [`attestation`] requests |
 //!
+//! A shim that serves the runtime asks its host through [`call`]s.
+//!
 //! The attestation device is served by the shim, inside the TEE. Only the
 //! `process` backend, which isolates nothing, has the launcher serve it.
 //!
@@ -20,6 +22,7 @@
 #![no_std]
 
 pub mod attestation;
+pub mod call;
 pub mod envelope;
 
 /// The descriptor of the stream between Keep and host.
@@ -27,6 +30,9 @@ pub const CHANNEL: i32 = 3;
 
 /// The descriptor of the stream between the runtime and its TEE.
 pub const ATTESTATION_DEVICE: i32 = 4;
+
+/// The descriptor of diagnostics.
+pub const DIAGNOSTICS: i32 = 2;
 
 /// Reads a little-endian `u32` at `offset` of a fixed-size header.
 fn u32_at<const N: usize>(bytes: &[u8; N], offset: usize) -> u32 {

@@ -1,0 +1,128 @@
+//! What a Keep can ask of its host.
+
+/// What a Keep asks of its host.
+///
+/// The host may do anything in answer; each line says what an honest one does. Results are
+/// those of Linux calls: zero or more on success, a negated error number otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Operation {
+    /// Shows the payload, text of the Keep's diagnostics, to the host's operator.
+    Diagnose = 1,
+    /// Reads from the descriptor in argument 0, at most argument 1 bytes, without waiting.
+    Receive = 2,
+    /// Writes the payload to the descriptor in argument 0, without waiting; the result is the
+    /// number of bytes taken.
+    Send = 3,
+    /// Waits until something can be done with one of the descriptors in the payload, an array
+    /// of [`PollEntry`], or until argument 0 nanoseconds have passed (`u64::MAX`: never). The
+    /// answer is the array with events filled in.
+    Poll = 4,
+    /// Waits until [`Operation::Unpark`] was called for this thread, once for each call, or
+    /// until argument 0 nanoseconds have passed (`u64::MAX`: never).
+    Park = 5,
+    /// Ends the waiting, or the next waiting, of the thread in argument 0.
+    Unpark = 6,
+    /// Enters the Keep with the thread in argument 0, which has not run or has ended.
+    StartThread = 7,
+    /// Ends the Keep with the status in argument 0. There is no answer.
+    Exit = 8,
+    /// Gives the time: the answer is the wall clock's nanoseconds since 1970, the time-stamp
+    /// counter's frequency in Hz, as two little-endian `u64`.
+    Clock = 9,
+    /// Gives the processor's answer to CPUID leaf argument 0, subleaf argument 1: EAX, EBX,
+    /// ECX, EDX as four little-endian `u32`.
+    Cpuid = 10,
+    /// Gives the TARGETINFO of the enclave that makes quotes (Intel SDM volume 3D, 34.19).
+    QuoteTarget = 11,
+    /// Turns the REPORT in the payload into a quote.
+    Quote = 12,
+    /// Restricts the access of argument 1 pages from the offset in argument 0 to argument 2
+    /// (EMODPR).
+    Restrict = 13,
+}
+
+impl Operation {
+    const ALL: [Self; 13] = [
+        Self::Diagnose,
+        Self::Receive,
+        Self::Send,
+        Self::Poll,
+        Self::Park,
+        Self::Unpark,
+        Self::StartThread,
+        Self::Exit,
+        Self::Clock,
+        Self::Cpuid,
+        Self::QuoteTarget,
+        Self::Quote,
+        Self::Restrict,
+    ];
+
+    /// The operation with this code.
+    #[must_use]
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| *operation as u64 == code)
+    }
+}
+
+/// Size of an encoded [`PollEntry`] in bytes.
+pub const POLL_ENTRY_SIZE: usize = 8;
+
+/// One descriptor of [`Operation::Poll`]: that of `struct pollfd`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollEntry {
+    /// The descriptor.
+    pub descriptor: i32,
+    /// The events that are waited for (`POLLIN`, ...).
+    pub events: u16,
+    /// The events that were found.
+    pub found: u16,
+}
+
+impl PollEntry {
+    /// Encodes the entry.
+    #[must_use]
+    pub fn encode(self) -> [u8; POLL_ENTRY_SIZE] {
+        let [a, b, c, d] = self.descriptor.to_le_bytes();
+        let [e, f] = self.events.to_le_bytes();
+        let [g, h] = self.found.to_le_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// Decodes an entry; every value is one.
+    #[must_use]
+    pub fn decode([a, b, c, d, e, f, g, h]: [u8; POLL_ENTRY_SIZE]) -> Self {
+        Self {
+            descriptor: i32::from_le_bytes([a, b, c, d]),
+            events: u16::from_le_bytes([e, f]),
+            found: u16::from_le_bytes([g, h]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_back() {
+        for operation in Operation::ALL {
+            assert_eq!(Operation::from_code(operation as u64), Some(operation));
+        }
+        assert_eq!(Operation::from_code(0), None);
+        assert_eq!(Operation::from_code(1 << 32 | 1), None);
+    }
+
+    #[test]
+    fn poll_entries_survive_the_wire() {
+        let entry = PollEntry {
+            descriptor: -3,
+            events: 5,
+            found: 0x8001,
+        };
+        assert_eq!(PollEntry::decode(entry.encode()), entry);
+    }
+}
