@@ -20,6 +20,7 @@ pub fn keep_image() -> KeepImage<'static> {
     KeepImage {
         runtime: enarx_host_image::runtime(),
         runtime_digest: enarx_host_image::RUNTIME_DIGEST,
+        sgx: enarx_wire_launch::SgxImage::default(),
     }
 }
 

@@ -57,6 +57,7 @@ fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKe
     let image = KeepImage {
         runtime: &fixture.keep,
         runtime_digest: fixture.digest,
+        sgx: enarx_wire_launch::SgxImage::default(),
     };
     backend
         .launch(&LaunchRequest {
@@ -318,6 +319,7 @@ fn the_attestation_device_describes_and_reports() {
     let image = KeepImage {
         runtime: &fixture.keep,
         runtime_digest: fixture.digest,
+        sgx: enarx_wire_launch::SgxImage::default(),
     };
     let measurement = enarx_wire_launch::process_launch_digest(&image, MEMORY);
     assert_eq!(first[0x50..0x90], [0x5A; 64]);
@@ -343,6 +345,7 @@ fn requests_that_cannot_be_served_are_refused() {
     let image = KeepImage {
         runtime: b"not an executable",
         runtime_digest: fixture.digest,
+        sgx: enarx_wire_launch::SgxImage::default(),
     };
     let request = LaunchRequest {
         image: &image,

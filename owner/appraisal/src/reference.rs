@@ -51,10 +51,12 @@ mod tests {
         let image = KeepImage {
             runtime: b"",
             runtime_digest: [1; 48],
+            sgx: enarx_wire_launch::SgxImage::default(),
         };
         let other = KeepImage {
             runtime: b"",
             runtime_digest: [2; 48],
+            sgx: enarx_wire_launch::SgxImage::default(),
         };
         let values = |image, bytes| ReferenceValues::of_keep_image(Platform::Process, image, bytes);
         let digest = process_launch_digest(&image, 4096);

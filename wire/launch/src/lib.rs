@@ -10,10 +10,13 @@
 
 #![no_std]
 
+extern crate alloc;
+
 mod digest;
 mod page;
 mod platform;
 mod save_area;
+pub mod sgx;
 
 pub use digest::{MeasuredPage, PAGE_SIZE, PageKind, snp_launch_digest};
 pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
@@ -30,6 +33,17 @@ pub struct KeepImage<'a> {
     pub runtime: &'a [u8],
     /// SHA-384 of `runtime`.
     pub runtime_digest: Digest,
+    /// What SGX enclaves need beside it.
+    pub sgx: SgxImage<'a>,
+}
+
+/// The parts of a Keep image that are of use in SGX enclaves alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SgxImage<'a> {
+    /// The shim beneath the runtime: a static-PIE ELF file.
+    pub shim: &'a [u8],
+    /// SHA-256 of the runtime's pages ([`sgx::runtime_pages_digest`]).
+    pub runtime_pages_digest: [u8; 32],
 }
 
 /// The launch page of a Keep of `image` on `platform` with `memory_bytes` of memory.

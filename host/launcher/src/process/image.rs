@@ -182,6 +182,7 @@ mod tests {
         KeepImage {
             runtime,
             runtime_digest,
+            sgx: enarx_wire_launch::SgxImage::default(),
         }
     }
 
