@@ -1,0 +1,1 @@
+//! Files that exist only inside the Keep.

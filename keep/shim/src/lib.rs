@@ -1,0 +1,19 @@
+//! What the runtime needs of Linux, inside the TEE.
+//!
+//! The runtime is an ordinary static Linux program. Where it runs in a TEE there is no
+//! kernel beneath it that it could trust, so a shim answers its system calls: from inside as
+//! far as possible (memory, threads, signals, files, time), and by asking the host for the few
+//! things that only the host can do (the stream to the owner, waiting, diagnostics).
+//!
+//! This library is the part of a shim that is the same for every TEE.
+
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod error;
+pub mod file;
+mod user;
+
+pub use error::Error;
+pub use user::UserMemory;
