@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod error;
 pub mod file;
+pub mod memory;
 mod user;
 
 pub use error::Error;

@@ -1,0 +1,34 @@
+//! The runtime's address space.
+
+mod access;
+mod space;
+
+pub use access::Access;
+pub use space::{AddressSpace, Bounds, Fault};
+
+use core::ops::Range;
+
+/// Bytes in a page.
+pub const PAGE: u64 = 4096;
+
+/// The TEE's pages, as whoever owns an [`AddressSpace`] changes them.
+///
+/// Ranges are whole pages of the address space. Whatever goes wrong here is the host's doing,
+/// or means that the host has no more memory: the Keep does not go on then, and so there are
+/// no errors.
+pub trait Pages {
+    /// Makes pages exist, zeroed, that can be read and written.
+    fn add(&self, range: Range<u64>);
+
+    /// Leaves less access to pages that exist.
+    fn restrict(&self, range: Range<u64>, access: Access);
+
+    /// Gives more access to pages that exist.
+    fn extend(&self, range: Range<u64>, access: Access);
+
+    /// Zeroes pages that can be written.
+    fn zero(&self, range: Range<u64>);
+
+    /// Copies from pages that can be read to pages that can be written; they do not overlap.
+    fn copy(&self, from: Range<u64>, to: u64);
+}

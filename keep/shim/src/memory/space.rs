@@ -1,0 +1,684 @@
+//! What is mapped, and which pages of it exist.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use rangemap::RangeMap;
+
+use super::{Access, PAGE, Pages};
+use crate::Error;
+
+/// The runtime's address space.
+///
+/// An area is mapped when the runtime asks for it and costs nothing until it is touched: the
+/// first access to a page faults, and the page is added then ([`AddressSpace::fault`]).
+///
+/// Pages that are unmapped stay with the Keep until their addresses are mapped again, when they
+/// are zeroed first: taking a page back is dear, and malloc maps what it just unmapped.
+#[derive(Debug)]
+pub struct AddressSpace {
+    bounds: Bounds,
+    /// Areas and the access that they have.
+    areas: RangeMap<u64, Access>,
+    /// Pages that exist, and the access that the TEE gives to them.
+    present: RangeMap<u64, Access>,
+    /// The end of the heap.
+    break_end: u64,
+    /// Bytes of areas that can be written.
+    used: u64,
+}
+
+/// Where an address space lies, and how much may be in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// Where `brk` begins; there is room up to the start of `map`.
+    pub heap: u64,
+    /// Where `mmap` places what it maps.
+    pub map: Range<u64>,
+    /// Bytes that can be mapped for writing, as `RLIMIT_DATA` counts them.
+    pub writable_bytes: u64,
+}
+
+/// What is to be done about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The access is allowed now.
+    Resolved,
+    /// Nothing is mapped there (`SEGV_MAPERR`).
+    Unmapped,
+    /// The area does not allow the access (`SEGV_ACCERR`).
+    Denied,
+}
+
+impl AddressSpace {
+    /// Pages that are added at a fault beside the one that faulted: memory is touched in
+    /// order as a rule, and a fault costs much more than a page.
+    const FAULT_AROUND: u64 = 16 * PAGE;
+
+    /// An empty address space.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            break_end: bounds.heap,
+            bounds,
+            areas: RangeMap::new(),
+            present: RangeMap::new(),
+            used: 0,
+        }
+    }
+
+    /// Takes note of pages that were there from the start.
+    pub fn register(&mut self, range: Range<u64>, access: Access) {
+        self.areas.insert(range.clone(), access);
+        self.present.insert(range, access);
+    }
+
+    /// Maps `length` bytes, at `address` if that is free and not zero, and elsewhere otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EINVAL`] for a length of zero and [`Error::ENOMEM`] when there is no room.
+    pub fn map(
+        &mut self,
+        pages: &impl Pages,
+        address: u64,
+        length: u64,
+        access: Access,
+    ) -> Result<u64, Error> {
+        let length = whole_pages(length)?;
+        let wished = address.next_multiple_of(PAGE);
+        let range = match self.in_bounds(wished, length) {
+            Ok(range) if wished != 0 && !self.areas.overlaps(&range) => range,
+            _ => self.free_range(length)?,
+        };
+        self.place(pages, range, access)
+    }
+
+    /// Maps `length` bytes at `address`, instead of what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EINVAL`] for an address within a page or a length of zero,
+    /// [`Error::EEXIST`] if something is there that must not be replaced, and
+    /// [`Error::ENOMEM`] when there is no room.
+    pub fn map_fixed(
+        &mut self,
+        pages: &impl Pages,
+        address: u64,
+        length: u64,
+        access: Access,
+        replace: bool,
+    ) -> Result<u64, Error> {
+        let range = self.in_bounds(aligned(address)?, whole_pages(length)?)?;
+        if self.areas.overlaps(&range) {
+            if !replace {
+                return Err(Error::EEXIST);
+            }
+            self.remove(range.clone());
+        }
+        self.place(pages, range, access)
+    }
+
+    /// Unmaps whatever is mapped in a range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EINVAL`] for an address within a page, a length of zero, or a range
+    /// outside the part of the address space that `mmap` gives out.
+    pub fn unmap(&mut self, address: u64, length: u64) -> Result<(), Error> {
+        let range = self
+            .in_bounds(aligned(address)?, whole_pages(length)?)
+            .map_err(|_| Error::EINVAL)?;
+        self.remove(range);
+        Ok(())
+    }
+
+    /// Changes the access to a range that is mapped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ENOMEM`] when some of it is not mapped, or there would be more writable
+    /// memory than there may be.
+    pub fn protect(
+        &mut self,
+        pages: &impl Pages,
+        address: u64,
+        length: u64,
+        access: Access,
+    ) -> Result<(), Error> {
+        let start = aligned(address)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let end = start
+            .checked_add(whole_pages(length)?)
+            .ok_or(Error::ENOMEM)?;
+        let range = start..end;
+        if self.areas.gaps(&range).next().is_some() {
+            return Err(Error::ENOMEM);
+        }
+        let before = self.writable_bytes_in(&range);
+        let after = if access.allows(Access::WRITE) {
+            end - start
+        } else {
+            0
+        };
+        self.charge(before, after)?;
+        self.areas.insert(range.clone(), access);
+        for (existing, from) in self.present_in(&range) {
+            self.change(pages, existing, from, access);
+        }
+        Ok(())
+    }
+
+    /// Forgets the contents of a range: it reads as zeros from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ENOMEM`] when some of it is not mapped.
+    pub fn discard(&mut self, pages: &impl Pages, address: u64, length: u64) -> Result<(), Error> {
+        let start = aligned(address)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let end = start
+            .checked_add(whole_pages(length)?)
+            .ok_or(Error::EINVAL)?;
+        let range = start..end;
+        if self.areas.gaps(&range).next().is_some() {
+            return Err(Error::ENOMEM);
+        }
+        for (existing, access) in self.present_in(&range) {
+            self.clear(pages, existing, access, access);
+        }
+        Ok(())
+    }
+
+    /// Grows, shrinks or moves a mapping.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EFAULT`] when the old range is not one area's, [`Error::ENOMEM`] when there
+    /// is no room, or it would have to move and may not.
+    pub fn remap(
+        &mut self,
+        pages: &impl Pages,
+        address: u64,
+        old_length: u64,
+        new_length: u64,
+        may_move: bool,
+    ) -> Result<u64, Error> {
+        let (old, new) = (whole_pages(old_length)?, whole_pages(new_length)?);
+        let range = self.in_bounds(aligned(address)?, old)?;
+        let access = match self.areas.get_key_value(&range.start) {
+            Some((area, access)) if area.end >= range.end => *access,
+            _ => return Err(Error::EFAULT),
+        };
+        if new <= old {
+            if new < old {
+                self.remove(range.start + new..range.end);
+            }
+            return Ok(range.start);
+        }
+        if let Ok(growth) = self.in_bounds(range.end, new - old)
+            && !self.areas.overlaps(&growth)
+        {
+            self.place(pages, growth, access)?;
+            return Ok(range.start);
+        }
+        if !may_move {
+            return Err(Error::ENOMEM);
+        }
+        let target = self.free_range(new)?;
+        let start = self.place(pages, target, Access::READ_WRITE)?;
+        for (existing, from) in self.present_in(&range) {
+            let to = start + (existing.start - range.start);
+            let length = existing.end - existing.start;
+            self.ensure_present(pages, to..to + length);
+            self.change(pages, existing.clone(), from, from | Access::READ);
+            pages.copy(existing, to);
+        }
+        self.remove(range);
+        self.protect(pages, start, new, access)?;
+        Ok(start)
+    }
+
+    /// Moves the end of the heap to `end`, if it can be there, and gives where it is now.
+    pub fn set_break(&mut self, pages: &impl Pages, end: u64) -> u64 {
+        let old = self.break_end.next_multiple_of(PAGE);
+        if (self.bounds.heap..=self.bounds.map.start).contains(&end) {
+            let new = end.next_multiple_of(PAGE);
+            if new < old {
+                self.remove(new..old);
+                self.break_end = end;
+            } else if new == old
+                || (!self.areas.overlaps(&(old..new))
+                    && self.place(pages, old..new, Access::READ_WRITE).is_ok())
+            {
+                self.break_end = end;
+            }
+        }
+        self.break_end
+    }
+
+    /// Resolves a fault at `address` that wanted `access`.
+    pub fn fault(&mut self, pages: &impl Pages, address: u64, access: Access) -> Fault {
+        let page = address - address % PAGE;
+        let Some((area, allowed)) = self.areas.get_key_value(&page) else {
+            return Fault::Unmapped;
+        };
+        if !allowed.allows(access) {
+            return Fault::Denied;
+        }
+        let block = page - page % Self::FAULT_AROUND;
+        let around = block.max(area.start)..(block + Self::FAULT_AROUND).min(area.end);
+        self.ensure_present(pages, around);
+        Fault::Resolved
+    }
+
+    /// Makes a range accessible to the shim itself, which must not fault.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EFAULT`] when some of it is not mapped or does not allow `access`.
+    pub fn prepare(
+        &mut self,
+        pages: &impl Pages,
+        address: u64,
+        length: u64,
+        access: Access,
+    ) -> Result<(), Error> {
+        if length == 0 {
+            return Ok(());
+        }
+        let end = address.checked_add(length).ok_or(Error::EFAULT)?;
+        let range =
+            address - address % PAGE..end.checked_next_multiple_of(PAGE).ok_or(Error::EFAULT)?;
+        let mut covered = range.start;
+        for (area, allowed) in self.areas.overlapping(&range) {
+            if area.start > covered || !allowed.allows(access) {
+                return Err(Error::EFAULT);
+            }
+            covered = area.end;
+        }
+        if covered < range.end {
+            return Err(Error::EFAULT);
+        }
+        self.ensure_present(pages, range);
+        Ok(())
+    }
+
+    /// Whether `address` is mapped with `access`.
+    #[must_use]
+    pub fn allows(&self, address: u64, access: Access) -> bool {
+        self.areas
+            .get(&address)
+            .is_some_and(|allowed| allowed.allows(access))
+    }
+
+    /// Bytes of areas that can be written.
+    #[must_use]
+    pub const fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Maps a free range.
+    fn place(
+        &mut self,
+        pages: &impl Pages,
+        range: Range<u64>,
+        access: Access,
+    ) -> Result<u64, Error> {
+        if access.allows(Access::WRITE) {
+            self.charge(0, range.end - range.start)?;
+        }
+        self.areas.insert(range.clone(), access);
+        for (stale, from) in self.present_in(&range) {
+            self.clear(pages, stale, from, access);
+        }
+        Ok(range.start)
+    }
+
+    /// Unmaps a range; its pages stay.
+    fn remove(&mut self, range: Range<u64>) {
+        self.used -= self.writable_bytes_in(&range);
+        self.areas.remove(range);
+    }
+
+    /// Adds the pages of a mapped range that do not exist.
+    fn ensure_present(&mut self, pages: &impl Pages, range: Range<u64>) {
+        let missing: Vec<_> = self.present.gaps(&range).collect();
+        for gap in missing {
+            pages.add(gap.clone());
+            self.present.insert(gap.clone(), Access::READ_WRITE);
+            let areas: Vec<_> = self
+                .areas
+                .overlapping(&gap)
+                .map(|(area, access)| (intersection(area, &gap), *access))
+                .collect();
+            for (part, access) in areas {
+                self.change(pages, part, Access::READ_WRITE, access);
+            }
+        }
+    }
+
+    /// Changes the access of pages that exist.
+    fn change(&mut self, pages: &impl Pages, range: Range<u64>, from: Access, to: Access) {
+        let kept = from & to;
+        if kept != from {
+            pages.restrict(range.clone(), kept);
+        }
+        if kept != to {
+            pages.extend(range.clone(), to);
+        }
+        self.present.insert(range, to);
+    }
+
+    /// Zeroes pages that exist, and leaves `to` as their access.
+    fn clear(&mut self, pages: &impl Pages, range: Range<u64>, from: Access, to: Access) {
+        self.change(pages, range.clone(), from, Access::READ_WRITE);
+        pages.zero(range.clone());
+        self.change(pages, range, Access::READ_WRITE, to);
+    }
+
+    fn charge(&mut self, before: u64, after: u64) -> Result<(), Error> {
+        let used = (self.used - before)
+            .checked_add(after)
+            .filter(|used| *used <= self.bounds.writable_bytes || after <= before)
+            .ok_or(Error::ENOMEM)?;
+        self.used = used;
+        Ok(())
+    }
+
+    fn writable_bytes_in(&self, range: &Range<u64>) -> u64 {
+        self.areas
+            .overlapping(range)
+            .filter(|(_, access)| access.allows(Access::WRITE))
+            .map(|(area, _)| {
+                let part = intersection(area, range);
+                part.end - part.start
+            })
+            .sum()
+    }
+
+    fn present_in(&self, range: &Range<u64>) -> Vec<(Range<u64>, Access)> {
+        self.present
+            .overlapping(range)
+            .map(|(part, access)| (intersection(part, range), *access))
+            .collect()
+    }
+
+    /// The first range of `length` bytes that is free.
+    fn free_range(&self, length: u64) -> Result<Range<u64>, Error> {
+        self.areas
+            .gaps(&self.bounds.map)
+            .find(|gap| gap.end - gap.start >= length)
+            .map(|gap| gap.start..gap.start + length)
+            .ok_or(Error::ENOMEM)
+    }
+
+    fn in_bounds(&self, start: u64, length: u64) -> Result<Range<u64>, Error> {
+        match start.checked_add(length) {
+            Some(end) if start >= self.bounds.map.start && end <= self.bounds.map.end => {
+                Ok(start..end)
+            }
+            _ => Err(Error::ENOMEM),
+        }
+    }
+}
+
+fn intersection(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+    a.start.max(b.start)..a.end.min(b.end)
+}
+
+fn aligned(address: u64) -> Result<u64, Error> {
+    if address.is_multiple_of(PAGE) {
+        Ok(address)
+    } else {
+        Err(Error::EINVAL)
+    }
+}
+
+fn whole_pages(length: u64) -> Result<u64, Error> {
+    match length.checked_next_multiple_of(PAGE) {
+        Some(0) => Err(Error::EINVAL),
+        Some(length) => Ok(length),
+        None => Err(Error::ENOMEM),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, collections::BTreeMap};
+
+    use super::*;
+
+    /// Pages whose contents is one number each: what was last written, or zero.
+    #[derive(Default)]
+    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>);
+
+    impl Model {
+        fn each(&self, range: Range<u64>, mut act: impl FnMut(&mut (Access, u64))) {
+            let mut pages = self.0.borrow_mut();
+            for page in range.step_by(PAGE as usize) {
+                act(pages.get_mut(&page).expect("only pages that exist change"));
+            }
+        }
+
+        fn write(&self, page: u64, value: u64) {
+            self.each(page..page + PAGE, |page| page.1 = value);
+        }
+
+        fn get(&self, page: u64) -> Option<(Access, u64)> {
+            self.0.borrow().get(&page).copied()
+        }
+    }
+
+    impl Pages for Model {
+        fn add(&self, range: Range<u64>) {
+            for page in range.step_by(PAGE as usize) {
+                let earlier = self.0.borrow_mut().insert(page, (Access::READ_WRITE, 0));
+                assert_eq!(earlier, None, "a page is added once");
+            }
+        }
+
+        fn restrict(&self, range: Range<u64>, access: Access) {
+            self.each(range, |page| {
+                assert!(page.0.allows(access) && page.0 != access);
+                page.0 = access;
+            });
+        }
+
+        fn extend(&self, range: Range<u64>, access: Access) {
+            self.each(range, |page| {
+                assert!(access.allows(page.0) && page.0 != access);
+                page.0 = access;
+            });
+        }
+
+        fn zero(&self, range: Range<u64>) {
+            self.each(range, |page| {
+                assert!(page.0.allows(Access::WRITE));
+                page.1 = 0;
+            });
+        }
+
+        fn copy(&self, from: Range<u64>, to: u64) {
+            for page in from.clone().step_by(PAGE as usize) {
+                let (access, value) = self.get(page).unwrap();
+                assert!(access.allows(Access::READ));
+                self.write(to + (page - from.start), value);
+            }
+        }
+    }
+
+    const START: u64 = 0x10_0000;
+    const RW: Access = Access::READ_WRITE;
+
+    fn space() -> (AddressSpace, Model) {
+        let bounds = Bounds {
+            heap: 0x1000,
+            map: START..START + 1000 * PAGE,
+            writable_bytes: 500 * PAGE,
+        };
+        (AddressSpace::new(bounds), Model::default())
+    }
+
+    #[test]
+    fn pages_come_with_the_first_access_and_are_zero_after_being_unmapped() {
+        let (mut space, model) = space();
+        let at = space.map(&model, 0, 40 * PAGE, RW).unwrap();
+        assert!(model.0.borrow().is_empty());
+        assert_eq!(space.fault(&model, at + 5, Access::WRITE), Fault::Resolved);
+        assert_eq!(model.0.borrow().len(), 16);
+        model.write(at, 7);
+        space.unmap(at, 40 * PAGE).unwrap();
+        assert_eq!(space.fault(&model, at, Access::READ), Fault::Unmapped);
+        assert_eq!(space.map(&model, 0, PAGE, Access::READ).unwrap(), at);
+        assert_eq!(model.get(at), Some((Access::READ, 0)));
+        assert_eq!(space.fault(&model, at, Access::WRITE), Fault::Denied);
+    }
+
+    #[test]
+    fn writable_memory_is_limited() {
+        let (mut space, model) = space();
+        let reserved = space.map(&model, 0, 900 * PAGE, Access::NONE).unwrap();
+        assert_eq!(space.used(), 0);
+        space.protect(&model, reserved, 500 * PAGE, RW).unwrap();
+        assert_eq!(space.map(&model, 0, PAGE, RW), Err(Error::ENOMEM));
+        assert_eq!(
+            space.protect(&model, reserved, 501 * PAGE, RW),
+            Err(Error::ENOMEM)
+        );
+        space.protect(&model, reserved, PAGE, Access::READ).unwrap();
+        space.map(&model, 0, PAGE, RW).unwrap();
+        assert_eq!(space.used(), 500 * PAGE);
+    }
+
+    #[test]
+    fn the_heap_grows_shrinks_and_is_limited() {
+        let (mut space, model) = space();
+        assert_eq!(space.set_break(&model, 0), 0x1000);
+        assert_eq!(space.set_break(&model, 0x3001), 0x3001);
+        space.prepare(&model, 0x3000, 16, RW).unwrap();
+        model.write(0x3000, 9);
+        assert_eq!(space.set_break(&model, 0x1800), 0x1800);
+        assert_eq!(space.set_break(&model, 0x4000), 0x4000);
+        assert_eq!(model.get(0x3000), Some((RW, 0)));
+        assert_eq!(space.set_break(&model, START + 1), 0x4000);
+    }
+
+    #[test]
+    fn access_of_pages_that_exist_is_restricted_before_it_is_extended() {
+        let (mut space, model) = space();
+        let at = space.map(&model, 0, 4 * PAGE, RW).unwrap();
+        space.prepare(&model, at, 4 * PAGE, RW).unwrap();
+        let code = Access::from_protection(5).unwrap();
+        space.protect(&model, at + PAGE, PAGE, code).unwrap();
+        assert_eq!(model.get(at), Some((RW, 0)));
+        assert_eq!(model.get(at + PAGE), Some((code, 0)));
+        assert_eq!(Access::from_protection(7), Err(Error::EACCES));
+        assert_eq!(Access::from_protection(8), Err(Error::EINVAL));
+        assert_eq!(
+            space.prepare(&model, at, 2 * PAGE, Access::WRITE),
+            Err(Error::EFAULT)
+        );
+    }
+
+    #[test]
+    fn a_mapping_moves_with_its_contents() {
+        let (mut space, model) = space();
+        let at = space.map(&model, 0, 2 * PAGE, RW).unwrap();
+        let wall = space.map(&model, 0, PAGE, Access::READ).unwrap();
+        assert_eq!(wall, at + 2 * PAGE);
+        space.prepare(&model, at, 2 * PAGE, RW).unwrap();
+        model.write(at + PAGE, 5);
+        assert_eq!(
+            space.remap(&model, at, 2 * PAGE, 3 * PAGE, false),
+            Err(Error::ENOMEM)
+        );
+        let moved = space.remap(&model, at, 2 * PAGE, 3 * PAGE, true).unwrap();
+        assert_ne!(moved, at);
+        assert_eq!(model.get(moved + PAGE), Some((RW, 5)));
+        assert_eq!(space.fault(&model, at, Access::READ), Fault::Unmapped);
+        assert_eq!(
+            space.remap(&model, moved, 3 * PAGE, 10 * PAGE, false),
+            Ok(moved)
+        );
+        assert_eq!(
+            space.remap(&model, moved, 10 * PAGE, PAGE, false),
+            Ok(moved)
+        );
+        assert_eq!(space.used(), PAGE);
+    }
+
+    /// Thousands of random calls against a model that has one entry for each page.
+    #[test]
+    fn random_calls_agree_with_a_map_of_single_pages() {
+        let (mut space, model) = space();
+        let mut expected: BTreeMap<u64, (Access, u64)> = BTreeMap::new();
+        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+        let mut random = move |below: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % below
+        };
+        for round in 1..20_000u64 {
+            let at = START + random(100) * PAGE;
+            let length = (1 + random(20)) * PAGE;
+            let range = (at..at + length).step_by(PAGE as usize);
+            let access = [Access::NONE, Access::READ, RW][random(3) as usize];
+            match random(6) {
+                0 => {
+                    if space.map_fixed(&model, at, length, access, true).is_ok() {
+                        expected.extend(range.map(|page| (page, (access, 0))));
+                    }
+                }
+                1 => {
+                    space.unmap(at, length).unwrap();
+                    range.for_each(|page| drop(expected.remove(&page)));
+                }
+                2 => {
+                    let mapped = range.clone().all(|page| expected.contains_key(&page));
+                    assert_eq!(space.protect(&model, at, length, access).is_ok(), mapped);
+                    if mapped {
+                        range.for_each(|page| expected.get_mut(&page).unwrap().0 = access);
+                    }
+                }
+                3 => {
+                    if space.discard(&model, at, length).is_ok() {
+                        range.for_each(|page| expected.get_mut(&page).unwrap().1 = 0);
+                    }
+                }
+                4 => {
+                    let allowed = expected.get(&at).is_some_and(|page| page.0 == RW);
+                    let fault = space.fault(&model, at, Access::WRITE);
+                    assert_eq!(fault == Fault::Resolved, allowed);
+                    if allowed {
+                        model.write(at, round);
+                        expected.get_mut(&at).unwrap().1 = round;
+                    }
+                }
+                _ => {
+                    let readable = range.clone().all(|page| {
+                        expected
+                            .get(&page)
+                            .is_some_and(|page| page.0 != Access::NONE)
+                    });
+                    assert_eq!(
+                        space.prepare(&model, at, length, Access::READ).is_ok(),
+                        readable
+                    );
+                    if readable {
+                        for page in range {
+                            assert_eq!(model.get(page), expected.get(&page).copied());
+                        }
+                    }
+                }
+            }
+        }
+        let used: u64 = expected.values().filter(|page| page.0 == RW).count() as u64;
+        assert_eq!(space.used(), used * PAGE);
+    }
+}
