@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use enarx_host_agent::{Limits, Service};
 use enarx_owner_deployer::HostConnection;
-use enarx_wire_launch::KeepImage;
+use enarx_wire_launch::{KeepImage, SgxImage};
 
 use crate::console::Console;
 
@@ -20,7 +20,10 @@ pub fn keep_image() -> KeepImage<'static> {
     KeepImage {
         runtime: enarx_host_image::runtime(),
         runtime_digest: enarx_host_image::RUNTIME_DIGEST,
-        sgx: enarx_wire_launch::SgxImage::default(),
+        sgx: SgxImage {
+            shim: enarx_host_image::shim_sgx(),
+            runtime_pages_digest: enarx_host_image::RUNTIME_PAGES_DIGEST,
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Builds the Keep's runtime and hands it to the crate with its digest.
+//! Builds the Keep's programs and hands them to the crate with their digests.
 
 mod recipe;
 
@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use enarx_wire_launch::sgx::runtime_pages_digest;
 use sha2::{Digest as _, Sha384};
+
+use recipe::Program;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no manifest directory")?);
@@ -26,10 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Not below the profile's own directory: the image does not depend on the
     // profile of the program that embeds it, and is built once for all of them.
     let target = target_directory(&output)?.join("keep-image");
-    let runtime = fs::read(recipe::build(workspace, &target)?)?;
-    let digest = Sha384::digest(&runtime);
-    fs::write(output.join("runtime"), &runtime)?;
-    fs::write(output.join("runtime_digest"), digest)?;
+    let runtime = fs::read(recipe::build(Program::Runtime, workspace, &target)?)?;
+    fs::write(output.join("runtime_digest"), Sha384::digest(&runtime))?;
+    fs::write(
+        output.join("runtime_pages_digest"),
+        runtime_pages_digest(&runtime)?,
+    )?;
+    fs::write(output.join("runtime"), runtime)?;
+    let shim = recipe::build(Program::ShimSgx, workspace, &target)?;
+    fs::copy(shim, output.join("shim_sgx"))?;
     Ok(())
 }
 

@@ -7,18 +7,53 @@ use std::{
     process::Command,
 };
 
-/// Builds `keep/runtime` of the workspace at `workspace` in the target directory
-/// `target`, and gives the path of the program.
+/// A program of the Keep's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The runtime.
+    Runtime,
+    /// The enclave beneath it.
+    ShimSgx,
+}
+
+impl Program {
+    /// The package, and its program, that it is built from.
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Runtime => "enarx-keep-runtime",
+            Self::ShimSgx => "enarx-keep-shim-sgx",
+        }
+    }
+
+    /// Flags for the compiler that this program alone has.
+    const fn rust_flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Runtime => &[],
+            // Every processor that can add pages to a running enclave has these, and asking
+            // which ones it has would be a call to the host.
+            Self::ShimSgx => &[
+                "-Ctarget-feature=+sha,+ssse3,+sse4.1",
+                // The profile says so too, but build scripts are not told by it.
+                "-Cpanic=abort",
+            ],
+        }
+    }
+}
+
+/// Builds a program of the workspace at `workspace` in a directory of its own below `target`,
+/// and gives the program's path.
 ///
 /// # Errors
 ///
 /// When cargo cannot be run or fails; it has printed why.
-pub fn build(workspace: &Path, target: &Path) -> io::Result<PathBuf> {
+pub fn build(program: Program, workspace: &Path, target: &Path) -> io::Result<PathBuf> {
+    let package = program.package();
+    let target = &target.join(package);
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(workspace)
-        .args(["build", "--locked", "--package", PACKAGE, "--bin", PACKAGE])
+        .args(["build", "--locked", "--package", package, "--bin", package])
         .args(["--profile", PROFILE, "--target", TRIPLE])
         .arg("--target-dir")
         .arg(target)
@@ -30,7 +65,7 @@ pub fn build(workspace: &Path, target: &Path) -> io::Result<PathBuf> {
         }));
     let prefixes = prefixes(workspace, target)?;
     command
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&prefixes))
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(program, &prefixes))
         .env("CFLAGS", c_flags(&prefixes))
         // Said here too: what is built must not depend on cargo's own configuration.
         .env("AWS_LC_SYS_NO_JITTER_ENTROPY", "1")
@@ -38,13 +73,12 @@ pub fn build(workspace: &Path, target: &Path) -> io::Result<PathBuf> {
         .env("ZERO_AR_DATE", "1")
         .env("LC_ALL", "C");
     if command.status()?.success() {
-        Ok(target.join(TRIPLE).join(PROFILE).join(PACKAGE))
+        Ok(target.join(TRIPLE).join(PROFILE).join(package))
     } else {
-        Err(io::Error::other("the Keep's runtime does not build"))
+        Err(io::Error::other(format!("{package} does not build")))
     }
 }
 
-const PACKAGE: &str = "enarx-keep-runtime";
 const PROFILE: &str = "keep";
 
 /// Named although it is the host's: flags then apply to the program alone, and not
@@ -88,7 +122,7 @@ fn prefixes(workspace: &Path, target: &Path) -> io::Result<Vec<(PathBuf, String)
     ])
 }
 
-fn rust_flags(prefixes: &[(PathBuf, String)]) -> String {
+fn rust_flags(program: Program, prefixes: &[(PathBuf, String)]) -> String {
     let mut flags = vec![
         "-Ctarget-cpu=x86-64".to_owned(),
         // With the position independence that is the default, a static PIE.
@@ -98,6 +132,7 @@ fn rust_flags(prefixes: &[(PathBuf, String)]) -> String {
         // Randomness comes from the runtime's own module.
         "--cfg=getrandom_backend=\"custom\"".to_owned(),
     ];
+    flags.extend(program.rust_flags().iter().map(|flag| (*flag).to_owned()));
     for (path, name) in prefixes {
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));
     }

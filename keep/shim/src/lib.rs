@@ -11,10 +11,24 @@
 
 extern crate alloc;
 
+mod attestation;
+mod clock;
 mod error;
-pub mod file;
+mod file;
+mod futex;
+mod kernel;
 pub mod memory;
+mod platform;
+mod registers;
+mod signal;
+mod start;
+mod thread;
 mod user;
 
 pub use error::Error;
+pub use kernel::{Beginning, Kernel, Next, RETURN_ROOM};
+pub use platform::{Answer, Platform, Stop};
+pub use registers::{EXTENDED_STATE_SIZE, ExtendedState, Registers};
+pub use signal::{Exception, vector};
+pub use start::{InitialStack, Program, initial_stack};
 pub use user::UserMemory;

@@ -1,0 +1,299 @@
+//! The way in and out.
+//!
+//! Everything in the registers is the host's at entry, but RAX (CSSA), RBX (the TCS), RIP and
+//! the bases of FS and GS, which the processor sets (Intel SDM volume 3D, "EENTER"). So first
+//! the flags, the stack and the extended state are made our own, and on the way out every
+//! register is cleared that the host must not see.
+
+use core::arch::global_asm;
+
+use enarx_keep_shim::{EXTENDED_STATE_SIZE, ExtendedState, Registers};
+use enarx_wire_launch::sgx::layout::{self, thread};
+
+use super::{STOPPED, exception, main_thread, thread_page as page};
+
+/// What the host is asked to do after an exit, in RDI.
+pub mod exit {
+    /// A call lies in the block: serve it and enter again.
+    pub const CALL: u64 = 0;
+    /// An exception was handled: resume.
+    pub const RESUME: u64 = 1;
+    /// The thread has ended.
+    pub const THREAD_ENDED: u64 = 2;
+    /// The Keep stopped itself; the reason is in RSI.
+    pub const ABORT: u64 = 3;
+}
+
+global_asm!(
+    ".section .text.enclave_entry,\"ax\"",
+    ".globl enclave_entry",
+    "enclave_entry:",
+    "  cld",
+    "  mov gs:[{HOST_RSP}], rsp",
+    "  mov gs:[{HOST_RBP}], rbp",
+    "  mov gs:[{HOST_RETURN}], rcx",
+    "  cmp byte ptr [rip + {stopped}], 0",
+    "  jne enclave_refuse",
+    "  cmp rax, 1",
+    "  je 2f",
+    "  ja enclave_refuse",
+    // CSSA 0: a call returns, or the thread begins.
+    "  mov rsp, gs:[{PARKED_0}]",
+    "  test rsp, rsp",
+    "  jnz 1f",
+    "  cmp qword ptr gs:[{BEGUN}], 0",
+    "  jne enclave_refuse",
+    "  mov qword ptr gs:[{BEGUN}], 1",
+    "  mov gs:[{BLOCK}], rdi",
+    "  lea rsp, [rbx + {ENTRY_STACK}]",
+    "  call enclave_own_state",
+    "  call enclave_relocate",
+    "  call {begin}",
+    "  ud2",
+    "1: mov qword ptr gs:[{PARKED_0}], 0",
+    "  jmp enclave_return",
+    // CSSA 1: a call returns, or there is an exception to handle.
+    "2: mov rsp, gs:[{PARKED_1}]",
+    "  test rsp, rsp",
+    "  jnz 3f",
+    "  mov qword ptr gs:[{HANDLING}], 1",
+    "  lea rsp, [rbx + {HANDLER_STACK}]",
+    "  call enclave_own_state",
+    "  call {handle}",
+    "  mov qword ptr gs:[{HANDLING}], 0",
+    "  mov edi, {RESUME}",
+    "  xor esi, esi",
+    "  jmp enclave_leave",
+    "3: mov qword ptr gs:[{PARKED_1}], 0",
+    "enclave_return:",
+    "  call enclave_own_state",
+    "  pop r15",
+    "  pop r14",
+    "  pop r13",
+    "  pop r12",
+    "  pop rbx",
+    "  pop rbp",
+    "  ret",
+    //
+    // fn enclave_call(reason: u64, detail: u64): leaves, and returns when entered again.
+    ".globl enclave_call",
+    "enclave_call:",
+    "  push rbp",
+    "  push rbx",
+    "  push r12",
+    "  push r13",
+    "  push r14",
+    "  push r15",
+    "  cmp qword ptr gs:[{HANDLING}], 0",
+    "  jne 4f",
+    "  mov gs:[{PARKED_0}], rsp",
+    "  jmp enclave_leave",
+    "4: mov gs:[{PARKED_1}], rsp",
+    //
+    // Leaves with RDI and RSI; every other register is cleared.
+    "enclave_leave:",
+    "  mov eax, 7",
+    "  xor edx, edx",
+    "  xrstor [rip + {initial_state}]",
+    "  xor ebp, ebp",
+    "  xor r8d, r8d",
+    "  xor r9d, r9d",
+    "  xor r10d, r10d",
+    "  xor r11d, r11d",
+    "  xor r12d, r12d",
+    "  xor r13d, r13d",
+    "  xor r14d, r14d",
+    "  xor r15d, r15d",
+    "  mov rbx, gs:[{HOST_RETURN}]",
+    "  mov rbp, gs:[{HOST_RBP}]",
+    "  mov rsp, gs:[{HOST_RSP}]",
+    "  xor ecx, ecx",
+    "  mov eax, 4",
+    "  test eax, eax",
+    // ENCLU[EEXIT]
+    "  .byte 0x0f, 0x01, 0xd7",
+    "  ud2",
+    //
+    // Entered where it must not be: the Keep has ended.
+    "enclave_refuse:",
+    "  mov byte ptr [rip + {stopped}], 1",
+    "  mov edi, {ABORT}",
+    "  mov esi, {ENTRY}",
+    "  jmp enclave_leave",
+    //
+    // What was interrupted is resumed while its system call is with the host.
+    ".globl enclave_resumed_early",
+    "enclave_resumed_early:",
+    "  jmp enclave_refuse",
+    //
+    // A thread that has ended comes here with ERESUME.
+    ".globl enclave_thread_ended",
+    "enclave_thread_ended:",
+    "  mov qword ptr gs:[{BEGUN}], 0",
+    "  mov edi, {THREAD_ENDED}",
+    "  xor esi, esi",
+    "  jmp enclave_leave",
+    //
+    // Flags and extended state as compiled code expects them. Keeps RDI and RBX.
+    "enclave_own_state:",
+    "  push 2",
+    "  popfq",
+    "  mov eax, 7",
+    "  xor edx, edx",
+    "  xrstor [rip + {initial_state}]",
+    "  ret",
+    //
+    // Relocates the shim, once; the thread that does it is the first one, since no other
+    // can have been asked for. RELATIVE is the one kind of relocation that there is.
+    "enclave_relocate:",
+    "  mov eax, 1",
+    "  lock xchg [rip + enclave_relocated], eax",
+    "  test eax, eax",
+    "  jnz 6f",
+    "  lea r8, [rip + relocations_start]",
+    "  lea r9, [rip + relocations_end]",
+    "  lea r10, [rip + shim_base]",
+    "5: cmp r8, r9",
+    "  jae 6f",
+    "  mov rax, [r8]",
+    "  mov r11, [r8 + 16]",
+    "  add r11, r10",
+    "  mov [r10 + rax], r11",
+    "  add r8, 24",
+    "  jmp 5b",
+    "6: ret",
+    //
+    // fn enclave_go(registers: &Registers, extended: unused) -> !: becomes the runtime.
+    ".globl enclave_go",
+    "enclave_go:",
+    "  mov rax, [rdi + {FS_BASE}]",
+    "  wrfsbase rax",
+    "  mov rsp, [rdi + {RSP}]",
+    "  push qword ptr [rdi + {RIP}]",
+    "  push qword ptr [rdi + {RFLAGS}]",
+    "  mov eax, 7",
+    "  xor edx, edx",
+    "  xrstor [rip + {initial_state}]",
+    "  mov rax, [rdi + {RAX}]",
+    "  mov rcx, [rdi + {RCX}]",
+    "  mov rdx, [rdi + {RDX}]",
+    "  mov rbx, [rdi + {RBX}]",
+    "  mov rbp, [rdi + {RBP}]",
+    "  mov rsi, [rdi + {RSI}]",
+    "  mov r8, [rdi + {R8}]",
+    "  mov r9, [rdi + {R9}]",
+    "  mov r10, [rdi + {R10}]",
+    "  mov r11, [rdi + {R11}]",
+    "  mov r12, [rdi + {R12}]",
+    "  mov r13, [rdi + {R13}]",
+    "  mov r14, [rdi + {R14}]",
+    "  mov r15, [rdi + {R15}]",
+    "  mov rdi, [rdi + {RDI}]",
+    "  popfq",
+    "  ret",
+    //
+    // fn enclave_base() -> u64
+    ".globl enclave_base",
+    "enclave_base:",
+    "  lea rax, [rip + shim_base]",
+    "  ret",
+    //
+    // fn enclave_code_end() -> u64
+    ".globl enclave_code_end",
+    "enclave_code_end:",
+    "  lea rax, [rip + code_end]",
+    "  ret",
+    ".data",
+    ".balign 4",
+    "enclave_relocated: .long 0",
+    ".text",
+    HOST_RSP = const page::HOST_RSP,
+    HOST_RBP = const page::HOST_RBP,
+    HOST_RETURN = const page::HOST_RETURN,
+    PARKED_0 = const page::PARKED_0,
+    PARKED_1 = const page::PARKED_1,
+    BEGUN = const page::BEGUN,
+    BLOCK = const page::BLOCK,
+    HANDLING = const page::HANDLING,
+    ENTRY_STACK = const thread::ENTRY_STACK_END - thread::TCS,
+    HANDLER_STACK = const thread::HANDLER_STACK_END - thread::TCS,
+    RESUME = const exit::RESUME,
+    THREAD_ENDED = const exit::THREAD_ENDED,
+    ABORT = const exit::ABORT,
+    ENTRY = const enarx_keep_shim::Stop::Entry as u32,
+    RAX = const core::mem::offset_of!(Registers, rax),
+    RCX = const core::mem::offset_of!(Registers, rcx),
+    RDX = const core::mem::offset_of!(Registers, rdx),
+    RBX = const core::mem::offset_of!(Registers, rbx),
+    RSP = const core::mem::offset_of!(Registers, rsp),
+    RBP = const core::mem::offset_of!(Registers, rbp),
+    RSI = const core::mem::offset_of!(Registers, rsi),
+    RDI = const core::mem::offset_of!(Registers, rdi),
+    R8 = const core::mem::offset_of!(Registers, r8),
+    R9 = const core::mem::offset_of!(Registers, r9),
+    R10 = const core::mem::offset_of!(Registers, r10),
+    R11 = const core::mem::offset_of!(Registers, r11),
+    R12 = const core::mem::offset_of!(Registers, r12),
+    R13 = const core::mem::offset_of!(Registers, r13),
+    R14 = const core::mem::offset_of!(Registers, r14),
+    R15 = const core::mem::offset_of!(Registers, r15),
+    RFLAGS = const core::mem::offset_of!(Registers, rflags),
+    RIP = const core::mem::offset_of!(Registers, rip),
+    FS_BASE = const core::mem::offset_of!(Registers, fs_base),
+    stopped = sym STOPPED,
+    initial_state = sym INITIAL_STATE,
+    begin = sym main_thread::begin,
+    handle = sym exception::handle,
+);
+
+unsafe extern "C" {
+    /// Leaves the enclave, and returns when the host enters it again. Every register that
+    /// the System V ABI lets a function change is changed.
+    pub safe fn enclave_call(reason: u64, detail: u64);
+
+    /// Becomes the runtime: sets all registers, with a fresh extended state.
+    ///
+    /// The stack below the new stack pointer must be writable, 16 bytes of it, and the
+    /// registers must be those of a program in this enclave.
+    pub fn enclave_go(registers: &Registers) -> !;
+
+    safe fn enclave_base() -> u64;
+    safe fn enclave_code_end() -> u64;
+    safe fn enclave_resumed_early();
+    safe fn enclave_thread_ended();
+}
+
+/// Where the enclave begins.
+pub fn base() -> u64 {
+    enclave_base() - layout::SHIM
+}
+
+/// Whether an address lies in the shim's code.
+pub fn is_own_code(address: u64) -> bool {
+    (enclave_base()..enclave_code_end()).contains(&address)
+}
+
+/// Where a save area leads while its thread's call is with the host.
+pub fn resumed_early() -> u64 {
+    enclave_resumed_early as *const () as u64
+}
+
+/// Where the save area of a thread that has ended leads.
+pub fn thread_ended() -> u64 {
+    enclave_thread_ended as *const () as u64
+}
+
+#[repr(C, align(64))]
+struct AlignedState(ExtendedState);
+
+/// An image that XRSTOR makes the initial state of: no component is in it, so that all get
+/// their initial values, and MXCSR its usual one.
+static INITIAL_STATE: AlignedState = AlignedState({
+    let mut state = [0; EXTENDED_STATE_SIZE];
+    // x87 control word 0x037F, MXCSR 0x1F80: all exceptions masked.
+    state[0] = 0x7F;
+    state[1] = 0x03;
+    state[24] = 0x80;
+    state[25] = 0x1F;
+    state
+});

@@ -1,0 +1,140 @@
+//! How threads begin.
+
+use core::slice;
+
+use enarx_keep_shim::{
+    Beginning, Kernel, Platform as _, Program, RETURN_ROOM, Registers, Stop, initial_stack,
+    memory::{Access, AddressSpace, Bounds, PAGE},
+};
+use enarx_wire_launch::{
+    LaunchPage, PAGE_SIZE, Platform,
+    sgx::{EnclaveInfo, layout},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    KERNEL,
+    entry::{self, enclave_go},
+    platform::Enclave,
+    stop, thread_page,
+};
+
+/// A thread begins: the first one starts the runtime, and others must have been asked for.
+pub extern "C" fn begin() -> ! {
+    let registers = match KERNEL.get() {
+        Some(kernel) => kernel.begin_thread(),
+        None if thread_page::index() == 0 => start(),
+        None => stop(Stop::Thread),
+    };
+    // SAFETY: the registers are those of a program whose pages were verified, or of a
+    // thread that it made, and its stack is its own.
+    unsafe { enclave_go(&registers) }
+}
+
+/// Size of the first thread's stack, as Linux has it.
+const STACK_SIZE: u64 = 8 << 20;
+
+/// Room for the heap that `brk` moves the end of.
+const HEAP_SIZE: u64 = 4 << 30;
+
+/// Verifies the runtime, and gives the registers that it begins with.
+fn start() -> Registers {
+    // The first thread runs this once: a host that enters it again finds that it has begun.
+    let base = entry::base();
+    let (launch_page, info) = launched(base);
+    verify(base, &info);
+
+    let platform = Enclave;
+    let user = base + layout::USER..base + layout::USER_END;
+    let stack_end = user.end - PAGE;
+    let stack = stack_end - STACK_SIZE..stack_end;
+    let mut space = AddressSpace::new(Bounds {
+        heap: user.start,
+        map: user.start + HEAP_SIZE..stack.start - PAGE,
+        writable_bytes: launch_page.0.memory_bytes,
+    });
+    for segment in info.segments() {
+        let access = Access::from_protection(segment.access).unwrap_or_else(|_| stop(Stop::Launch));
+        let start = base + segment.offset;
+        space.register(start..start + segment.size, access);
+    }
+    space.reserve(stack.clone(), Access::READ_WRITE);
+    let mut random = [0; 16];
+    platform.random(&mut random);
+    let initial = initial_stack(
+        &Program {
+            entry: base + info.entry,
+            program_headers: base + info.program_headers,
+            program_header_count: info.program_header_count.into(),
+            random,
+        },
+        stack.end,
+    );
+    let needed = initial.pointer - RETURN_ROOM..stack.end;
+    let length = needed.end - needed.start;
+    let prepared = space.prepare(&platform, needed.start, length, Access::READ_WRITE);
+    if prepared.is_err() {
+        stop(Stop::Memory);
+    }
+    // SAFETY: pages that were just added, for the runtime's stack alone.
+    let place =
+        unsafe { slice::from_raw_parts_mut(initial.pointer as *mut u8, initial.contents.len()) };
+    place.copy_from_slice(&initial.contents);
+
+    KERNEL.call_once(|| {
+        Kernel::new(
+            platform,
+            Beginning {
+                space,
+                threads: info.threads,
+                memory_bytes: launch_page.0.memory_bytes,
+                launch_page: launch_page.1,
+            },
+        )
+    });
+    const INTERRUPTS: u64 = 0x202;
+    Registers {
+        rip: base + info.entry,
+        rsp: initial.pointer,
+        rflags: INTERRUPTS,
+        ..Registers::default()
+    }
+}
+
+/// What the measured pages say.
+fn launched(base: u64) -> ((LaunchPage, &'static [u8; PAGE_SIZE]), EnclaveInfo) {
+    // SAFETY: both pages are part of every enclave of this shim, measured, and read-only.
+    let page = |offset: u64| unsafe { &*((base + offset) as *const [u8; PAGE_SIZE]) };
+    let launch = page(layout::LAUNCH_PAGE);
+    let (Ok(decoded), Ok(info)) = (
+        LaunchPage::decode(launch),
+        EnclaveInfo::decode(page(layout::INFO_PAGE)),
+    ) else {
+        stop(Stop::Launch)
+    };
+    if decoded.platform != Platform::Sgx || info.threads > layout::MAX_THREADS {
+        stop(Stop::Launch);
+    }
+    ((decoded, launch), info)
+}
+
+/// Compares the runtime's pages with what was measured. Where they lie and what may be done
+/// with them was measured page by page.
+fn verify(base: u64, info: &EnclaveInfo) {
+    let room = layout::RUNTIME..=layout::RUNTIME_END;
+    let mut digest = Sha256::new();
+    for segment in info.segments() {
+        let end = segment.offset.saturating_add(segment.size);
+        if !room.contains(&segment.offset) || !room.contains(&end) {
+            stop(Stop::Launch);
+        }
+        // SAFETY: pages of the enclave, which nobody writes before the runtime runs.
+        let pages = unsafe {
+            slice::from_raw_parts((base + segment.offset) as *const u8, segment.size as usize)
+        };
+        digest.update(pages);
+    }
+    if digest.finalize()[..] != info.runtime_digest {
+        stop(Stop::Runtime);
+    }
+}

@@ -1,0 +1,60 @@
+//! Pages that are added and changed while the enclave runs (EDMM).
+
+use core::{ops::Range, ptr};
+
+use enarx_keep_shim::{
+    Stop,
+    memory::{Access, PAGE, Pages},
+};
+use enarx_wire_hostcall::call::Operation;
+use enarx_wire_launch::sgx::SecInfo;
+
+use super::{entry, host, leaf, platform::Enclave, stop};
+
+/// Accepts new pages, which the host adds when they are first spoken of.
+pub fn add(range: Range<u64>) {
+    let new = SecInfo::regular(SecInfo::READ | SecInfo::WRITE).flags() | SecInfo::PENDING;
+    for page in range.step_by(PAGE as usize) {
+        leaf::accept(page, new);
+    }
+}
+
+impl Pages for Enclave {
+    fn add(&self, range: Range<u64>) {
+        add(range);
+    }
+
+    fn restrict(&self, range: Range<u64>, access: Access) {
+        let access = u64::from(access.bits());
+        let count = (range.end - range.start) / PAGE;
+        let arguments = [range.start - entry::base(), count, access, 0];
+        let answer = host::call(Operation::Restrict, arguments, &[], 0, &mut []);
+        if answer.result != 0 {
+            stop(Stop::Page);
+        }
+        // The host may not have done it: accepting tells.
+        let restricted = SecInfo::regular(access).flags() | SecInfo::PERMISSION_RESTRICTED;
+        for page in range.step_by(PAGE as usize) {
+            leaf::accept(page, restricted);
+        }
+    }
+
+    fn extend(&self, range: Range<u64>, access: Access) {
+        for page in range.step_by(PAGE as usize) {
+            leaf::extend(page, access.bits().into());
+        }
+    }
+
+    fn zero(&self, range: Range<u64>) {
+        let length = (range.end - range.start) as usize;
+        // SAFETY: pages that exist and can be written, which hold nothing of the shim's, by
+        // the contract of `Pages`.
+        unsafe { ptr::write_bytes(range.start as *mut u8, 0, length) };
+    }
+
+    fn copy(&self, from: Range<u64>, to: u64) {
+        let length = (from.end - from.start) as usize;
+        // SAFETY: as in `zero`, and they do not overlap, by the same contract.
+        unsafe { ptr::copy_nonoverlapping(from.start as *const u8, to as *mut u8, length) };
+    }
+}

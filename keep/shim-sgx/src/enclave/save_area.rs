@@ -1,0 +1,147 @@
+//! The state save area: what an exception interrupted.
+//!
+//! Intel SDM volume 3D, "State Save Area (SSA) Frame": the XSAVE image at the start, GPRSGX at
+//! the end, and EXINFO below it.
+
+use core::ptr;
+
+use enarx_keep_shim::Exception;
+use enarx_keep_shim::{EXTENDED_STATE_SIZE, ExtendedState, Registers, vector};
+use enarx_wire_launch::{PAGE_SIZE, sgx::layout::thread};
+
+use super::thread_page;
+
+/// The first save area of this thread. The processor writes it when the runtime is
+/// interrupted, and reads it when the runtime is resumed; meanwhile the handler has it alone.
+pub struct SaveArea(u64);
+
+const GPRSGX: usize = PAGE_SIZE - 184;
+const EXINFO: usize = GPRSGX - 16;
+
+// Offsets in GPRSGX.
+const GENERAL: usize = 18;
+const RIP: usize = 136;
+const EXITINFO: usize = 160;
+const FS_BASE: usize = 168;
+
+impl SaveArea {
+    /// This thread's first save area.
+    ///
+    /// # Safety
+    ///
+    /// The caller handles an exception (CSSA is 1), and uses no other of these.
+    pub unsafe fn first() -> Self {
+        Self(thread_page::window() + thread::SSA)
+    }
+
+    /// The exception, unless what happened was an interruption alone. It is forgotten now:
+    /// a host that enters once more finds nothing to handle.
+    pub fn take_exception(&mut self) -> Option<Exception> {
+        const VALID: u64 = 1 << 31;
+        let info = self.read(GPRSGX + EXITINFO);
+        if info & VALID == 0 {
+            return None;
+        }
+        self.write(GPRSGX + EXITINFO, info & !0xFFFF_FFFF);
+        let vector = info as u8;
+        let has_details = matches!(vector, vector::PAGE_FAULT | vector::PROTECTION);
+        Some(Exception {
+            vector,
+            code: if has_details {
+                self.read(EXINFO + 8) as u32
+            } else {
+                0
+            },
+            address: if has_details { self.read(EXINFO) } else { 0 },
+        })
+    }
+
+    /// The registers.
+    pub fn registers(&self) -> Registers {
+        let mut general = [0; GENERAL];
+        for (index, register) in general.iter_mut().enumerate() {
+            *register = self.read(GPRSGX + 8 * index);
+        }
+        let [
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rsp,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rflags,
+            rip,
+        ] = general;
+        Registers {
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rsp,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rflags,
+            rip,
+            fs_base: self.read(GPRSGX + FS_BASE),
+        }
+    }
+
+    /// Lets the runtime go on with these registers.
+    pub fn set_registers(&mut self, registers: &Registers) {
+        let r = registers;
+        let general = [
+            r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15, r.rflags, r.rip,
+        ];
+        for (index, register) in general.into_iter().enumerate() {
+            self.write(GPRSGX + 8 * index, register);
+        }
+        self.write(GPRSGX + FS_BASE, r.fs_base);
+    }
+
+    /// Where whatever is resumed goes on.
+    pub fn instruction_pointer(&self) -> u64 {
+        self.read(GPRSGX + RIP)
+    }
+
+    /// Lets whatever is resumed go on at `address`.
+    pub fn set_instruction_pointer(&mut self, address: u64) {
+        self.write(GPRSGX + RIP, address);
+    }
+
+    /// The extended state.
+    pub fn extended(&mut self) -> &mut ExtendedState {
+        const { assert!(EXTENDED_STATE_SIZE <= EXINFO) };
+        // SAFETY: the page is the enclave's own, and nobody else uses it, by `first`.
+        unsafe { &mut *(self.0 as *mut ExtendedState) }
+    }
+
+    fn read(&self, offset: usize) -> u64 {
+        // SAFETY: in the page, aligned, and nobody writes it meanwhile, by `first`.
+        unsafe { ptr::read((self.0 as *const u64).byte_add(offset)) }
+    }
+
+    fn write(&mut self, offset: usize, value: u64) {
+        // SAFETY: as in `read`.
+        unsafe { ptr::write((self.0 as *mut u64).byte_add(offset), value) }
+    }
+}

@@ -1,0 +1,109 @@
+//! The calls that ask what the program is, and may have.
+
+use linux_raw_sys::general;
+
+use super::{Kernel, OPEN_FILES};
+use crate::{Error, UserMemory, clock::SECOND, platform::Platform, registers::Registers};
+
+impl<P: Platform> Kernel<P> {
+    /// `struct new_utsname`: six strings of 65 bytes.
+    pub(super) fn uname(&self, into: u64) -> Result<u64, Error> {
+        const FIELD: usize = 65;
+        let mut bytes = [0; 6 * FIELD];
+        // The release is that of the Linux whose calls are served.
+        let fields: [&[u8]; 6] = [b"Linux", b"keep", b"6.6.0", b"enarx", b"x86_64", b""];
+        for (place, text) in bytes.chunks_exact_mut(FIELD).zip(fields) {
+            place[..text.len()].copy_from_slice(text);
+        }
+        UserMemory::write(self, into, &bytes)?;
+        Ok(0)
+    }
+
+    /// `struct sysinfo`
+    pub(super) fn sysinfo(&self, into: u64) -> Result<u64, Error> {
+        const SIZE: usize = 112;
+        let mut bytes = [0; SIZE];
+        let mut put =
+            |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        put(0, self.now() / SECOND);
+        put(32, self.memory_bytes);
+        let used = self.space.lock().used();
+        put(40, self.memory_bytes.saturating_sub(used));
+        bytes[80] = 1;
+        bytes[104] = 1;
+        UserMemory::write(self, into, &bytes)?;
+        Ok(0)
+    }
+
+    pub(super) fn limits(&self, [_, resource, new, old, ..]: [u64; 6]) -> Result<u64, Error> {
+        const STACK: u64 = 8 << 20;
+        if new != 0 {
+            return Err(Error::EPERM);
+        }
+        let limit = match u32::try_from(resource) {
+            Ok(general::RLIMIT_STACK) => STACK,
+            Ok(general::RLIMIT_NOFILE) => OPEN_FILES as u64,
+            Ok(general::RLIMIT_DATA) => self.memory_bytes,
+            Ok(general::RLIMIT_CORE | general::RLIMIT_MEMLOCK) => 0,
+            Ok(resource) if resource < general::RLIM_NLIMITS => u64::MAX,
+            _ => return Err(Error::EINVAL),
+        };
+        if old != 0 {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&limit.to_le_bytes());
+            bytes[8..].copy_from_slice(&limit.to_le_bytes());
+            UserMemory::write(self, old, &bytes)?;
+        }
+        Ok(0)
+    }
+
+    /// `struct rusage`: what was used, the host knows and the Keep does not.
+    pub(super) fn usage(&self, [_, into, ..]: [u64; 6]) -> Result<u64, Error> {
+        const SIZE: usize = 144;
+        UserMemory::write(self, into, &[0; SIZE])?;
+        Ok(0)
+    }
+
+    pub(super) fn process_control(&self, [option, ..]: [u64; 6]) -> Result<u64, Error> {
+        // Names for others to see; there are no others.
+        const PR_SET_NAME: u64 = 15;
+        const PR_SET_VMA: u64 = 0x5356_4D41;
+        match option {
+            PR_SET_NAME | PR_SET_VMA => Ok(0),
+            _ => Err(Error::EINVAL),
+        }
+    }
+
+    pub(super) fn architecture_control(
+        &self,
+        [code, address, ..]: [u64; 6],
+        registers: &mut Registers,
+    ) -> Result<u64, Error> {
+        const ARCH_SET_FS: u64 = 0x1002;
+        const ARCH_GET_FS: u64 = 0x1003;
+        match code {
+            ARCH_SET_FS => registers.fs_base = canonical(address)?,
+            ARCH_GET_FS => UserMemory::write(self, address, &registers.fs_base.to_le_bytes())?,
+            _ => return Err(Error::EINVAL),
+        }
+        Ok(0)
+    }
+
+    pub(super) fn getrandom(&self, [into, length, ..]: [u64; 6]) -> Result<u64, Error> {
+        /// Linux serves this much at once too.
+        const MOST: u64 = 256;
+        let length = length.min(MOST);
+        self.platform.random(self.borrow_mut(into, length)?);
+        Ok(length)
+    }
+}
+
+/// A processor faults on others.
+fn canonical(address: u64) -> Result<u64, Error> {
+    const END: u64 = 1 << 47;
+    if address < END {
+        Ok(address)
+    } else {
+        Err(Error::EPERM)
+    }
+}

@@ -1,0 +1,209 @@
+//! The calls of threads.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use enarx_wire_hostcall::call::Operation;
+use linux_raw_sys::general;
+
+use super::Kernel;
+use crate::{
+    Error, UserMemory, memory::Access, platform::Platform, registers::Registers,
+    signal::SignalState, thread::thread_id,
+};
+
+/// What the C library passes to `clone` for a thread. Nothing else can be made.
+const NEW_THREAD: u32 = general::CLONE_VM
+    | general::CLONE_FS
+    | general::CLONE_FILES
+    | general::CLONE_SIGHAND
+    | general::CLONE_THREAD
+    | general::CLONE_SYSVSEM
+    | general::CLONE_SETTLS
+    | general::CLONE_PARENT_SETTID
+    | general::CLONE_CHILD_CLEARTID;
+
+impl<P: Platform> Kernel<P> {
+    pub(super) fn thread_id(&self) -> u64 {
+        thread_id(self.platform.thread()).into()
+    }
+
+    pub(super) fn set_tid_address(&self, address: u64) -> u64 {
+        let mut threads = self.threads.lock();
+        threads.running(self.platform.thread()).clear_at_end = address;
+        self.thread_id()
+    }
+
+    pub(super) fn with_signals<T>(&self, act: impl FnOnce(&mut SignalState) -> T) -> T {
+        let mut threads = self.threads.lock();
+        act(&mut threads.running(self.platform.thread()).signals)
+    }
+
+    pub(super) fn clone_thread(
+        &self,
+        [flags, stack, parent_id, child_id, thread_pointer, _]: [u64; 6],
+        registers: &Registers,
+    ) -> Result<u64, Error> {
+        if flags != u64::from(NEW_THREAD) {
+            return Err(Error::EINVAL);
+        }
+        let beginning = Registers {
+            rax: 0,
+            rsp: stack,
+            fs_base: thread_pointer,
+            ..*registers
+        };
+        let mut threads = self.threads.lock();
+        let mask = threads.running(self.platform.thread()).signals.mask;
+        let index = threads.spawn(beginning, child_id, mask)?;
+        drop(threads);
+        let id = thread_id(index);
+        // The new thread finds its number there.
+        let told = UserMemory::write(self, parent_id, &id.to_le_bytes());
+        if let Err(error) = told {
+            self.threads.lock().end(index);
+            return Err(error);
+        }
+        let arguments = [index.into(), 0, 0, 0];
+        let started = self
+            .platform
+            .call(Operation::StartThread, arguments, &[], 0, &mut []);
+        if started.result != 0 {
+            // A host that starts it all the same stops the Keep.
+            self.threads.lock().end(index);
+            return Err(Error::EAGAIN);
+        }
+        Ok(id.into())
+    }
+
+    /// Ends the calling thread; its stack is not used from now on.
+    pub(super) fn end_thread(&self) {
+        let ended = self.threads.lock().end(self.platform.thread());
+        if ended.clear_at_end != 0 && UserMemory::write(self, ended.clear_at_end, &[0; 4]).is_ok() {
+            self.wake(ended.clear_at_end, u32::MAX, 1);
+        }
+    }
+
+    pub(super) fn futex(
+        &self,
+        [address, operation, value, timeout, _, bits]: [u64; 6],
+    ) -> Result<u64, Error> {
+        const COMMAND: u32 = !(general::FUTEX_PRIVATE_FLAG | general::FUTEX_CLOCK_REALTIME);
+        const ALL: u32 = u32::MAX;
+        let operation = operation as u32;
+        let (value, bits) = (value as u32, bits as u32);
+        if !address.is_multiple_of(4) {
+            return Err(Error::EINVAL);
+        }
+        match operation & COMMAND {
+            general::FUTEX_WAIT => {
+                let deadline = match timeout {
+                    0 => None,
+                    at => Some(self.duration(at)?.saturating_add(self.now())),
+                };
+                self.wait(address, value, ALL, deadline)
+            }
+            general::FUTEX_WAIT_BITSET if bits != 0 => {
+                let deadline = match timeout {
+                    0 => None,
+                    at => {
+                        let moment = self.duration(at)?;
+                        let real = operation & general::FUTEX_CLOCK_REALTIME != 0;
+                        Some(if real {
+                            self.moment_of_wall(moment)
+                        } else {
+                            moment
+                        })
+                    }
+                };
+                self.wait(address, value, bits, deadline)
+            }
+            general::FUTEX_WAKE => Ok(self.wake(address, ALL, value as usize)),
+            general::FUTEX_WAKE_BITSET if bits != 0 => Ok(self.wake(address, bits, value as usize)),
+            general::FUTEX_WAIT_BITSET | general::FUTEX_WAKE_BITSET => Err(Error::EINVAL),
+            _ => Err(Error::ENOSYS),
+        }
+    }
+
+    /// Waits at `address` while the value there is `expected`, until `deadline`.
+    fn wait(
+        &self,
+        address: u64,
+        expected: u32,
+        bits: u32,
+        deadline: Option<u64>,
+    ) -> Result<u64, Error> {
+        let thread = self.platform.thread();
+        let mut waiters = self.waiters.lock();
+        self.space
+            .lock()
+            .prepare(&self.platform, address, 4, Access::READ)?;
+        // SAFETY: aligned by the caller, mapped and readable by the line above.
+        let value = unsafe { AtomicU32::from_ptr(address as *mut u32) };
+        if value.load(Ordering::SeqCst) != expected {
+            return Err(Error::EAGAIN);
+        }
+        waiters.enqueue(thread, address, bits);
+        drop(waiters);
+        loop {
+            // The host may return early, and often: what counts is what is in here.
+            let late = !self.park(deadline);
+            let mut waiters = self.waiters.lock();
+            if waiters.take_woken(thread) {
+                return Ok(0);
+            }
+            if late {
+                waiters.give_up(thread);
+                return Err(Error::ETIMEDOUT);
+            }
+        }
+    }
+
+    /// Wakes waiters at `address`.
+    fn wake(&self, address: u64, bits: u32, count: usize) -> u64 {
+        let woken = self.waiters.lock().wake(address, bits, count);
+        for thread in &woken {
+            let arguments = [u64::from(*thread), 0, 0, 0];
+            self.platform
+                .call(Operation::Unpark, arguments, &[], 0, &mut []);
+        }
+        woken.len() as u64
+    }
+
+    /// Signals can be sent to the thread that sends them: `abort` and `raise`. Those are
+    /// faults by another name, but there is no instruction to return to, so what is
+    /// handled is refused and what is not ends the Keep.
+    pub(super) fn signal_itself(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
+        let signal = if number == general::__NR_tgkill {
+            a[2]
+        } else {
+            a[1]
+        };
+        match u32::try_from(signal) {
+            Ok(0) => Ok(0),
+            Ok(signal @ 1..=64) if !self.actions.lock().get(signal).is_handled() => {
+                self.exit(super::SIGNALED + u64::from(signal))
+            }
+            Ok(1..=64) => Err(Error::ENOSYS),
+            _ => Err(Error::EINVAL),
+        }
+    }
+
+    /// One processor: how many there really are is the host's word.
+    pub(super) fn affinity(&self, [_, size, set, ..]: [u64; 6]) -> Result<u64, Error> {
+        const SIZE: u64 = 8;
+        if size < SIZE {
+            return Err(Error::EINVAL);
+        }
+        UserMemory::write(self, set, &1u64.to_le_bytes())?;
+        Ok(SIZE)
+    }
+
+    pub(super) fn processor(&self, [processor, node, ..]: [u64; 6]) -> Result<u64, Error> {
+        for place in [processor, node] {
+            if place != 0 {
+                UserMemory::write(self, place, &[0; 4])?;
+            }
+        }
+        Ok(0)
+    }
+}

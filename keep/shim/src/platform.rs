@@ -1,0 +1,79 @@
+//! What a TEE gives to the shim's common part.
+
+use alloc::vec::Vec;
+
+use enarx_wire_hostcall::{attestation::REPORT_DATA_SIZE, call::Operation};
+
+use crate::memory::Pages;
+
+/// A TEE, and the host outside it.
+pub trait Platform: Pages + Sync {
+    /// Asks the host. Its answer's result is at most `most`, and its payload fits `into`; a
+    /// host that answers anything else stops the Keep.
+    fn call(
+        &self,
+        operation: Operation,
+        arguments: [u64; 4],
+        payload: &[&[u8]],
+        most: u64,
+        into: &mut [u8],
+    ) -> Answer;
+
+    /// Evidence over `report_data`, if the host helps to make it.
+    fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>>;
+
+    /// Fills `bytes` from the processor's generator.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// The time-stamp counter.
+    fn counter(&self) -> u64;
+
+    /// The index of the thread that asks.
+    fn thread(&self) -> u32;
+
+    /// Stops the Keep: the host did what it must not, or the runtime cannot go on.
+    fn stop(&self, reason: Stop) -> !;
+}
+
+/// What the host answered, within the bounds that were set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Zero or more, or a negated error number.
+    pub result: i64,
+    /// Bytes of payload.
+    pub length: usize,
+}
+
+/// Why a Keep stops itself. The host learns the number and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stop {
+    /// An answer to another request, or to none.
+    AnswerSequence = 1,
+    /// A result that cannot be.
+    AnswerResult = 2,
+    /// More payload than was asked for.
+    AnswerLength = 3,
+    /// A request that was too long: an error of the shim's own.
+    RequestLength = 4,
+    /// The host gave a clock that cannot be.
+    Clock = 5,
+    /// A thread was started that nobody had asked for.
+    Thread = 6,
+    /// The runtime's pages are not those that were measured.
+    Runtime = 7,
+    /// What the shim was launched with is not of its version.
+    Launch = 8,
+    /// A page could not be added or changed.
+    Page = 9,
+    /// The shim has no more memory.
+    Memory = 10,
+    /// The processor gave no random number.
+    Random = 11,
+    /// The shim was entered where it must not be.
+    Entry = 12,
+    /// The shim itself faulted.
+    Exception = 13,
+    /// An error of the shim's own.
+    Panic = 14,
+}

@@ -1,0 +1,57 @@
+//! A thread's registers.
+
+/// The general registers of a thread, where an exception or a system call interrupted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Registers {
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rbx: u64,
+    pub rsp: u64,
+    pub rbp: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rflags: u64,
+    pub rip: u64,
+    pub fs_base: u64,
+}
+
+impl Registers {
+    /// The arguments of a system call.
+    #[must_use]
+    pub const fn arguments(&self) -> [u64; 6] {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+}
+
+/// Size of [`ExtendedState`] in bytes: the legacy region, the header, and AVX.
+pub const EXTENDED_STATE_SIZE: usize = 576 + 256;
+
+/// The state of x87, SSE and AVX in the standard format of XSAVE (Intel SDM volume 1,
+/// "XSAVE area").
+pub type ExtendedState = [u8; EXTENDED_STATE_SIZE];
+
+/// Makes `state` one that XRSTOR accepts, whatever is in it.
+pub fn sanitize(state: &mut ExtendedState) {
+    const MXCSR: usize = 24;
+    /// Bits of MXCSR that are not reserved.
+    const MXCSR_MASK: u32 = 0xFFFF;
+    const HEADER: usize = 512;
+    const COMPONENTS: u8 = 0b111;
+    let mut mxcsr = [0; 4];
+    mxcsr.copy_from_slice(&state[MXCSR..MXCSR + 4]);
+    let mxcsr = u32::from_le_bytes(mxcsr) & MXCSR_MASK;
+    state[MXCSR..MXCSR + 4].copy_from_slice(&mxcsr.to_le_bytes());
+    state[HEADER] &= COMPONENTS;
+    state[HEADER + 1..HEADER + 64].fill(0);
+}
