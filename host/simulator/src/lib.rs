@@ -14,3 +14,8 @@
 //! - [`snp`]: the AMD secure processor (SEV-SNP attestation reports, VCEK)
 
 pub mod snp;
+mod state;
+mod x509;
+
+pub use state::StateError;
+pub use x509::CertificateError;

@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
-use enarx_host_simulator::snp::{
-    GuestPolicy, REPORT_SIZE, ReportRequest, SecureProcessor, StateError, Vmpl,
-};
+use enarx_host_simulator::StateError;
+use enarx_host_simulator::snp::{GuestPolicy, REPORT_SIZE, ReportRequest, SecureProcessor, Vmpl};
 use tempfile::TempDir;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;

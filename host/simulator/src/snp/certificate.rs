@@ -5,46 +5,26 @@
 //! Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD
 //! publication 57230, chapter 3).
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair, RSA_PSS_SHA384};
-use der::asn1::{
-    Any, BitString, Ia5StringRef, ObjectIdentifier, OctetString, PrintableStringRef, Utf8StringRef,
-};
+use der::asn1::{Any, Ia5StringRef, ObjectIdentifier};
 use der::{Decode, Encode, Sequence};
-use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier,
-};
-use x509_cert::name::{RdnSequence, RelativeDistinguishedName};
+use x509_cert::ext::pkix::KeyUsages;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::AlgorithmIdentifierOwned;
-use x509_cert::time::{Time, Validity};
+
+use crate::x509::{
+    CertificateError, Period, TbsCertificate, VERSION_3, authority, authority_key_identifier,
+    ec_spki, extension, key_usage, name, subject_key_identifier,
+};
 
 use super::tcb::TcbVersion;
 use super::{Certificates, ROOT_NAME, chip_id};
-
-/// Why certificates could not be issued.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// The cryptographic library could not make a key.
-    #[error("could not generate a key")]
-    KeyGeneration,
-    /// The cryptographic library refused to sign.
-    #[error("could not sign a certificate")]
-    Signing,
-    /// The system's clock is outside what a certificate can express.
-    #[error("the system clock is outside the years 1970 to 9999; set it")]
-    Clock,
-    /// A structure could not be encoded.
-    #[error("could not encode a certificate: {0}")]
-    Encoding(#[from] der::Error),
-}
 
 /// Everything that first use makes: the certificates, and the one key that
 /// is kept.
@@ -56,7 +36,7 @@ pub(super) struct Issued {
 /// Makes the three keys and issues the three certificates. The RSA keys are
 /// dropped on return.
 pub(super) fn issue() -> Result<Issued, CertificateError> {
-    let validity = validity(SystemTime::now())?;
+    let validity = Period::from(SystemTime::now())?.validity()?;
     let (ark_key, ask_key) = generate_rsa_keys()?;
     let vcek_key = EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING)
         .map_err(|_| CertificateError::KeyGeneration)?;
@@ -78,7 +58,7 @@ pub(super) fn issue() -> Result<Issued, CertificateError> {
             extensions: vec![
                 key_usage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)?,
                 subject_key_identifier(&ark_spki)?,
-                basic_constraints(None)?,
+                authority(None)?,
             ],
             subject_public_key_info: ark_spki.clone(),
         },
@@ -95,7 +75,7 @@ pub(super) fn issue() -> Result<Issued, CertificateError> {
             extensions: vec![
                 subject_key_identifier(&ask_spki)?,
                 authority_key_identifier(&ark_spki)?,
-                basic_constraints(Some(0))?,
+                authority(Some(0))?,
                 key_usage(KeyUsages::KeyCertSign)?,
             ],
             subject_public_key_info: ask_spki,
@@ -120,40 +100,8 @@ pub(super) fn issue() -> Result<Issued, CertificateError> {
     })
 }
 
-/// Value of an X.509 version 3 certificate's version field.
-const VERSION_3: u8 = 2;
-
-/// Nothing is ever reissued, so all three certificates live as long as AMD's roots.
-const LIFETIME: Duration = Duration::from_secs(25 * 365 * 24 * 60 * 60);
-
-/// Certificates start this much in the past, for verifiers whose clocks lag.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// The steppings with which AMD's service names a Milan part.
 const PRODUCT_NAME: &str = "Milan-B0";
-
-/// TBSCertificate (RFC 5280, 4.1.2), without the parts that are never used.
-#[derive(Sequence)]
-struct TbsCertificate {
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    version: u8,
-    serial_number: SerialNumber,
-    signature: AlgorithmIdentifierOwned,
-    issuer: RdnSequence,
-    validity: Validity,
-    subject: RdnSequence,
-    subject_public_key_info: Any,
-    #[asn1(context_specific = "3", tag_mode = "EXPLICIT")]
-    extensions: Vec<Extension>,
-}
-
-/// Certificate (RFC 5280, 4.1).
-#[derive(Sequence)]
-struct Certificate {
-    tbs_certificate: Any,
-    signature_algorithm: AlgorithmIdentifierOwned,
-    signature: BitString,
-}
 
 /// RSASSA-PSS-params (RFC 4055, 3.1) with every field present.
 #[derive(Sequence)]
@@ -196,21 +144,17 @@ fn rsa_pss_sha384() -> Result<AlgorithmIdentifierOwned, CertificateError> {
 }
 
 fn sign(key: &RsaKeyPair, tbs: TbsCertificate) -> Result<Vec<u8>, CertificateError> {
-    let encoded = tbs.to_der()?;
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(
-        &RSA_PSS_SHA384,
-        &SystemRandom::new(),
-        &encoded,
-        &mut signature,
-    )
-    .map_err(|_| CertificateError::Signing)?;
-    let certificate = Certificate {
-        tbs_certificate: Any::from_der(&encoded)?,
-        signature_algorithm: tbs.signature,
-        signature: BitString::from_bytes(&signature)?,
-    };
-    Ok(certificate.to_der()?)
+    crate::x509::sign(&tbs.to_der()?, tbs.signature, |contents| {
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(
+            &RSA_PSS_SHA384,
+            &SystemRandom::new(),
+            contents,
+            &mut signature,
+        )
+        .map_err(|_| CertificateError::Signing)?;
+        Ok(signature)
+    })
 }
 
 /// Makes both RSA keys at once: each takes about a second of one core.
@@ -223,52 +167,6 @@ fn generate_rsa_keys() -> Result<(RsaKeyPair, RsaKeyPair), CertificateError> {
         let other = other.join().unwrap_or(Err(CertificateError::KeyGeneration));
         Ok((one?, other?))
     })
-}
-
-fn validity(now: SystemTime) -> Result<Validity, CertificateError> {
-    let time = |moment: Option<SystemTime>| {
-        let since_epoch = moment
-            .and_then(|moment| moment.duration_since(SystemTime::UNIX_EPOCH).ok())
-            .ok_or(CertificateError::Clock)?;
-        let date =
-            der::DateTime::from_unix_duration(since_epoch).map_err(|_| CertificateError::Clock)?;
-        // RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050.
-        Ok::<_, CertificateError>(if date.year() < 2050 {
-            Time::UtcTime(date.try_into()?)
-        } else {
-            Time::GeneralTime(date.into())
-        })
-    };
-    Ok(Validity::new(
-        time(now.checked_sub(CLOCK_TOLERANCE))?,
-        time(now.checked_add(LIFETIME))?,
-    ))
-}
-
-/// A distinguished name with AMD's attributes in AMD's order and other values.
-fn name(common_name: &str) -> Result<RdnSequence, CertificateError> {
-    let utf8 = |value| Any::encode_from(&Utf8StringRef::new(value)?);
-    let attributes = [
-        ("2.5.4.11", utf8("Simulation, protects nothing")?),
-        (
-            "2.5.4.6",
-            Any::encode_from(&PrintableStringRef::new("ZZ")?)?,
-        ),
-        ("2.5.4.7", utf8("None")?),
-        ("2.5.4.8", utf8("None")?),
-        ("2.5.4.10", utf8("Enarx")?),
-        ("2.5.4.3", utf8(common_name)?),
-    ];
-    let mut sequence = RdnSequence::default();
-    for (oid, value) in attributes {
-        let mut part = RelativeDistinguishedName::default();
-        part.insert(AttributeTypeAndValue {
-            oid: ObjectIdentifier::new_unwrap(oid),
-            value,
-        })?;
-        sequence.push(part);
-    }
-    Ok(sequence)
 }
 
 /// The extensions of a VCEK (57230, 3.1, table "VCEK Certificate Extensions"), in
@@ -299,72 +197,7 @@ fn vcek_extensions(tcb: TcbVersion, chip_id: &[u8]) -> Result<Vec<Extension>, Ce
         .collect()
 }
 
-fn key_usage(
-    usages: impl Into<der::flagset::FlagSet<KeyUsages>>,
-) -> Result<Extension, CertificateError> {
-    let value = KeyUsage(usages.into()).to_der()?;
-    extension(ObjectIdentifier::new_unwrap("2.5.29.15"), true, value)
-}
-
-fn basic_constraints(path_length: Option<u8>) -> Result<Extension, CertificateError> {
-    let value = BasicConstraints {
-        ca: true,
-        path_len_constraint: path_length,
-    };
-    extension(
-        ObjectIdentifier::new_unwrap("2.5.29.19"),
-        true,
-        value.to_der()?,
-    )
-}
-
-fn subject_key_identifier(spki: &Any) -> Result<Extension, CertificateError> {
-    let value = SubjectKeyIdentifier(OctetString::new(key_identifier(spki)?)?);
-    extension(
-        ObjectIdentifier::new_unwrap("2.5.29.14"),
-        false,
-        value.to_der()?,
-    )
-}
-
-fn authority_key_identifier(issuer_spki: &Any) -> Result<Extension, CertificateError> {
-    let value = AuthorityKeyIdentifier {
-        key_identifier: Some(OctetString::new(key_identifier(issuer_spki)?)?),
-        ..AuthorityKeyIdentifier::default()
-    };
-    extension(
-        ObjectIdentifier::new_unwrap("2.5.29.35"),
-        false,
-        value.to_der()?,
-    )
-}
-
-/// Identifier of a key: the first 160 bits of the SHA-256 of its
-/// SubjectPublicKeyInfo (RFC 7093, 2, in the spirit of method 1).
-fn key_identifier(spki: &Any) -> Result<Vec<u8>, CertificateError> {
-    let digest = digest::digest(&digest::SHA256, &spki.to_der()?);
-    Ok(digest.as_ref()[..20].to_vec())
-}
-
-fn extension(
-    oid: ObjectIdentifier,
-    critical: bool,
-    value: Vec<u8>,
-) -> Result<Extension, CertificateError> {
-    Ok(Extension {
-        extn_id: oid,
-        critical,
-        extn_value: OctetString::new(value)?,
-    })
-}
-
 fn rsa_spki(key: &RsaKeyPair) -> Result<Any, CertificateError> {
-    let document = AsDer::<PublicKeyX509Der>::as_der(key.public_key())
-        .map_err(|_| CertificateError::KeyGeneration)?;
-    Ok(Any::from_der(document.as_ref())?)
-}
-
-fn ec_spki(key: &EcdsaKeyPair) -> Result<Any, CertificateError> {
     let document = AsDer::<PublicKeyX509Der>::as_der(key.public_key())
         .map_err(|_| CertificateError::KeyGeneration)?;
     Ok(Any::from_der(document.as_ref())?)

@@ -9,7 +9,6 @@
 
 mod certificate;
 mod report;
-mod state;
 mod tcb;
 
 use std::path::Path;
@@ -20,10 +19,12 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use zeroize::Zeroizing;
 
-pub use certificate::CertificateError;
 pub use report::{GuestPolicy, REPORT_SIZE, ReportRequest, Vmpl};
-pub use state::StateError;
 pub use tcb::TcbVersion;
+
+use crate::StateError;
+use crate::state::{Layout, StoredFile};
+use crate::x509::CertificateError;
 
 /// Size of a chip's identity (`CHIP_ID`, `hwID`) in bytes.
 pub const CHIP_ID_SIZE: usize = 64;
@@ -101,11 +102,23 @@ impl SecureProcessor {
         state_directory: &Path,
         announce: impl FnOnce(),
     ) -> Result<Self, StateError> {
-        let stored = state::load_or_create(state_directory, announce)?;
+        let stored = LAYOUT.load_or_create(state_directory, announce, || {
+            let issued = certificate::issue()?;
+            let key = issued.vcek.to_pkcs8v1();
+            let key = key.map_err(|_| CertificateError::KeyGeneration)?;
+            let Certificates { ark, ask, vcek } = issued.certificates;
+            Ok([ark, ask, vcek, key.as_ref().to_vec()].map(Zeroizing::new))
+        })?;
+        let [ark, ask, vcek, key_document] = stored;
+        let key_path = LAYOUT.directory_in(state_directory).join(KEY);
         Ok(Self {
-            certificates: stored.certificates,
-            key_document: stored.key_document,
-            key_path: stored.key_path.display().to_string(),
+            certificates: Certificates {
+                ark: ark.to_vec(),
+                ask: ask.to_vec(),
+                vcek: vcek.to_vec(),
+            },
+            key_document,
+            key_path: key_path.display().to_string(),
             key: OnceLock::new(),
         })
     }
@@ -114,7 +127,7 @@ impl SecureProcessor {
     /// no time.
     #[must_use]
     pub fn is_made(state_directory: &Path) -> bool {
-        state::is_made(state_directory)
+        LAYOUT.is_made(state_directory)
     }
 
     /// Does what the first report needs beside its request.
@@ -166,6 +179,20 @@ impl std::fmt::Debug for SecureProcessor {
             .finish_non_exhaustive()
     }
 }
+
+/// The key by which reports are signed is the only one that is stored, in PKCS #8.
+const KEY: &str = "vcek.key";
+
+const LAYOUT: Layout<4> = Layout {
+    tee: "AMD secure processor",
+    directory: "snp",
+    files: [
+        StoredFile::Public("ark.der"),
+        StoredFile::Public("ask.der"),
+        StoredFile::Public("vcek.der"),
+        StoredFile::Secret(KEY),
+    ],
+};
 
 /// The identity of the chip that holds `key`.
 ///
