@@ -12,7 +12,9 @@
 //! side is the other's test.
 //!
 //! - [`snp`]: the AMD secure processor (SEV-SNP attestation reports, VCEK)
+//! - [`sgx`]: an Intel SGX machine (keys of enclaves, DCAP quotes, PCK)
 
+pub mod sgx;
 pub mod snp;
 mod state;
 mod x509;

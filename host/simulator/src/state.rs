@@ -264,7 +264,8 @@ impl<const FILES: usize> Layout<FILES> {
         }
     }
 
-    fn damaged(&self, path: &Path, directory: &Path) -> StateError {
+    /// The error for a file that is not what was written.
+    pub(crate) fn damaged(&self, path: &Path, directory: &Path) -> StateError {
         StateError::Damaged {
             tee: self.tee,
             path: path.to_owned(),

@@ -153,10 +153,21 @@ pub(crate) fn key_usage(
 
 /// The basic constraints of an authority.
 pub(crate) fn authority(path_length: Option<u8>) -> Result<Extension, CertificateError> {
-    let value = BasicConstraints {
+    basic_constraints(BasicConstraints {
         ca: true,
         path_len_constraint: path_length,
-    };
+    })
+}
+
+/// The basic constraints of what is no authority.
+pub(crate) fn end_entity() -> Result<Extension, CertificateError> {
+    basic_constraints(BasicConstraints {
+        ca: false,
+        path_len_constraint: None,
+    })
+}
+
+fn basic_constraints(value: BasicConstraints) -> Result<Extension, CertificateError> {
     extension(
         ObjectIdentifier::new_unwrap("2.5.29.19"),
         true,
