@@ -46,8 +46,7 @@ impl Arguments {
             .into_iter()
             .map(|platform| {
                 let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
-                let digests = values.measurements().iter().map(|digest| digest.to_vec());
-                (platform.as_str(), digests.collect())
+                (platform.as_str(), values.measurements().to_vec())
             })
             .filter(|(_, digests): &(_, Vec<Vec<u8>>)| !digests.is_empty())
             .collect();

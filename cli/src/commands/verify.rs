@@ -173,7 +173,7 @@ impl Arguments {
             let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
             values.measurements().to_vec()
         });
-        ReferenceValues::new(values.collect())
+        ReferenceValues::new(values)
     }
 
     fn policy(&self) -> anyhow::Result<Policy> {

@@ -1,17 +1,17 @@
 //! Reference values: what the measurement of a Keep must be.
 
-use enarx_owner_evidence::Digest;
 use enarx_wire_launch::{KeepImage, Platform, process_launch_digest};
 
-/// The measurements that a Keep of the owner's own image has.
+/// The measurements that a Keep of the owner's own image has, each as long as its platform
+/// makes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReferenceValues(Vec<Digest>);
+pub struct ReferenceValues(Vec<Vec<u8>>);
 
 impl ReferenceValues {
     /// Measurements that were computed elsewhere.
     #[must_use]
-    pub fn new(measurements: Vec<Digest>) -> Self {
-        Self(measurements)
+    pub fn new(measurements: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
+        Self(measurements.into_iter().map(Into::into).collect())
     }
 
     /// Computes the measurement of a Keep of `image` on `platform` with `memory_bytes` of
@@ -22,7 +22,7 @@ impl ReferenceValues {
     #[must_use]
     pub fn of_keep_image(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> Self {
         match platform {
-            Platform::Process => Self(vec![process_launch_digest(image, memory_bytes)]),
+            Platform::Process => Self::new([process_launch_digest(image, memory_bytes)]),
             Platform::Sgx | Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => {
                 Self::default()
             }
@@ -31,7 +31,7 @@ impl ReferenceValues {
 
     /// All of them.
     #[must_use]
-    pub fn measurements(&self) -> &[Digest] {
+    pub fn measurements(&self) -> &[Vec<u8>] {
         &self.0
     }
 
@@ -64,5 +64,12 @@ mod tests {
         assert!(!values(&image, 8192).contains(&digest));
         assert!(!values(&other, 4096).contains(&digest));
         assert!(!values(&image, 4096).contains(&[]));
+    }
+
+    #[test]
+    fn measurements_of_different_lengths_are_different() {
+        let values = ReferenceValues::new([vec![7; 32], vec![8; 48]]);
+        assert!(values.contains(&[7; 32]) && values.contains(&[8; 48]));
+        assert!(!values.contains(&[7; 48]) && !values.contains(&[8; 32]));
     }
 }
