@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 use enarx_owner_appraisal::{BareEvidence, Policy, Profile, ReferenceValues, appraise_evidence};
 use enarx_owner_deployer::application::parse_bytes;
-use enarx_owner_evidence::{Genuine, UnixTime, cca::PlatformKey, dcap, materials::Roots};
+use enarx_owner_evidence::{Genuine, UnixTime, cca::PlatformKey, materials::Roots};
 use enarx_wire_launch::Platform;
 
 use self::{files::gather, result::Outcome};
@@ -127,7 +127,7 @@ impl Arguments {
         let materials = gather(&self.files, &self.collateral)?;
         let roots = Roots {
             snp: policy.simulated_roots(),
-            dcap: dcap::SimulatedRoots::default(),
+            dcap: policy.simulated_roots(),
             cca: self.cca_keys()?,
         };
         let outcome = match self.fetch.verify(&materials, &roots, now, console)? {

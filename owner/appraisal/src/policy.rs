@@ -7,7 +7,7 @@ mod schema;
 
 use std::collections::BTreeMap;
 
-use enarx_owner_evidence::{Digest, Technology, dcap::TcbStatus, snp::SimulatedRoots};
+use enarx_owner_evidence::{Digest, SimulatedRoots, Technology, dcap::TcbStatus};
 use enarx_wire_launch::Platform;
 use serde::Deserialize;
 

@@ -123,7 +123,7 @@ impl<'a> Chain<'a> {
             .ok_or(Error::Missing(CertificateRole::Root))?;
 
         let key = root.key_digest().map_err(at(CertificateRole::Root))?;
-        if !anchors.contains(&key) {
+        if !anchors.contains(&key, &root.common_name()) {
             return Err(Error::UntrustedRoot);
         }
         let role = at(CertificateRole::Root);

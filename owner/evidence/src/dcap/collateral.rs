@@ -290,7 +290,7 @@ impl<'a> Signers<'a> {
                 .map_err(at(CertificateRole::Root))?;
             if certificate.subject() != certificate.issuer() {
                 others.push(certificate);
-            } else if root.is_none() && anchors.contains(&digest) {
+            } else if root.is_none() && anchors.contains(&digest, &certificate.common_name()) {
                 root = Some((certificate, digest));
             }
         }

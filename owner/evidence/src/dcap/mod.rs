@@ -11,6 +11,9 @@
 //!   quote ------------------------------------ verify_quote --> VerifiedQuote
 //! ```
 //!
+//! [`EitherCollateral`] takes genuine and simulated collateral; [`Collateral`] with
+//! [`GenuineRoots`] takes nothing that a simulator made.
+//!
 //! [`verify_signatures`] does without TCB info and identity, and is **no verdict**: any
 //! enclave of a genuine platform could have signed, and the platform may be one that Intel
 //! has given up on.
@@ -22,6 +25,7 @@
 mod chain;
 mod collateral;
 mod document;
+mod either;
 mod error;
 mod identity;
 mod pck;
@@ -36,11 +40,12 @@ mod verdict;
 mod verify;
 
 pub use collateral::{Collateral, CollateralBytes};
+pub use either::EitherCollateral;
 pub use error::{CertificateRole, DocumentError, DocumentRole, Error, QuoteError};
 pub use pck::{Platform, SgxType};
 pub use quote::Quote;
 pub use report::{Body, EnclaveReport, Kind, TdReport, TdReport15};
-pub use roots::{GenuineRoots, INTEL_SGX_ROOT, SimulatedRoots, TrustAnchors};
+pub use roots::{GenuineRoots, INTEL_SGX_ROOT, SIMULATED_ROOT_NAME, SimulatedRoots, TrustAnchors};
 pub use selection::Candidates;
 pub use status::TcbStatus;
 pub use verdict::VerifiedQuote;

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use crate::{Assurance, Digest, Step, UnixTime, Validity};
+use crate::{AnchorKind, Assurance, Digest, Step, UnixTime, Validity};
 
 use super::{
     Body, Collateral, EnclaveReport, Error, Platform, Quote, TcbStatus, TrustAnchors,
@@ -169,7 +169,11 @@ impl<A: Assurance> VerifiedQuote<A> {
             step(
                 "quoting enclave",
                 format!(
-                    "Intel's, ISVSVN {}, signed by the platform's PCK",
+                    "{}, ISVSVN {}, signed by the platform's PCK",
+                    match A::KIND {
+                        AnchorKind::Genuine => "Intel's",
+                        AnchorKind::Simulated => "the simulator's",
+                    },
                     self.qe_report.isv_svn
                 ),
                 "Intel PCS API version 4, enclave identity",

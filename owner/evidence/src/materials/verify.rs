@@ -1,7 +1,7 @@
 //! Verification of the evidence among materials.
 
 use crate::{
-    AnchorKind, Evidence, Genuine, Step, UnixTime, azure, cca, dcap,
+    AnchorKind, Evidence, Genuine, SimulatedRoots, Step, UnixTime, azure, cca, dcap,
     event_log::EventLog,
     nitro, nvidia, sev,
     snp::{self, Certificates, EitherEndorsementKey},
@@ -13,9 +13,9 @@ use super::{Error, Kind, Materials};
 #[derive(Debug, Clone)]
 pub struct Roots {
     /// Of AMD SEV-SNP.
-    pub snp: snp::SimulatedRoots,
+    pub snp: SimulatedRoots,
     /// Of Intel SGX and TDX.
-    pub dcap: dcap::SimulatedRoots,
+    pub dcap: SimulatedRoots,
     /// The platform keys of Arm CCA that are trusted to be silicon's: there is no root that
     /// could vouch for them.
     pub cca: Vec<cca::PlatformKey<Genuine>>,
@@ -26,8 +26,8 @@ impl Roots {
     #[must_use]
     pub fn genuine() -> Self {
         Self {
-            snp: snp::SimulatedRoots::None,
-            dcap: dcap::SimulatedRoots::default(),
+            snp: SimulatedRoots::None,
+            dcap: SimulatedRoots::None,
             cca: Vec::new(),
         }
     }

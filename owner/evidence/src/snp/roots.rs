@@ -4,6 +4,8 @@ use core::fmt;
 
 use crate::{Assurance, Digest, Genuine, Simulated};
 
+pub use crate::SimulatedRoots;
+
 use super::Product;
 
 /// A root key of AMD's.
@@ -69,27 +71,11 @@ impl TrustAnchors for GenuineRoots {
     }
 }
 
-/// Roots of simulators. A key of AMD's is never one of them.
-#[derive(Debug, Clone)]
-pub enum SimulatedRoots {
-    /// None: simulated evidence does not verify.
-    None,
-    /// Every root named [`SIMULATED_ROOT_NAME`]. Anyone can make one, which takes nothing
-    /// away from evidence that gives no assurance in the first place.
-    Any,
-    /// The roots whose `SubjectPublicKeyInfo` has one of these SHA-384 digests.
-    Pinned(Vec<Digest>),
-}
-
 impl TrustAnchors for SimulatedRoots {
     type Assurance = Simulated;
 
     fn find(&self, key_digest: &Digest, common_name: &str) -> Option<KnownRoot> {
-        let listed = match self {
-            Self::None => false,
-            Self::Any => common_name == SIMULATED_ROOT_NAME,
-            Self::Pinned(digests) => digests.contains(key_digest),
-        };
+        let listed = self.list(key_digest, common_name, SIMULATED_ROOT_NAME);
         let genuine = GenuineRoots.find(key_digest, common_name).is_some();
         (listed && !genuine).then_some(KnownRoot { product: None })
     }

@@ -313,7 +313,7 @@ impl Issued {
             let digest = digest(&SHA384, &key.public());
             digest.as_ref().try_into().unwrap()
         });
-        self.collateral_under(SimulatedRoots(roots.to_vec()))
+        self.collateral_under(SimulatedRoots::Pinned(roots.to_vec()))
     }
 
     pub fn collateral_under(
