@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use enarx_owner_appraisal::Level;
 use enarx_owner_deployer::{Expectations, HostConnection, Observer, Progress, attest};
-use enarx_wire_host_api::EndorsementKind;
+use enarx_wire_host_api::{Endorsement, EndorsementKind};
 
 use super::block_on;
 use crate::{
@@ -118,18 +118,9 @@ impl Observer for Witness {
                 evidence,
                 endorsements,
             } => {
-                let endorsements = endorsements.iter().filter_map(|endorsement| {
-                    let name = match endorsement.kind {
-                        EndorsementKind::SnpVcek => "vcek.der",
-                        EndorsementKind::SnpAsk => "ask.der",
-                        EndorsementKind::SnpArk => "ark.der",
-                        EndorsementKind::Unrecognized => return None,
-                    };
-                    Some((name.to_owned(), endorsement.der.clone()))
-                });
-                let report = ("report.bin".to_owned(), evidence.to_vec());
+                let files = files(evidence, endorsements);
                 if let Ok(mut offered) = self.offered.lock() {
-                    *offered = Some(endorsements.chain([report]).collect());
+                    *offered = Some(files);
                 }
             }
             Progress::Appraised(verdict) => {
@@ -143,6 +134,35 @@ impl Observer for Witness {
             _ => {}
         }
     }
+}
+
+/// Evidence and endorsements under names by which people know them; `enarx verify` knows
+/// them by their contents.
+fn files(evidence: &[u8], endorsements: &[Endorsement]) -> Vec<Named> {
+    let mut files = Vec::new();
+    for endorsement in endorsements {
+        let name = match endorsement.kind {
+            EndorsementKind::SnpVcek => "vcek.der",
+            EndorsementKind::SnpAsk => "ask.der",
+            EndorsementKind::SnpArk => "ark.der",
+            EndorsementKind::DcapRoot => "root.der",
+            EndorsementKind::DcapTcbSigning => "tcb-signing.der",
+            EndorsementKind::DcapTcbInfo => "tcb-info.json",
+            EndorsementKind::DcapQeIdentity => "qe-identity.json",
+            EndorsementKind::DcapRootRevocations => "root-revocations.der",
+            EndorsementKind::DcapPckRevocations => "pck-revocations.der",
+            EndorsementKind::Unrecognized => continue,
+        };
+        files.push((name.to_owned(), endorsement.bytes.clone()));
+    }
+    let mut kinds = endorsements.iter().map(|endorsement| endorsement.kind);
+    let name = if kinds.any(|kind| kind == EndorsementKind::DcapTcbInfo) {
+        "quote.bin"
+    } else {
+        "report.bin"
+    };
+    files.push((name.to_owned(), evidence.to_vec()));
+    files
 }
 
 fn save(folder: &Path, files: &[Named]) -> anyhow::Result<()> {

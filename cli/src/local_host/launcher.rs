@@ -198,8 +198,14 @@ fn endorsement(endorsement: enarx_host_launcher::Endorsement) -> api::Endorsemen
             EndorsementKind::SnpVcek => api::EndorsementKind::SnpVcek,
             EndorsementKind::SnpAsk => api::EndorsementKind::SnpAsk,
             EndorsementKind::SnpArk => api::EndorsementKind::SnpArk,
+            EndorsementKind::DcapRoot => api::EndorsementKind::DcapRoot,
+            EndorsementKind::DcapTcbSigning => api::EndorsementKind::DcapTcbSigning,
+            EndorsementKind::DcapTcbInfo => api::EndorsementKind::DcapTcbInfo,
+            EndorsementKind::DcapQeIdentity => api::EndorsementKind::DcapQeIdentity,
+            EndorsementKind::DcapRootRevocations => api::EndorsementKind::DcapRootRevocations,
+            EndorsementKind::DcapPckRevocations => api::EndorsementKind::DcapPckRevocations,
         },
-        der: endorsement.der,
+        bytes: endorsement.bytes,
     }
 }
 

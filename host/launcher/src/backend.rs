@@ -51,13 +51,13 @@ impl LaunchRequest<'_> {
     pub const LEAST_MEMORY: u64 = 16 << 20;
 }
 
-/// A certificate that endorses a platform's evidence.
+/// Something by a platform's vendor that its evidence is verified with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endorsement {
-    /// What it certifies.
+    /// What it is.
     pub kind: EndorsementKind,
-    /// The certificate in DER.
-    pub der: Vec<u8>,
+    /// A certificate or revocation list in DER, or a document as its vendor wrote it.
+    pub bytes: Vec<u8>,
 }
 
 /// The endorsements that evidence of some platform needs.
@@ -69,6 +69,18 @@ pub enum EndorsementKind {
     SnpAsk,
     /// AMD's root for one product.
     SnpArk,
+    /// Intel's root, or a simulator's.
+    DcapRoot,
+    /// The certificate of the key that signs TCB info and identities.
+    DcapTcbSigning,
+    /// TCB info of the kind of platform.
+    DcapTcbInfo,
+    /// The identity of the quoting enclave.
+    DcapQeIdentity,
+    /// The root's revocation list.
+    DcapRootRevocations,
+    /// The revocation list of the authority that certified the platform's key.
+    DcapPckRevocations,
 }
 
 impl EndorsementKind {
@@ -79,6 +91,12 @@ impl EndorsementKind {
             Self::SnpVcek => "snp-vcek",
             Self::SnpAsk => "snp-ask",
             Self::SnpArk => "snp-ark",
+            Self::DcapRoot => "dcap-root",
+            Self::DcapTcbSigning => "dcap-tcb-signing",
+            Self::DcapTcbInfo => "dcap-tcb-info",
+            Self::DcapQeIdentity => "dcap-qe-identity",
+            Self::DcapRootRevocations => "dcap-root-revocations",
+            Self::DcapPckRevocations => "dcap-pck-revocations",
         }
     }
 }

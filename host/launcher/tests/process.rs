@@ -334,7 +334,7 @@ fn the_attestation_device_describes_and_reports() {
         .collect();
     assert_eq!(kinds, ["snp-vcek", "snp-ask", "snp-ark"]);
     assert_eq!(
-        keep.endorsements[0].der,
+        keep.endorsements[0].bytes,
         fixture.processor.certificates().vcek
     );
 }

@@ -29,6 +29,7 @@ pub(crate) const PLATFORM_EVIDENCE: &str = "RFC 9334, section 4.2: claims are th
 pub(crate) fn technology(format: EvidenceFormat) -> Technology {
     match format {
         EvidenceFormat::SnpReport => Technology::Snp,
+        EvidenceFormat::SgxQuote => Technology::Sgx,
     }
 }
 

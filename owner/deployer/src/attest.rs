@@ -1,17 +1,14 @@
 //! Stage one: a Keep is started and proves what it is.
 
 use enarx_owner_appraisal::{Accepted, Policy, ReferenceValues, Rejected, Submission, appraise};
-use enarx_owner_evidence::{
-    UnixTime,
-    snp::{self, Certificates, EitherEndorsementKey, SimulatedRoots},
-};
-use enarx_wire_host_api::{
-    Endorsement, EndorsementKind, HexBytes, KeepId, StartRequest, StartedKeep,
-};
+use enarx_owner_evidence::UnixTime;
+use enarx_wire_host_api::{HexBytes, KeepId, StartRequest, StartedKeep};
 use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
 use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer};
 
-use crate::{HostConnection, HostError, Observer, Progress, SystemRandom};
+use crate::{
+    HostConnection, HostError, Observer, Progress, SystemRandom, evidence::VerifiedEndorsements,
+};
 
 /// What the owner asks the host for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +129,8 @@ async fn examine(
 ) -> Result<Attested, AttestError> {
     let keep = started.keep.id;
     // What can be verified without the offer is verified while the Keep makes it.
-    let (response, endorsement_key) = tokio::join!(host.offer(keep), async {
-        verify_endorsements(&started.endorsements, expectations.now)
+    let (response, endorsements) = tokio::join!(host.offer(keep), async {
+        VerifiedEndorsements::new(&started.endorsements, expectations.now)
     });
     let response = response?;
     let offer = challenge.answered(&response.offer)?;
@@ -149,11 +146,7 @@ async fn examine(
         .map_err(|_| unknown(&claims.platform))?;
     let format =
         EvidenceFormat::from_name(&claims.evidence).ok_or_else(|| unknown(&claims.evidence))?;
-    let evidence = match format {
-        EvidenceFormat::SnpReport => {
-            endorsement_key.and_then(|key| key.verify_report(offer.evidence(), expectations.now))
-        }
-    };
+    let evidence = endorsements.verify(format, offer.evidence(), expectations.now);
     // Computed from what the owner asked for and has, never from what the Keep claims.
     let reference =
         ReferenceValues::of_keep_image(platform, &expectations.image, request.memory_bytes);
@@ -177,28 +170,4 @@ async fn examine(
         offer,
         accepted,
     })
-}
-
-/// Verifies the chain of a report's key under AMD's roots or a simulator's. Which
-/// simulators, if any, the policy accepts is for the appraisal, which can then say so.
-fn verify_endorsements(
-    endorsements: &[Endorsement],
-    now: UnixTime,
-) -> Result<EitherEndorsementKey, snp::Error> {
-    // A certificate that the host left out is an empty one, which does not parse.
-    let certificate = |kind| -> &[u8] {
-        endorsements
-            .iter()
-            .find(|endorsement| endorsement.kind == kind)
-            .map_or(&[], |endorsement| &endorsement.der)
-    };
-    EitherEndorsementKey::verify(
-        &Certificates {
-            endorsement_key: certificate(EndorsementKind::SnpVcek),
-            signing_authority: certificate(EndorsementKind::SnpAsk),
-            root: certificate(EndorsementKind::SnpArk),
-        },
-        &SimulatedRoots::Any,
-        now,
-    )
 }

@@ -13,6 +13,7 @@
 pub mod application;
 mod attest;
 mod connection;
+mod evidence;
 mod http;
 mod package;
 mod progress;

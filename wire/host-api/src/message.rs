@@ -179,8 +179,8 @@ pub struct StartedKeep {
     /// The Keep.
     #[serde(flatten)]
     pub keep: KeepInfo,
-    /// Certificates with which the evidence can be verified, as the host has them. They
-    /// are the machine's, so an owner can verify them while the Keep makes its offer.
+    /// What the evidence can be verified with, as the host has it. It is the machine's, so an
+    /// owner can verify it while the Keep makes its offer.
     pub endorsements: Vec<Endorsement>,
 }
 
@@ -194,19 +194,20 @@ pub struct OfferResponse {
     pub offer: Vec<u8>,
 }
 
-/// A certificate of the chain from a platform's vendor to its evidence.
+/// Something by a platform's vendor that evidence is verified with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Endorsement {
-    /// Which certificate of the chain it is.
+    /// What it is.
     pub kind: EndorsementKind,
-    /// The certificate, X.509 in DER; base64 in JSON.
+    /// A certificate or revocation list in DER, or a signed document as its vendor wrote it;
+    /// base64 in JSON.
     #[serde(with = "base64_text")]
     #[cfg_attr(feature = "openapi", schemars(with = "String", extend("contentEncoding" = "base64")))]
-    pub der: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
-/// The kinds of certificates in a chain.
+/// The kinds of endorsements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -217,7 +218,20 @@ pub enum EndorsementKind {
     SnpAsk,
     /// AMD's root key of a product line.
     SnpArk,
-    /// A certificate that this version of the interface does not know.
+    /// Intel's root, or a simulator's. The certificates from it to the platform's key are in
+    /// the quote itself.
+    DcapRoot,
+    /// The certificate of the key that signs TCB info and identities.
+    DcapTcbSigning,
+    /// TCB info of the kind of platform, in JSON.
+    DcapTcbInfo,
+    /// The identity of the quoting enclave, in JSON.
+    DcapQeIdentity,
+    /// The root's revocation list.
+    DcapRootRevocations,
+    /// The revocation list of the authority that certified the platform's key.
+    DcapPckRevocations,
+    /// Something that this version of the interface does not know.
     #[serde(other)]
     Unrecognized,
 }
@@ -343,13 +357,13 @@ mod tests {
     fn newer_endorsements_are_understood() {
         let endorsement = Endorsement {
             kind: EndorsementKind::SnpVcek,
-            der: vec![48],
+            bytes: vec![48],
         };
         let mut value = serde_json::to_value(&endorsement).unwrap();
         assert_eq!(value["kind"], "snp-vcek");
-        assert_eq!(value["der"], "MA==");
+        assert_eq!(value["bytes"], "MA==");
         value["later"] = 1.into();
-        value["kind"] = "sgx-pck".into();
+        value["kind"] = "sgx-epid".into();
         let newer = serde_json::from_value::<Endorsement>(value).unwrap();
         assert_eq!(newer.kind, EndorsementKind::Unrecognized);
     }

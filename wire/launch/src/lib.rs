@@ -51,10 +51,21 @@ pub struct SgxImage<'a> {
 pub fn launch_page(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> LaunchPage {
     LaunchPage {
         platform,
-        evidence: EvidenceFormat::SnpReport,
+        evidence: evidence_format(platform),
         memory: MemoryStrategy::GuardPages,
         memory_bytes,
         runtime_digest: image.runtime_digest,
+    }
+}
+
+/// The format in which Keeps on `platform` give evidence.
+#[must_use]
+pub const fn evidence_format(platform: Platform) -> EvidenceFormat {
+    match platform {
+        Platform::Sgx => EvidenceFormat::SgxQuote,
+        Platform::Process | Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => {
+            EvidenceFormat::SnpReport
+        }
     }
 }
 
@@ -70,4 +81,20 @@ pub fn process_launch_digest(image: &KeepImage<'_>, memory_bytes: u64) -> Digest
         guest_address: 0,
         kind: PageKind::Normal(&page),
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_enclave_gives_quotes() {
+        let image = KeepImage {
+            runtime: b"",
+            runtime_digest: [1; 48],
+        };
+        let evidence = |platform| launch_page(platform, &image, 4096).evidence;
+        assert_eq!(evidence(Platform::Sgx), EvidenceFormat::SgxQuote);
+        assert_eq!(evidence(Platform::Process), EvidenceFormat::SnpReport);
+    }
 }

@@ -81,30 +81,34 @@ pub struct UnknownPlatform;
 pub enum EvidenceFormat {
     /// An AMD SEV-SNP attestation report, 1184 bytes (AMD #56860).
     SnpReport = 1,
+    /// An Intel SGX quote with its PCK certificate chain (Intel SGX ECDSA QuoteGenReference
+    /// API, appendix A).
+    SgxQuote = 2,
 }
 
 impl EvidenceFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::SnpReport, Self::SgxQuote];
+
     /// The name used in claims.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SnpReport => "snp-report",
+            Self::SgxQuote => "sgx-quote",
         }
     }
 
     /// The format with this code in a launch page.
     #[must_use]
-    pub const fn from_code(code: u32) -> Option<Self> {
-        match code {
-            1 => Some(Self::SnpReport),
-            _ => None,
-        }
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| *format as u32 == code)
     }
 
     /// The format of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == Self::SnpReport.as_str()).then_some(Self::SnpReport)
+        Self::ALL.into_iter().find(|format| format.as_str() == name)
     }
 }
 
@@ -120,9 +124,11 @@ mod tests {
         }
         assert_eq!("pef".parse::<Platform>(), Err(UnknownPlatform));
         assert_eq!(Platform::from_code(0), None);
-        assert_eq!(
-            EvidenceFormat::from_name("snp-report"),
-            Some(EvidenceFormat::SnpReport)
-        );
+        for format in EvidenceFormat::ALL {
+            assert_eq!(EvidenceFormat::from_name(format.as_str()), Some(format));
+            assert_eq!(EvidenceFormat::from_code(format as u32), Some(format));
+        }
+        assert_eq!(EvidenceFormat::from_name("epid-quote"), None);
+        assert_eq!(EvidenceFormat::from_code(0), None);
     }
 }

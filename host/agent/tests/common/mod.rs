@@ -91,7 +91,7 @@ impl KeepLauncher for FakeLauncher {
             channel: host,
             endorsements: vec![Endorsement {
                 kind: EndorsementKind::SnpVcek,
-                der: vec![1, 2, 3],
+                bytes: vec![1, 2, 3],
             }],
             process: Arc::new(FakeProcess(exit)),
         })

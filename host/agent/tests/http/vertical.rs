@@ -18,7 +18,7 @@ async fn a_keep_from_start_to_end() {
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let location = answer.headers()["location"].to_str().unwrap().to_owned();
     let started: StartedKeep = answer.json().await.unwrap();
-    assert_eq!(started.endorsements[0].der, [1, 2, 3]);
+    assert_eq!(started.endorsements[0].bytes, [1, 2, 3]);
     let keep = started.keep;
     assert_eq!(location, Operation::Inspect.path_for(keep.id));
     assert_eq!(keep.name.as_deref(), Some("test"));

@@ -88,9 +88,9 @@ impl Backend for ProcessBackend {
             (EndorsementKind::SnpAsk, &certificates.ask),
             (EndorsementKind::SnpArk, &certificates.ark),
         ]
-        .map(|(kind, der)| Endorsement {
+        .map(|(kind, certificate)| Endorsement {
             kind,
-            der: der.clone(),
+            bytes: certificate.clone(),
         })
         .to_vec();
 
