@@ -17,12 +17,17 @@ pub mod layout;
 mod measurement;
 mod pages;
 mod runtime;
+mod sigstruct;
 mod structures;
 
 pub use info::{EnclaveInfo, EnclaveInfoError, MAX_SEGMENTS, RuntimeSegment};
 pub use measurement::{Measurement, MrEnclave};
 pub use pages::{Content, EnclaveOptions, EnclavePages, Section};
 pub use runtime::{ElfError, runtime_pages_digest};
+pub use sigstruct::{
+    EnclaveStatement, MODULUS_SIZE, MrSigner, SIGNED_SIZE, SIGSTRUCT_SIZE, SigningDate, Sigstruct,
+    SigstructError, SigstructSignature, mr_signer,
+};
 pub use structures::{
     Attributes, ENCLAVE_ATTRIBUTES, EXTENDED_FEATURES, MISC_SELECT, PageType, SSA_FRAME_PAGES,
     SecInfo, Secs, Tcs,

@@ -1,0 +1,289 @@
+//! MRENCLAVE against another implementation: Fortanix' crate `sgxs`, which writes the stream
+//! that a measurement is the SHA-256 of, and reads it back as a canonical one.
+
+use enarx_wire_launch::{
+    KeepImage, PAGE_SIZE, SgxImage,
+    sgx::{
+        ElfError, EnclaveInfo, EnclaveOptions, EnclavePages, PageType, SSA_FRAME_PAGES, layout,
+        runtime_pages_digest,
+    },
+};
+use sgxs::sgxs::{Meas, MeasECreate, PageReader, SecinfoTruncated, SgxsWrite as _, copy_measured};
+use sha2::{Digest as _, Sha256};
+
+/// A segment of a made-up ELF file.
+struct Segment {
+    flags: u32,
+    address: u64,
+    contents: Vec<u8>,
+    size_in_memory: u64,
+}
+
+const READ: u32 = 4;
+const WRITE: u32 = 2;
+const EXECUTE: u32 = 1;
+
+/// A static-PIE file with the given segments, whose first holds the headers.
+fn elf(segments: &[Segment]) -> Vec<u8> {
+    const HEADER: usize = 64;
+    const PROGRAM_HEADER: usize = 56;
+    let headers = HEADER + PROGRAM_HEADER * segments.len();
+    let mut file = vec![0; headers];
+    file[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\x00");
+    file[16..18].copy_from_slice(&3u16.to_le_bytes());
+    file[18..20].copy_from_slice(&62u16.to_le_bytes());
+    file[20..24].copy_from_slice(&1u32.to_le_bytes());
+    file[24..32].copy_from_slice(&0x1010u64.to_le_bytes());
+    file[32..40].copy_from_slice(&(HEADER as u64).to_le_bytes());
+    file[52..54].copy_from_slice(&(HEADER as u16).to_le_bytes());
+    file[54..56].copy_from_slice(&(PROGRAM_HEADER as u16).to_le_bytes());
+    file[56..58].copy_from_slice(&(segments.len() as u16).to_le_bytes());
+    file[58..60].copy_from_slice(&64u16.to_le_bytes());
+    for (index, segment) in segments.iter().enumerate() {
+        let (offset, length) = if index == 0 {
+            (0, headers + segment.contents.len())
+        } else {
+            file.resize(file.len().next_multiple_of(PAGE_SIZE), 0);
+            let lead = (segment.address % PAGE_SIZE as u64) as usize;
+            file.resize(file.len() + lead, 0);
+            (file.len(), segment.contents.len())
+        };
+        file.extend(&segment.contents);
+        let header = &mut file[HEADER + PROGRAM_HEADER * index..][..PROGRAM_HEADER];
+        header[..4].copy_from_slice(&1u32.to_le_bytes());
+        header[4..8].copy_from_slice(&segment.flags.to_le_bytes());
+        let numbers = [
+            offset as u64,
+            segment.address,
+            segment.address,
+            length as u64,
+            segment.size_in_memory.max(length as u64),
+            PAGE_SIZE as u64,
+        ];
+        for (slot, number) in header[8..].chunks_exact_mut(8).zip(numbers) {
+            slot.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+    file
+}
+
+fn program(seed: u8) -> Vec<u8> {
+    let bytes = |length: usize| (0..length).map(|n| (n as u8).wrapping_mul(seed)).collect();
+    elf(&[
+        Segment {
+            flags: READ,
+            address: 0,
+            contents: bytes(100),
+            size_in_memory: 0,
+        },
+        Segment {
+            flags: READ | EXECUTE,
+            address: 0x1000,
+            contents: bytes(5000),
+            size_in_memory: 0,
+        },
+        Segment {
+            flags: READ | WRITE,
+            address: 0x4123,
+            contents: bytes(300),
+            size_in_memory: 0x2800,
+        },
+    ])
+}
+
+struct Files {
+    shim: Vec<u8>,
+    runtime: Vec<u8>,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self {
+            shim: program(3),
+            runtime: program(5),
+        }
+    }
+
+    fn image(&self) -> KeepImage<'_> {
+        KeepImage {
+            runtime: &self.runtime,
+            runtime_digest: [0x44; 48],
+            sgx: SgxImage {
+                shim: &self.shim,
+                runtime_pages_digest: runtime_pages_digest(&self.runtime).unwrap(),
+            },
+        }
+    }
+}
+
+const OPTIONS: EnclaveOptions = EnclaveOptions {
+    memory_bytes: 1 << 30,
+    threads: 3,
+    debug: false,
+};
+
+/// The stream of an enclave's pages, written by the other implementation.
+fn stream(pages: &EnclavePages<'_>) -> Vec<u8> {
+    let mut stream = Vec::new();
+    stream
+        .write_meas(&Meas::ECreate(MeasECreate {
+            ssaframesize: SSA_FRAME_PAGES,
+            size: layout::ENCLAVE_SIZE,
+        }))
+        .unwrap();
+    for section in pages.sections() {
+        for index in 0..section.pages {
+            let access = u8::try_from(section.info.access).unwrap();
+            let kind = match section.info.page_type {
+                PageType::Tcs => sgx_isa::PageType::Tcs,
+                PageType::Regular => sgx_isa::PageType::Reg,
+            };
+            let flags = sgx_isa::SecinfoFlags::from_bits(u64::from(access)).unwrap();
+            let info = SecinfoTruncated {
+                flags: flags | kind.into(),
+            };
+            let offset = section.offset + index * PAGE_SIZE as u64;
+            let page = section.page(index);
+            let mut contents = &page[..];
+            let contents = section.measured.then_some(&mut contents);
+            stream.write_page(contents, offset, info).unwrap();
+        }
+    }
+    stream
+}
+
+#[test]
+fn the_measurement_is_that_of_another_implementation() {
+    let files = Files::new();
+    let pages = EnclavePages::new(&files.image(), OPTIONS).unwrap();
+    let stream = stream(&pages);
+
+    let mut measured = Vec::new();
+    copy_measured(&mut &stream[..], &mut measured).unwrap();
+    let expected: [u8; 32] = Sha256::digest(&measured).into();
+    assert_eq!(pages.measure(), expected);
+
+    // Its reader takes only streams of pages in order, each once.
+    let mut input = &stream[..];
+    let (_, mut reader) = PageReader::new(&mut input).unwrap();
+    let (mut count, mut measured) = (0, 0);
+    while let Some((_, chunks, _)) = reader.read_page().unwrap() {
+        count += 1;
+        measured += u64::from(chunks.0 == 0xffff);
+    }
+    let all: u64 = pages.sections().iter().map(|section| section.pages).sum();
+    assert_eq!((count, measured), (all, pages.measured_pages()));
+}
+
+#[test]
+fn everything_that_counts_is_measured() {
+    let files = Files::new();
+    let measure =
+        |image: &KeepImage<'_>, options| EnclavePages::new(image, options).unwrap().measure();
+    let image = files.image();
+    let other_shim = program(7);
+    let other_runtime_digest = KeepImage {
+        sgx: SgxImage {
+            runtime_pages_digest: [1; 32],
+            ..image.sgx
+        },
+        ..image
+    };
+    let mut other_file = image;
+    other_file.sgx.shim = &other_shim;
+    let found = [
+        measure(&image, OPTIONS),
+        measure(&other_file, OPTIONS),
+        measure(&other_runtime_digest, OPTIONS),
+        measure(
+            &KeepImage {
+                runtime_digest: [0; 48],
+                ..image
+            },
+            OPTIONS,
+        ),
+        measure(
+            &image,
+            EnclaveOptions {
+                memory_bytes: 2 << 30,
+                ..OPTIONS
+            },
+        ),
+        measure(
+            &image,
+            EnclaveOptions {
+                threads: 4,
+                ..OPTIONS
+            },
+        ),
+        measure(
+            &image,
+            EnclaveOptions {
+                debug: true,
+                ..OPTIONS
+            },
+        ),
+    ];
+    for (index, measurement) in found.iter().enumerate() {
+        assert!(!found[..index].contains(measurement), "{index}");
+    }
+}
+
+/// The contents of the runtime are not in the measurement but in the page that is.
+#[test]
+fn the_measured_page_says_which_runtime_it_is() {
+    let files = Files::new();
+    let image = files.image();
+    let pages = EnclavePages::new(&image, OPTIONS).unwrap();
+    let section = |offset| {
+        let mut sections = pages.sections().iter();
+        sections.find(|section| section.offset == offset).unwrap()
+    };
+    assert!(section(layout::INFO_PAGE).measured);
+    let info = EnclaveInfo::decode(&section(layout::INFO_PAGE).page(0)).unwrap();
+    assert_eq!(info.threads, 3);
+    assert_eq!(info.entry, layout::RUNTIME + 0x1010);
+    assert_eq!(info.program_headers, layout::RUNTIME + 64);
+    assert_eq!(info.program_header_count, 3);
+    let mut digest = Sha256::new();
+    for segment in info.segments() {
+        let section = section(segment.offset);
+        assert!(!section.measured);
+        assert_eq!(section.info.access, segment.access);
+        assert_eq!(section.pages * PAGE_SIZE as u64, segment.size);
+        for index in 0..section.pages {
+            digest.update(section.page(index));
+        }
+    }
+    assert_eq!(info.segments().count(), 3);
+    assert_eq!(info.runtime_digest, <[u8; 32]>::from(digest.finalize()));
+}
+
+#[test]
+fn what_is_no_program_is_refused() {
+    let files = Files::new();
+    let pages = |shim: &[u8]| {
+        let mut image = files.image();
+        image.sgx.shim = shim;
+        EnclavePages::new(&image, OPTIONS).map(drop)
+    };
+    assert_eq!(pages(&[]), Err(ElfError::Malformed));
+    let segment = |flags, address, size_in_memory| Segment {
+        flags,
+        address,
+        contents: vec![1; 8],
+        size_in_memory,
+    };
+    let first = || segment(READ, 0, 0);
+    let writable_code = elf(&[first(), segment(READ | WRITE | EXECUTE, 0x1000, 0)]);
+    assert_eq!(pages(&writable_code), Err(ElfError::Access(7)));
+    let shared = elf(&[first(), segment(READ | WRITE, 0x800, 0)]);
+    assert_eq!(pages(&shared), Err(ElfError::SharedPage));
+    let into_the_launch_page = elf(&[first(), segment(READ, 0x00ff_f000, 0x2000)]);
+    assert_eq!(pages(&into_the_launch_page), Err(ElfError::Range));
+    let past_the_end_of_numbers = elf(&[first(), segment(READ, u64::MAX - 0xfff, 0)]);
+    assert_eq!(pages(&past_the_end_of_numbers), Err(ElfError::Range));
+    let mut executable = files.shim.clone();
+    executable[16] = 2;
+    assert_eq!(pages(&executable), Err(ElfError::Kind));
+}
