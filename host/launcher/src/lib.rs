@@ -16,6 +16,7 @@ mod error;
 mod keep;
 mod probe;
 pub mod process;
+pub mod sgx;
 
 pub use backend::{Backend, Endorsement, EndorsementKind, LaunchRequest, backend, backends};
 pub use error::LaunchError;
