@@ -17,10 +17,12 @@
 
 mod block;
 mod keep;
+mod leave;
 mod operation;
 mod service;
 
 pub use block::{BLOCK_SIZE, PAYLOAD_OFFSET, PAYLOAD_SIZE};
 pub use keep::{Answer, Caller, Committed, MAX_ERROR, Staged, Violation};
+pub use leave::Leave;
 pub use operation::{Operation, POLL_ENTRY_SIZE, PollEntry};
 pub use service::{MalformedRequest, Request, Service};

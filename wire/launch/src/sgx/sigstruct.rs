@@ -249,6 +249,9 @@ pub fn mr_signer(modulus: &[u8; MODULUS_SIZE]) -> MrSigner {
 pub struct SigningDate(u32);
 
 impl SigningDate {
+    /// The first of January 1970.
+    pub const EPOCH: Self = Self(19_700_101);
+
     /// A day of the Gregorian calendar.
     ///
     /// # Errors

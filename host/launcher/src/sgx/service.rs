@@ -1,0 +1,358 @@
+//! What a Keep asks of its host, done.
+//!
+//! The Keep is not trusted here: it gets its own channel, its own diagnostics and numbers, and
+//! nothing else of the host.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use enarx_wire_hostcall::CHANNEL;
+use enarx_wire_hostcall::call::{Operation, PAYLOAD_SIZE, POLL_ENTRY_SIZE, PollEntry, Request};
+use enarx_wire_launch::PAGE_SIZE;
+use enarx_wire_launch::sgx::{SecInfo, layout};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::clock::Clock;
+use super::enclave::Enclave;
+use super::parking::Parking;
+use crate::keep::MAX_DIAGNOSTICS;
+
+/// Makes quotes of an enclave's reports.
+pub trait Quoting: Send + Sync {
+    /// TARGETINFO of the enclave that makes quotes.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    fn target(&self) -> io::Result<[u8; 512]>;
+
+    /// A quote of the REPORT in `report`.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    fn quote(&self, report: &[u8]) -> io::Result<Vec<u8>>;
+}
+
+/// Starts threads of the Keep.
+pub(super) trait Starter {
+    /// Has the host enter the Keep with this thread.
+    fn start(&self, thread: u32) -> Result<(), Errno>;
+}
+
+/// The host's services to one Keep, shared by its threads.
+pub(super) struct Services {
+    enclave: Box<dyn Enclave>,
+    quoting: Box<dyn Quoting>,
+    channel: OwnedFd,
+    diagnostics: Diagnostics,
+    clock: Clock,
+    parking: Vec<Parking>,
+}
+
+/// What is to be done after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Served {
+    /// Go on with this result, and with what is in the payload.
+    Answer(i64),
+    /// End the Keep with this status.
+    Exit(i32),
+}
+
+/// Descriptors in one [`Operation::Poll`]: more than any Keep has.
+const MAX_POLLED: usize = 64;
+
+impl Services {
+    pub(super) fn new(
+        enclave: Box<dyn Enclave>,
+        quoting: Box<dyn Quoting>,
+        channel: OwnedFd,
+        diagnostics: OwnedFd,
+        threads: u32,
+    ) -> Self {
+        Self {
+            enclave,
+            quoting,
+            channel,
+            diagnostics: Diagnostics {
+                pipe: diagnostics,
+                room: Mutex::new(MAX_DIAGNOSTICS),
+            },
+            clock: Clock::new(),
+            parking: (0..threads).map(|_| Parking::default()).collect(),
+        }
+    }
+
+    pub(super) fn enclave(&self) -> &dyn Enclave {
+        &*self.enclave
+    }
+
+    /// Tells the host's operator something, as the Keep could.
+    pub(super) fn diagnose(&self, text: &str) {
+        self.diagnostics.write(text.as_bytes());
+    }
+
+    /// Does what `request` of thread `thread` asks. `payload` holds the request's payload, and
+    /// is left with the answer's.
+    pub(super) fn serve(
+        &self,
+        thread: u32,
+        request: &Request,
+        payload: &mut Vec<u8>,
+        starter: &dyn Starter,
+    ) -> Served {
+        if request.operation == Operation::Exit {
+            // As for Linux processes, the lowest byte counts.
+            return Served::Exit((request.arguments[0] & 0xff) as i32);
+        }
+        match self.answer(thread, request, payload, starter) {
+            Ok(result) => Served::Answer(result.cast_signed()),
+            Err(error) => {
+                payload.clear();
+                Served::Answer(-i64::from(error.raw_os_error()))
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        thread: u32,
+        request: &Request,
+        payload: &mut Vec<u8>,
+        starter: &dyn Starter,
+    ) -> Result<u64, Errno> {
+        let [first, second, third, _] = request.arguments;
+        match request.operation {
+            Operation::Diagnose => {
+                self.diagnostics.write(payload);
+                payload.clear();
+                Ok(0)
+            }
+            Operation::Receive => self.receive(first, second, payload),
+            Operation::Send => self.send(first, payload),
+            Operation::Poll => self.poll(first, payload),
+            Operation::Park => self.park(thread, first, payload),
+            Operation::Unpark => {
+                payload.clear();
+                let index = usize::try_from(first).map_err(|_| Errno::SRCH)?;
+                self.parking.get(index).ok_or(Errno::SRCH)?.unpark();
+                Ok(0)
+            }
+            Operation::StartThread => {
+                payload.clear();
+                let index = u32::try_from(first).map_err(|_| Errno::SRCH)?;
+                starter.start(index).map(|()| 0)
+            }
+            Operation::Clock => {
+                payload.clear();
+                payload.extend(Clock::wall_nanoseconds().to_le_bytes());
+                payload.extend(self.clock.frequency().to_le_bytes());
+                Ok(0)
+            }
+            Operation::Cpuid => {
+                payload.clear();
+                let leaf = u32::try_from(first).map_err(|_| Errno::INVAL)?;
+                let subleaf = u32::try_from(second).map_err(|_| Errno::INVAL)?;
+                payload.extend(cpuid(leaf, subleaf)?);
+                Ok(0)
+            }
+            Operation::QuoteTarget => {
+                payload.clear();
+                payload.extend(self.told(self.quoting.target())?);
+                Ok(0)
+            }
+            Operation::Quote => {
+                let quote = self.told(self.quoting.quote(payload))?;
+                if quote.len() > PAYLOAD_SIZE {
+                    return Err(Errno::TOOBIG);
+                }
+                *payload = quote;
+                Ok(0)
+            }
+            Operation::Restrict => {
+                payload.clear();
+                self.restrict(first, second, third)
+            }
+            Operation::Exit => Err(Errno::NOSYS),
+        }
+    }
+
+    fn receive(&self, descriptor: u64, most: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
+        self.require_channel(descriptor)?;
+        let most = usize::try_from(most).map_or(PAYLOAD_SIZE, |most| most.min(PAYLOAD_SIZE));
+        payload.clear();
+        payload.resize(most, 0);
+        let (_, count) = again_if_interrupted(|| {
+            rustix::net::recv(&self.channel, &mut payload[..], RecvFlags::DONTWAIT)
+        })?;
+        payload.truncate(count);
+        Ok(count as u64)
+    }
+
+    fn send(&self, descriptor: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
+        self.require_channel(descriptor)?;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = again_if_interrupted(|| rustix::net::send(&self.channel, payload, flags))?;
+        payload.clear();
+        Ok(sent as u64)
+    }
+
+    fn require_channel(&self, descriptor: u64) -> Result<(), Errno> {
+        (descriptor == u64::from(CHANNEL.unsigned_abs()))
+            .then_some(())
+            .ok_or(Errno::BADF)
+    }
+
+    /// As poll(2), for which the channel is the one descriptor that is open.
+    fn poll(&self, nanoseconds: u64, payload: &mut [u8]) -> Result<u64, Errno> {
+        let (entries, rest) = payload.as_chunks_mut::<POLL_ENTRY_SIZE>();
+        if !rest.is_empty() || entries.len() > MAX_POLLED {
+            return Err(Errno::INVAL);
+        }
+        let mut ready = 0;
+        let mut polled = Vec::new();
+        for slot in &mut *entries {
+            let mut entry = PollEntry::decode(*slot);
+            entry.found = 0;
+            if entry.descriptor == CHANNEL {
+                let events = PollFlags::from_bits_retain(entry.events);
+                polled.push(PollFd::new(&self.channel, events));
+            } else if entry.descriptor >= 0 {
+                entry.found = PollFlags::NVAL.bits();
+                ready += 1;
+            }
+            *slot = entry.encode();
+        }
+        // What is ready already does not make the others wait.
+        let timeout = if ready > 0 {
+            Some(Duration::ZERO)
+        } else {
+            timeout(nanoseconds)
+        };
+        poll(&mut polled, timeout)?;
+        let channels = entries
+            .iter_mut()
+            .filter(|slot| PollEntry::decode(**slot).descriptor == CHANNEL);
+        for (slot, polled) in channels.zip(&polled) {
+            let found = polled.revents().bits();
+            *slot = PollEntry {
+                found,
+                ..PollEntry::decode(*slot)
+            }
+            .encode();
+            ready += u64::from(found != 0);
+        }
+        Ok(ready)
+    }
+
+    fn park(&self, thread: u32, nanoseconds: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
+        payload.clear();
+        let parking = self.parking.get(thread as usize).ok_or(Errno::SRCH)?;
+        if parking.park(timeout(nanoseconds)) {
+            Ok(0)
+        } else {
+            Err(Errno::TIMEDOUT)
+        }
+    }
+
+    fn restrict(&self, offset: u64, pages: u64, access: u64) -> Result<u64, Errno> {
+        const ALL: u64 = SecInfo::READ | SecInfo::WRITE | SecInfo::EXECUTE;
+        let end = pages
+            .checked_mul(PAGE_SIZE as u64)
+            .and_then(|size| size.checked_add(offset));
+        let inside = end.is_some_and(|end| end <= layout::ENCLAVE_SIZE);
+        if !inside || !offset.is_multiple_of(PAGE_SIZE as u64) || access & !ALL != 0 {
+            return Err(Errno::INVAL);
+        }
+        match self.enclave.restrict(offset, pages, access) {
+            Ok(()) => Ok(0),
+            Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        }
+    }
+
+    /// The Keep learns that it failed, and the operator why.
+    fn told<T>(&self, outcome: io::Result<T>) -> Result<T, Errno> {
+        outcome.map_err(|error| {
+            self.diagnose(&format!("no quote of the Keep's report: {error}\n"));
+            Errno::from_io_error(&error).unwrap_or(Errno::IO)
+        })
+    }
+}
+
+/// What the Keep says to its host's operator: so much and no more.
+struct Diagnostics {
+    pipe: OwnedFd,
+    room: Mutex<usize>,
+}
+
+impl Diagnostics {
+    fn write(&self, text: &[u8]) {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rest = &text[..text.len().min(*room)];
+        *room -= rest.len();
+        while !rest.is_empty() {
+            match rustix::io::write(&self.pipe, rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(Errno::INTR) => {}
+                // Nobody reads it.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A time to wait, of which the greatest number means that there is none.
+fn timeout(nanoseconds: u64) -> Option<Duration> {
+    (nanoseconds != u64::MAX).then(|| Duration::from_nanos(nanoseconds))
+}
+
+/// ppoll(2) that signals do not shorten.
+fn poll(polled: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<(), Errno> {
+    // A time that no clock reaches is none.
+    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let left = end.map(|end| {
+            let left = end.saturating_duration_since(Instant::now());
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        match rustix::event::poll(polled, left.as_ref()) {
+            Err(Errno::INTR) => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+fn again_if_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpuid(leaf: u32, subleaf: u32) -> Result<[u8; 16], Errno> {
+    let found = std::arch::x86_64::__cpuid_count(leaf, subleaf);
+    let mut bytes = [0; 16];
+    let registers = [found.eax, found.ebx, found.ecx, found.edx];
+    for (slot, register) in bytes.chunks_exact_mut(4).zip(registers) {
+        slot.copy_from_slice(&register.to_le_bytes());
+    }
+    Ok(bytes)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpuid(_: u32, _: u32) -> Result<[u8; 16], Errno> {
+    Err(Errno::NOSYS)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use enarx_wire_hostcall::call::Caller;
+
+use super::super::block_memory::BlockMemory;
+use super::super::fake::{FakeEnclave, Outside, services};
+use super::*;
+
+struct NoStarter;
+
+impl Starter for NoStarter {
+    fn start(&self, thread: u32) -> Result<(), Errno> {
+        if thread == 1 {
+            Ok(())
+        } else {
+            Err(Errno::SRCH)
+        }
+    }
+}
+
+/// A Keep of two threads, asked from outside of any enclave.
+struct Keep {
+    services: Services,
+    outside: Outside,
+    restricted: Arc<Mutex<Vec<(u64, u64, u64)>>>,
+}
+
+impl Keep {
+    fn new() -> Self {
+        let enclave = FakeEnclave::new();
+        let restricted = Arc::clone(&enclave.restricted);
+        let (services, outside) = services(enclave, 2);
+        Self {
+            services,
+            outside,
+            restricted,
+        }
+    }
+
+    fn ask(&self, operation: Operation, arguments: &[u64], payload: &[u8]) -> (i64, Vec<u8>) {
+        let memory = BlockMemory::new().unwrap();
+        let base = NonNull::new(memory.address() as *mut u8).unwrap();
+        // SAFETY: the memory of a block, which outlives the caller.
+        let mut caller = unsafe { Caller::new(base) };
+        let mut all = [0; 4];
+        all[..arguments.len()].copy_from_slice(arguments);
+        let _ = caller.stage(operation, all, &[payload]).unwrap().commit();
+        let request = memory.service().request().unwrap();
+        let mut payload = vec![0; request.length];
+        memory.service().payload(&mut payload);
+        match self.services.serve(0, &request, &mut payload, &NoStarter) {
+            Served::Answer(result) => (result, payload),
+            Served::Exit(status) => (1000 + i64::from(status), payload),
+        }
+    }
+}
+
+fn error(number: i32) -> (i64, Vec<u8>) {
+    (-i64::from(number), Vec::new())
+}
+
+fn entry(descriptor: i32, events: i16) -> [u8; POLL_ENTRY_SIZE] {
+    PollEntry {
+        descriptor,
+        events: events.cast_unsigned(),
+        found: 0xffff,
+    }
+    .encode()
+}
+
+#[test]
+fn the_channel_is_the_one_stream() {
+    let mut keep = Keep::new();
+    assert_eq!(
+        keep.ask(Operation::Receive, &[3, 16], b""),
+        error(libc::EAGAIN)
+    );
+    keep.outside.channel.write_all(b"hello, Keep").unwrap();
+    let (count, bytes) = keep.ask(Operation::Receive, &[3, 5], b"");
+    assert_eq!((count, &bytes[..]), (5, &b"hello"[..]));
+    let (count, bytes) = keep.ask(Operation::Receive, &[3, u64::MAX], b"");
+    assert_eq!((count, &bytes[..]), (6, &b", Keep"[..]));
+    assert_eq!(
+        keep.ask(Operation::Send, &[3], b"hello, host"),
+        (11, vec![])
+    );
+    let mut heard = [0; 11];
+    keep.outside.channel.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"hello, host");
+    for descriptor in [0, 1, 2, 4, 5, u64::from(u32::MAX), (1 << 32) + 3, u64::MAX] {
+        let refused = error(libc::EBADF);
+        assert_eq!(keep.ask(Operation::Receive, &[descriptor, 1], b""), refused);
+        assert_eq!(keep.ask(Operation::Send, &[descriptor], b"x"), refused);
+    }
+    keep.outside.channel = UnixStream::pair().unwrap().0;
+    assert_eq!(keep.ask(Operation::Receive, &[3, 1], b""), (0, vec![]));
+    assert_eq!(keep.ask(Operation::Send, &[3], b"x"), error(libc::EPIPE));
+}
+
+#[test]
+fn waiting_is_for_the_channel() {
+    let mut keep = Keep::new();
+    let both = [
+        entry(3, libc::POLLIN),
+        entry(3, libc::POLLIN | libc::POLLOUT),
+    ]
+    .concat();
+    let found = |payload: &[u8]| {
+        let entries = payload.as_chunks().0.iter();
+        entries
+            .map(|entry| PollEntry::decode(*entry).found.cast_signed())
+            .collect::<Vec<_>>()
+    };
+    let (count, payload) = keep.ask(Operation::Poll, &[u64::MAX], &both);
+    assert_eq!((count, found(&payload)), (1, vec![0, libc::POLLOUT]));
+    let input = entry(3, libc::POLLIN);
+    let (count, payload) = keep.ask(Operation::Poll, &[1000], &input);
+    assert_eq!((count, found(&payload)), (0, vec![0]));
+    keep.outside.channel.write_all(b"x").unwrap();
+    let (count, payload) = keep.ask(Operation::Poll, &[u64::MAX], &input);
+    assert_eq!((count, found(&payload)), (1, vec![libc::POLLIN]));
+    // Other descriptors are not open; negative ones are passed over.
+    let others = [entry(4, libc::POLLIN), entry(-1, libc::POLLIN), input].concat();
+    let (count, payload) = keep.ask(Operation::Poll, &[u64::MAX], &others);
+    assert_eq!(
+        (count, found(&payload)),
+        (2, vec![libc::POLLNVAL, 0, libc::POLLIN])
+    );
+    assert_eq!(keep.ask(Operation::Poll, &[0], b""), (0, vec![]));
+    assert_eq!(
+        keep.ask(Operation::Poll, &[0], b"1234567"),
+        error(libc::EINVAL)
+    );
+    assert_eq!(
+        keep.ask(Operation::Poll, &[0], &input.repeat(MAX_POLLED + 1)),
+        error(libc::EINVAL)
+    );
+}
+
+#[test]
+fn threads_wait_for_each_other() {
+    let keep = Keep::new();
+    assert_eq!(keep.ask(Operation::Park, &[0], b""), error(libc::ETIMEDOUT));
+    assert_eq!(keep.ask(Operation::Unpark, &[0], b""), (0, vec![]));
+    assert_eq!(keep.ask(Operation::Park, &[u64::MAX], b""), (0, vec![]));
+    assert_eq!(keep.ask(Operation::Unpark, &[2], b""), error(libc::ESRCH));
+    assert_eq!(
+        keep.ask(Operation::Unpark, &[u64::MAX], b""),
+        error(libc::ESRCH)
+    );
+    assert_eq!(keep.ask(Operation::StartThread, &[1], b""), (0, vec![]));
+    assert_eq!(
+        keep.ask(Operation::StartThread, &[1 << 32 | 1], b""),
+        error(libc::ESRCH)
+    );
+}
+
+#[test]
+fn numbers_of_the_machine() {
+    let keep = Keep::new();
+    let (result, payload) = keep.ask(Operation::Clock, &[], b"");
+    let words: Vec<u64> = payload
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| u64::from_le_bytes(*word))
+        .collect();
+    assert_eq!((result, words.len()), (0, 2));
+    assert!(
+        words[0] > 1_700_000_000_000_000_000 && words[1] > 100_000_000,
+        "{words:?}"
+    );
+
+    let (result, payload) = keep.ask(Operation::Cpuid, &[0, 0], b"");
+    assert_eq!((result, payload.len()), (0, 16));
+    let vendor = [&payload[4..8], &payload[12..16], &payload[8..12]].concat();
+    assert!(vendor.is_ascii(), "{vendor:?}");
+    assert_eq!(
+        keep.ask(Operation::Cpuid, &[1 << 32, 0], b""),
+        error(libc::EINVAL)
+    );
+}
+
+#[test]
+fn evidence_comes_from_whoever_makes_quotes() {
+    let keep = Keep::new();
+    assert_eq!(
+        keep.ask(Operation::QuoteTarget, &[], b""),
+        (0, vec![0x51; 512])
+    );
+    assert_eq!(
+        keep.ask(Operation::Quote, &[], b"report"),
+        (0, b"reportreport".to_vec())
+    );
+    assert_eq!(
+        keep.ask(Operation::Quote, &[], &vec![1; PAYLOAD_SIZE]),
+        error(libc::E2BIG)
+    );
+    assert_eq!(keep.ask(Operation::Quote, &[], b""), error(libc::EIO));
+    assert!(keep.outside.diagnostics().contains("no report"));
+}
+
+#[test]
+fn access_is_restricted_within_the_enclave() {
+    let keep = Keep::new();
+    assert_eq!(
+        keep.ask(Operation::Restrict, &[0x1000, 2, 1], b""),
+        (0, vec![])
+    );
+    assert_eq!(*keep.restricted.lock().unwrap(), [(0x1000, 2, 1)]);
+    for arguments in [
+        [0x1001, 2, 1],
+        [0, layout::ENCLAVE_SIZE / 4096 + 1, 1],
+        [layout::ENCLAVE_SIZE, 1, 1],
+        [0x1000, u64::MAX, 1],
+        [u64::MAX - 0xfff, 1, 1],
+        [0x1000, 2, 8],
+    ] {
+        assert_eq!(
+            keep.ask(Operation::Restrict, &arguments, b""),
+            error(libc::EINVAL)
+        );
+    }
+    assert_eq!(
+        keep.ask(Operation::Restrict, &[0, 0, 1], b""),
+        error(libc::EPERM)
+    );
+}
+
+#[test]
+fn diagnostics_are_bounded() {
+    let keep = Keep::new();
+    let line = [b'x'; 1000];
+    for _ in 0..50 {
+        assert_eq!(keep.ask(Operation::Diagnose, &[], &line), (0, vec![]));
+    }
+    let mut seen = keep.outside.diagnostics().len();
+    for _ in 0..50 {
+        assert_eq!(keep.ask(Operation::Diagnose, &[], &line), (0, vec![]));
+    }
+    seen += keep.outside.diagnostics().len();
+    assert_eq!(seen, MAX_DIAGNOSTICS);
+}
+
+#[test]
+fn the_end_has_a_status() {
+    let keep = Keep::new();
+    for (status, expected) in [(0, 1000), (7, 1007), (0x1_0107, 1007), (u64::MAX, 1255)] {
+        assert_eq!(keep.ask(Operation::Exit, &[status], b"").0, expected);
+    }
+}
