@@ -8,21 +8,10 @@
 use core::arch::global_asm;
 
 use enarx_keep_shim::{EXTENDED_STATE_SIZE, ExtendedState, Registers};
+use enarx_wire_hostcall::call::Leave;
 use enarx_wire_launch::sgx::layout::{self, thread};
 
 use super::{STOPPED, exception, main_thread, thread_page as page};
-
-/// What the host is asked to do after an exit, in RDI.
-pub mod exit {
-    /// A call lies in the block: serve it and enter again.
-    pub const CALL: u64 = 0;
-    /// An exception was handled: resume.
-    pub const RESUME: u64 = 1;
-    /// The thread has ended.
-    pub const THREAD_ENDED: u64 = 2;
-    /// The Keep stopped itself; the reason is in RSI.
-    pub const ABORT: u64 = 3;
-}
 
 global_asm!(
     ".section .text.enclave_entry,\"ax\"",
@@ -75,7 +64,7 @@ global_asm!(
     "  pop rbp",
     "  ret",
     //
-    // fn enclave_call(reason: u64, detail: u64): leaves, and returns when entered again.
+    // fn enclave_call(leave: Leave, detail: u64): leaves, and returns when entered again.
     ".globl enclave_call",
     "enclave_call:",
     "  push rbp",
@@ -217,9 +206,9 @@ global_asm!(
     HANDLING = const page::HANDLING,
     ENTRY_STACK = const thread::ENTRY_STACK_END - thread::TCS,
     HANDLER_STACK = const thread::HANDLER_STACK_END - thread::TCS,
-    RESUME = const exit::RESUME,
-    THREAD_ENDED = const exit::THREAD_ENDED,
-    ABORT = const exit::ABORT,
+    RESUME = const Leave::Resume as u64,
+    THREAD_ENDED = const Leave::ThreadEnded as u64,
+    ABORT = const Leave::Abort as u64,
     ENTRY = const enarx_keep_shim::Stop::Entry as u32,
     RAX = const core::mem::offset_of!(Registers, rax),
     RCX = const core::mem::offset_of!(Registers, rcx),
@@ -247,9 +236,8 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// Leaves the enclave, and returns when the host enters it again. Every register that
-    /// the System V ABI lets a function change is changed.
-    pub safe fn enclave_call(reason: u64, detail: u64);
+    /// Leaves the enclave, and returns when the host enters it again.
+    pub safe fn enclave_call(leave: Leave, detail: u64);
 
     /// Becomes the runtime: sets all registers, with a fresh extended state.
     ///

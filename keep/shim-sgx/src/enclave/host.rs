@@ -7,11 +7,11 @@ use core::{
 };
 
 use enarx_keep_shim::{Answer, Stop};
-use enarx_wire_hostcall::call::{BLOCK_SIZE, Caller, Operation, Violation};
+use enarx_wire_hostcall::call::{BLOCK_SIZE, Caller, Leave, Operation, Violation};
 use enarx_wire_launch::{PAGE_SIZE, sgx::layout};
 
 use super::{
-    entry::{self, enclave_call, exit},
+    entry::{self, enclave_call},
     save_area::SaveArea,
     stop, thread_page,
 };
@@ -52,7 +52,7 @@ pub fn call(
 pub fn abort(reason: Stop) -> ! {
     loop {
         // The entry code lets nobody in any more, and never returns here.
-        enclave_call(exit::ABORT, reason as u64);
+        enclave_call(Leave::Abort, reason as u64);
     }
 }
 
@@ -64,10 +64,10 @@ fn leave() {
         let mut interrupted = unsafe { SaveArea::first() };
         let goes_on = interrupted.instruction_pointer();
         interrupted.set_instruction_pointer(entry::resumed_early());
-        enclave_call(exit::CALL, 0);
+        enclave_call(Leave::Call, 0);
         interrupted.set_instruction_pointer(goes_on);
     } else {
-        enclave_call(exit::CALL, 0);
+        enclave_call(Leave::Call, 0);
     }
 }
 

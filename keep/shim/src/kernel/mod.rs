@@ -179,3 +179,6 @@ fn wanted_access(code: u32) -> Access {
         Access::READ
     }
 }
+
+#[cfg(test)]
+mod tests;
