@@ -12,7 +12,8 @@
 //! side is the other's test.
 //!
 //! - [`snp`]: the AMD secure processor (SEV-SNP attestation reports, VCEK)
-//! - [`sgx`]: an Intel SGX machine (keys of enclaves, DCAP quotes, PCK)
+//! - [`sgx`]: an Intel SGX machine (keys of enclaves, DCAP quotes, PCK), and
+//!   [enclaves](sgx::enclave) that run in this process
 
 pub mod sgx;
 pub mod snp;

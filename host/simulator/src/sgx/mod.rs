@@ -9,6 +9,7 @@
 
 mod certificate;
 mod collateral;
+pub mod enclave;
 mod fields;
 mod fuses;
 mod identity;

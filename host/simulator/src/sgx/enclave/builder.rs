@@ -1,0 +1,205 @@
+//! ECREATE, EADD, EEXTEND and EINIT.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::{InitError, LeafError};
+use super::identity::Hardware;
+use super::measurement::{CHUNK_SIZE, Measurement};
+use super::memory::Memory;
+use super::page::{PAGE_SIZE, Page, PageType, SECINFO_SIZE, SecInfo};
+use super::secs::Secs;
+use super::sigstruct::{self, SIGSTRUCT_SIZE};
+use super::thread_control::ThreadControl;
+use super::{Counters, Enclave, Running, machine, signal, thread};
+
+/// Where enclaves lie: aligned to every size that there is, and far from where the kernel
+/// places programs.
+const BASE: u64 = 0x1000_0000_0000;
+
+/// Whether this process has an enclave.
+static OCCUPIED: AtomicBool = AtomicBool::new(false);
+
+/// An enclave under construction.
+///
+/// There is at most one enclave in a process. Dropping a builder makes room for another; an
+/// initialised enclave stays for the life of the process.
+pub struct Builder {
+    memory: Memory,
+    secs: Secs,
+    measurement: Measurement,
+    added: BTreeSet<u64>,
+    threads: Vec<ThreadControl>,
+    // Dropped last: the room is free when the memory is.
+    occupation: Occupation,
+}
+
+impl Builder {
+    /// ECREATE (SDM volume 3D, 41.3): an enclave as `secs` describes it. BASEADDR must be
+    /// 0 or what [`base`](Self::base) says.
+    ///
+    /// # Errors
+    ///
+    /// [`LeafError::GeneralProtection`] for a SECS that hardware would refuse,
+    /// [`LeafError::Occupied`], [`LeafError::Memory`].
+    pub fn create(secs: &[u8; PAGE_SIZE]) -> Result<Self, LeafError> {
+        let secs = Secs::parse(secs, BASE)?;
+        let occupation = Occupation::take()?;
+        let memory = Memory::reserve(BASE, secs.size).map_err(LeafError::Memory)?;
+        Ok(Self {
+            memory,
+            measurement: Measurement::of_creation(secs.ssa_frame_pages, secs.size),
+            secs,
+            added: BTreeSet::new(),
+            threads: Vec::new(),
+            occupation,
+        })
+    }
+
+    /// Where the enclave lies.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.memory.base()
+    }
+
+    /// EADD: a page at `offset` with these contents.
+    ///
+    /// # Errors
+    ///
+    /// [`LeafError::GeneralProtection`] for a SECINFO, an offset or a TCS that hardware would
+    /// refuse, [`LeafError::PageFault`] where there is a page already.
+    pub fn add(
+        &mut self,
+        offset: u64,
+        secinfo: &[u8; SECINFO_SIZE],
+        contents: &[u8; PAGE_SIZE],
+    ) -> Result<(), LeafError> {
+        if !offset.is_multiple_of(PAGE_SIZE as u64) {
+            return Err(LeafError::GeneralProtection("the page is not aligned"));
+        }
+        let secinfo = SecInfo::parse(secinfo).ok_or(LeafError::GeneralProtection(
+            "a reserved field of SECINFO is not zero",
+        ))?;
+        if offset >= self.secs.size {
+            return Err(LeafError::GeneralProtection(
+                "the page is outside the enclave",
+            ));
+        }
+        if self.added.contains(&offset) {
+            return Err(LeafError::PageFault {
+                offset,
+                reason: "there is a page already",
+            });
+        }
+        let mut contents = *contents;
+        let page = match secinfo.page_type() {
+            Some(PageType::ThreadControl) => {
+                let tcs = ThreadControl::parse(offset, &contents).ok_or(
+                    LeafError::GeneralProtection("a reserved field of the TCS is not zero"),
+                )?;
+                ThreadControl::reset(&mut contents);
+                self.threads.push(tcs);
+                Page::added(PageType::ThreadControl, 0)
+            }
+            Some(PageType::Regular) => {
+                if secinfo.is_write_only() {
+                    return Err(LeafError::GeneralProtection(
+                        "the page can be written and not read",
+                    ));
+                }
+                Page::added(PageType::Regular, secinfo.access())
+            }
+            Some(PageType::Trimmed) | None => {
+                return Err(LeafError::GeneralProtection(
+                    "the page's type is neither PT_TCS nor PT_REG",
+                ));
+            }
+        };
+        let pages = self.memory.pages();
+        pages.fill(offset, &contents);
+        pages.record(offset, page);
+        self.added.insert(offset);
+        self.measurement.add(offset, page.secinfo_flags(secinfo));
+        Ok(())
+    }
+
+    /// EEXTEND of all 16 chunks of the page at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`LeafError::GeneralProtection`] for an offset that is not aligned,
+    /// [`LeafError::PageFault`] where there is no page.
+    pub fn extend(&mut self, offset: u64) -> Result<(), LeafError> {
+        if !offset.is_multiple_of(PAGE_SIZE as u64) {
+            return Err(LeafError::GeneralProtection("the page is not aligned"));
+        }
+        if !self.added.contains(&offset) {
+            return Err(LeafError::PageFault {
+                offset,
+                reason: "there is no page",
+            });
+        }
+        let pages = self.memory.pages();
+        for start in (offset..offset + PAGE_SIZE as u64).step_by(CHUNK_SIZE) {
+            let chunk = pages.read_under_construction(start);
+            self.measurement.extend(start, &chunk);
+        }
+        Ok(())
+    }
+
+    /// EINIT: ends construction, if the enclave is the one that was signed.
+    ///
+    /// It installs handlers for the signals that exceptions make. Handlers that are
+    /// installed later must pass on what they do not know.
+    ///
+    /// # Errors
+    ///
+    /// See [`InitError`].
+    pub fn init(
+        mut self,
+        sigstruct: &[u8; SIGSTRUCT_SIZE],
+        hardware: Box<dyn Hardware>,
+    ) -> Result<Enclave, InitError> {
+        machine::check()?;
+        let identity = sigstruct::initialise(sigstruct, &self.secs, self.measurement.finish())?;
+        let added: Vec<u64> = self.added.into_iter().collect();
+        self.memory.protect(&added)?;
+        self.threads.sort_by_key(|tcs| tcs.offset);
+        thread::reserve_stacks()?;
+        signal::install()?;
+        self.occupation.keep();
+        Ok(Enclave {
+            running: Running::start(Running {
+                memory: self.memory,
+                secs: self.secs,
+                identity,
+                threads: self.threads,
+                hardware,
+                counters: Counters::default(),
+            }),
+        })
+    }
+}
+
+/// The process's only place for an enclave.
+struct Occupation;
+
+impl Occupation {
+    fn take() -> Result<Self, LeafError> {
+        if OCCUPIED.swap(true, Ordering::Acquire) {
+            Err(LeafError::Occupied)
+        } else {
+            Ok(Self)
+        }
+    }
+
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Occupation {
+    fn drop(&mut self) {
+        OCCUPIED.store(false, Ordering::Release);
+    }
+}
