@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::Args;
-use enarx_host_launcher::LaunchRequest;
+use enarx_host_launcher::{Directories, LaunchRequest};
 use enarx_owner_appraisal::{Policy, Profile};
 use enarx_owner_deployer::{
     HostConnection, KeepRequest,
@@ -122,7 +122,7 @@ impl KeepArguments {
     ) -> anyhow::Result<KeepRequest> {
         let backend = match self.backend {
             Some(backend)
-                if self.simulate && enarx_host_launcher::backend(backend, None).is_none() =>
+                if self.simulate && enarx_host_launcher::backend(backend, Directories::default()).is_none() =>
             {
                 return Err(Advice::error(
                     format!("this version cannot simulate the backend `{backend}`"),

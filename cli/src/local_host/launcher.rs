@@ -9,7 +9,8 @@ use enarx_host_agent::{
     KeepLauncher, KeepProcess, LaunchOrder, LaunchRefusal, LaunchedKeep, ProcessExit,
 };
 use enarx_host_launcher::{
-    Backend, EndorsementKind, Isolation, LaunchError, LaunchRequest, Outcome, probes,
+    Backend, Directories, EndorsementKind, Isolation, LaunchError, LaunchRequest, Outcome,
+    Simulator, probes,
 };
 use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_host_api as api;
@@ -53,7 +54,10 @@ impl LocalLauncher {
     pub fn new(confinement: Confinement, note: Note) -> anyhow::Result<Self> {
         let image_cache = directories::cache()?.join("images");
         Ok(Self {
-            backends: enarx_host_launcher::backends(Some(&image_cache)),
+            backends: enarx_host_launcher::backends(Directories {
+                images: Some(&image_cache),
+                signatures: Some(&directories::state()?.join("sgx")),
+            }),
             simulator_directory: directories::state()?.join("simulator"),
             simulator: Mutex::new(None),
             confinement,
@@ -125,7 +129,7 @@ impl KeepLauncher for LocalLauncher {
                 memory_bytes: order.memory_bytes,
                 cpu_seconds: order.cpu_seconds,
                 host_data: order.host_data,
-                simulator: simulator.as_ref(),
+                simulator: simulator.as_ref().map(Simulator::SecureProcessor),
             })
             .map_err(refusal)?;
         let process = Arc::new(Process(launched.process));

@@ -41,9 +41,17 @@ pub struct LaunchRequest<'a> {
     pub cpu_seconds: Option<u64>,
     /// What the platform's evidence says the host said (`HOST_DATA` of SEV-SNP).
     pub host_data: [u8; 32],
-    /// The software TEE to take evidence from, for backends without one of
-    /// their own.
-    pub simulator: Option<&'a Arc<SecureProcessor>>,
+    /// The software TEE to use in place of a real one.
+    pub simulator: Option<Simulator<'a>>,
+}
+
+/// A software TEE.
+#[derive(Debug, Clone, Copy)]
+pub enum Simulator<'a> {
+    /// An AMD secure processor, for the `process` backend.
+    SecureProcessor(&'a Arc<SecureProcessor>),
+    /// An SGX machine, by the directory of its state, for the `sgx` backend.
+    SgxMachine(&'a Path),
 }
 
 impl LaunchRequest<'_> {
@@ -102,18 +110,24 @@ impl EndorsementKind {
 }
 
 /// The backends of this version.
-///
-/// `image_cache` is a private directory in which a backend may keep a Keep
-/// image between runs, so that a start does not begin by copying it.
 #[must_use]
-pub fn backends(image_cache: Option<&Path>) -> Vec<Box<dyn Backend>> {
-    vec![Box::new(ProcessBackend::new(image_cache))]
+pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
+    vec![Box::new(ProcessBackend::new(directories.images))]
 }
 
 /// The backend for `platform`, if this version has one.
 #[must_use]
-pub fn backend(platform: Platform, image_cache: Option<&Path>) -> Option<Box<dyn Backend>> {
-    backends(image_cache)
+pub fn backend(platform: Platform, directories: Directories<'_>) -> Option<Box<dyn Backend>> {
+    backends(directories)
         .into_iter()
         .find(|backend| backend.platform() == platform)
+}
+
+/// Private directories in which backends may keep what makes later starts quicker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Directories<'a> {
+    /// For Keep images, so that a start does not begin by copying them.
+    pub images: Option<&'a Path>,
+    /// For the key that signs the host's enclaves, and its signatures.
+    pub signatures: Option<&'a Path>,
 }

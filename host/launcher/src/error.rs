@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::process::ChildStep;
+use crate::child::ChildStep;
 
 /// Why a Keep was not started, one variant for each step that can fail.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@
 //! comes from evidence alone.
 
 mod backend;
+mod child;
 mod device;
 mod error;
 mod keep;
@@ -18,7 +19,10 @@ mod probe;
 pub mod process;
 pub mod sgx;
 
-pub use backend::{Backend, Endorsement, EndorsementKind, LaunchRequest, backend, backends};
+pub use backend::{
+    Backend, Directories, Endorsement, EndorsementKind, LaunchRequest, Simulator, backend, backends,
+};
+pub use child::ChildStep;
 pub use error::LaunchError;
 pub use keep::{Ended, Isolation, KeepProcess, LaunchedKeep, Outcome};
 pub use probe::{BackendProbe, Probe, probes};

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use enarx_host_launcher::process::ProcessBackend;
-use enarx_host_launcher::{Backend, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome};
+use enarx_host_launcher::{
+    Backend, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
+};
 use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_launch::{KeepImage, LaunchPage, Platform};
 
@@ -65,7 +67,7 @@ fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKe
             memory_bytes: MEMORY,
             cpu_seconds,
             host_data: [0x33; 32],
-            simulator: Some(&fixture.processor),
+            simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
         })
         .unwrap()
 }
@@ -352,7 +354,7 @@ fn requests_that_cannot_be_served_are_refused() {
         memory_bytes: MEMORY,
         cpu_seconds: None,
         host_data: [0; 32],
-        simulator: Some(&fixture.processor),
+        simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
     };
     let refused =
         |request: &LaunchRequest<'_>| ProcessBackend::new(None).launch(request).unwrap_err();

@@ -12,7 +12,7 @@ use super::Finding;
 
 /// Whether this version has the backend.
 pub(super) fn built(platform: Platform) -> Finding {
-    if crate::backend(platform, None).is_some() {
+    if crate::backend(platform, crate::Directories::default()).is_some() {
         Ok(format!("the backend `{platform}` is in this version"))
     } else {
         Err(format!("the backend `{platform}` is not in this version"))
@@ -81,7 +81,7 @@ pub(super) fn executable_memory() -> Finding {
 
 /// Tries what a launch does.
 pub(super) fn namespaces() -> Finding {
-    match crate::process::try_namespaces() {
+    match crate::child::try_namespaces() {
         Ok(()) => Ok("a Keep gets namespaces and a root directory of its own".to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -290,7 +290,10 @@ mod tests {
         for backend in found {
             let platform = backend.backend.parse().unwrap();
             if backend.works {
-                assert!(crate::backend(platform, None).is_some(), "{platform}");
+                assert!(
+                    crate::backend(platform, crate::Directories::default()).is_some(),
+                    "{platform}"
+                );
             } else {
                 assert!(
                     backend
@@ -300,7 +303,7 @@ mod tests {
                     "{platform}"
                 );
             }
-            if crate::backend(platform, None).is_none() {
+            if crate::backend(platform, crate::Directories::default()).is_none() {
                 let missing = &backend.checks[0];
                 assert!(missing.detail.contains("not in this version"));
                 assert!(missing.remedy.contains("--backend process"));

@@ -26,13 +26,27 @@ pub(super) const IMAGE_DESCRIPTOR: i32 = 1000;
 /// Open files that a Keep may have.
 pub(super) const OPEN_FILES: u64 = 512;
 
-/// The filter, built on first use.
-pub(super) fn filter() -> &'static [sock_filter] {
-    static FILTER: OnceLock<Vec<sock_filter>> = OnceLock::new();
-    FILTER.get_or_init(|| program::compile(rules()))
+/// The programs that Keeps' processes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The Keep's runtime.
+    Runtime,
+    /// The host's side of an enclave.
+    EnclaveHost,
 }
 
-fn rules() -> Vec<Rule> {
+/// The filter for `program`, built on first use.
+pub(super) fn filter(program: Program) -> &'static [sock_filter] {
+    static RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
+    static ENCLAVE_HOST: OnceLock<Vec<sock_filter>> = OnceLock::new();
+    let filter = match program {
+        Program::Runtime => &RUNTIME,
+        Program::EnclaveHost => &ENCLAVE_HOST,
+    };
+    filter.get_or_init(|| program::compile(rules(program)))
+}
+
+fn rules(program: Program) -> Vec<Rule> {
     let allowed = ALWAYS.iter().map(|call| Rule {
         call: *call,
         answer: Answer::Allow,
@@ -41,7 +55,11 @@ fn rules() -> Vec<Rule> {
         call: *call,
         answer: Answer::Kill,
     });
-    let conditional = CONDITIONAL.iter().map(|(call, alternatives)| Rule {
+    let (own, others) = match program {
+        Program::Runtime => (OF_RUNTIMES, CONDITIONAL),
+        Program::EnclaveHost => (OF_ENCLAVE_HOSTS, CONDITIONAL),
+    };
+    let conditional = own.iter().chain(others).map(|(call, alternatives)| Rule {
         call: *call,
         answer: Answer::AllowWith(alternatives),
     });
@@ -77,7 +95,28 @@ const NEW_THREAD: u64 = (libc::CLONE_VM
 
 /// Calls that are allowed with certain arguments: one of the alternatives, each a
 /// list of arguments that all have to fit.
-const CONDITIONAL: &[(i64, &[&[Argument]])] = &[
+type Conditional = &'static [(i64, &'static [&'static [Argument]])];
+
+/// Thread names, names of memory areas, and the attribute of not being dumped.
+const SET_NAME: &[Argument] = &[word(0, libc::PR_SET_NAME as u64)];
+const SET_AREA_NAME: &[Argument] = &[word(0, libc::PR_SET_VMA as u64)];
+const SET_UNDUMPABLE: &[Argument] = &[word(0, libc::PR_SET_DUMPABLE as u64), long(1, 0)];
+
+/// Blocking mode, close-on-exec, bytes to read, and "is this a terminal?".
+const SET_BLOCKING: &[Argument] = &[word(1, libc::FIONBIO)];
+const CLOSE_ON_EXECUTION: &[Argument] = &[word(1, libc::FIOCLEX)];
+const BYTES_TO_READ: &[Argument] = &[word(1, libc::FIONREAD)];
+const IS_TERMINAL: &[Argument] = &[word(1, libc::TCGETS)];
+
+const CONDITIONAL: Conditional = &[
+    // Threads, never processes. `clone3` hides its flags from filters, gets
+    // `ENOSYS`, and glibc uses `clone`.
+    (libc::SYS_clone, &[&[long(0, NEW_THREAD)]]),
+    // Reading limits, never setting them.
+    (libc::SYS_prlimit64, &[&[word(0, 0), long(2, 0)]]),
+];
+
+const OF_RUNTIMES: Conditional = &[
     // The one execution, of the runtime itself. A Keep that gets hold of a path could
     // execute that too, since the kernel ignores the descriptor then: its root is an
     // empty file system from which nothing can be executed.
@@ -88,31 +127,42 @@ const CONDITIONAL: &[(i64, &[&[Argument]])] = &[
             word(4, libc::AT_EMPTY_PATH as u64),
         ]],
     ),
-    // Threads, never processes. `clone3` hides its flags from filters, gets
-    // `ENOSYS`, and glibc uses `clone`.
-    (libc::SYS_clone, &[&[long(0, NEW_THREAD)]]),
-    // Reading limits, never setting them.
-    (libc::SYS_prlimit64, &[&[word(0, 0), long(2, 0)]]),
-    // Thread names, names of memory areas, and the attribute of not being dumped.
+    (libc::SYS_prctl, &[SET_NAME, SET_AREA_NAME, SET_UNDUMPABLE]),
+    (
+        libc::SYS_ioctl,
+        &[SET_BLOCKING, CLOSE_ON_EXECUTION, BYTES_TO_READ, IS_TERMINAL],
+    ),
+];
+
+const OF_ENCLAVE_HOSTS: Conditional = &[
     (
         libc::SYS_prctl,
         &[
-            &[word(0, libc::PR_SET_NAME as u64)],
-            &[word(0, libc::PR_SET_VMA as u64)],
-            &[word(0, libc::PR_SET_DUMPABLE as u64), long(1, 0)],
+            SET_NAME,
+            SET_AREA_NAME,
+            SET_UNDUMPABLE,
+            // How the simulator learns of system calls in an enclave.
+            &[word(0, PR_SET_SYSCALL_USER_DISPATCH)],
         ],
     ),
-    // Blocking mode, close-on-exec, bytes to read, and "is this a terminal?".
     (
         libc::SYS_ioctl,
         &[
-            &[word(1, libc::FIONBIO)],
-            &[word(1, libc::FIOCLEX)],
-            &[word(1, libc::FIONREAD)],
-            &[word(1, libc::TCGETS)],
+            SET_BLOCKING,
+            CLOSE_ON_EXECUTION,
+            BYTES_TO_READ,
+            IS_TERMINAL,
+            // What an enclave may have done to its own pages.
+            &[word(1, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS)],
         ],
     ),
 ];
+
+/// Linux, UAPI `linux/prctl.h`.
+const PR_SET_SYSCALL_USER_DISPATCH: u64 = 59;
+
+/// Linux, UAPI `asm/sgx.h`: `_IOWR(0xA4, 0x05, struct of 40 bytes)`.
+const SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS: u64 = 0xC028_A405;
 
 const ALWAYS: &[i64] = &[
     // Memory
@@ -326,11 +376,13 @@ mod tests {
 
     #[test]
     fn every_call_has_one_rule() {
-        let mut calls: Vec<_> = rules().iter().map(|rule| rule.call).collect();
-        let count = calls.len();
-        calls.sort_unstable();
-        calls.dedup();
-        assert_eq!(calls.len(), count);
+        for program in [Program::Runtime, Program::EnclaveHost] {
+            let mut calls: Vec<_> = rules(program).iter().map(|rule| rule.call).collect();
+            let count = calls.len();
+            calls.sort_unstable();
+            calls.dedup();
+            assert_eq!(calls.len(), count);
+        }
     }
 
     #[test]

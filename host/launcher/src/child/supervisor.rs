@@ -15,27 +15,25 @@ use crate::device::{Device, Malformed, Requests};
 use crate::keep::{Ended, Life, MAX_DIAGNOSTICS, Outcome};
 
 /// What a Keep's thread holds.
-pub(super) struct Service {
-    pub device: Device,
-    pub stream: UnixStream,
+pub(super) struct Supervisor {
+    /// The attestation device with its stream, if the host has to serve it.
+    pub device: Option<(Device, UnixStream)>,
     pub diagnostics: OwnedFd,
     pub life: Arc<Life>,
     pub cpu_seconds: Option<u64>,
     pub workplace: Workplace,
 }
 
-impl Service {
+impl Supervisor {
     /// Serves until the process has ended, then cleans up and publishes the end.
     pub(super) fn run(self, id: u32, pidfd: &OwnedFd) {
         let Self {
-            device,
-            stream,
+            mut device,
             diagnostics,
             life,
             cpu_seconds,
             workplace,
         } = self;
-        let mut stream = Some(stream);
         let mut requests = Requests::new();
         let mut diagnostics = Diagnostics {
             pipe: Some(diagnostics),
@@ -43,24 +41,27 @@ impl Service {
             truncated: false,
         };
         // The Keep's process is starting, and asks later.
-        device.processor.prepare();
+        if let Some((device, _)) = &device {
+            device.processor.prepare();
+        }
         loop {
-            let ready = wait(pidfd, diagnostics.pipe.as_ref(), stream.as_ref());
+            let stream = device.as_ref().map(|(_, stream)| stream);
+            let ready = wait(pidfd, diagnostics.pipe.as_ref(), stream);
             if ready.diagnostics {
                 diagnostics.read();
             }
             if ready.device
-                && let Some(open) = &stream
-                && serve(&device, open, &mut requests).is_err()
+                && let Some((served, stream)) = &device
+                && serve(served, stream, &mut requests).is_err()
             {
-                stream = None;
+                device = None;
             }
             if ready.ended {
                 break;
             }
         }
         diagnostics.read();
-        drop(stream);
+        drop(device);
         let collected = collect(id);
         // Whoever hears of the end may rely on nothing being left.
         drop(workplace);

@@ -1,6 +1,6 @@
 //! Making the Keep's process.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -9,9 +9,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
-use super::child::{self, LOWEST_SOURCE, NAMESPACES, Plan, Root};
-use super::filter::{self, IMAGE_DESCRIPTOR};
+use super::Confinement;
+use super::filter::{self, IMAGE_DESCRIPTOR, Program};
 use super::step::{self, REPORT_SIZE};
+use super::steps::{self, LOWEST_SOURCE, NAMESPACES, Plan, Root};
 use crate::LaunchError;
 
 /// The host's ends of a Keep's streams.
@@ -38,7 +39,9 @@ pub(super) struct Theirs {
 pub(super) struct Preparation {
     pub descriptors: Theirs,
     pub root: Root,
-    pub memory_bytes: u64,
+    pub name: &'static CStr,
+    pub confinement: Confinement,
+    pub private_memory_bytes: Option<u64>,
     pub cpu_seconds: Option<u64>,
 }
 
@@ -48,7 +51,7 @@ pub(super) struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// Makes the streams of a Keep whose runtime is `image`.
+/// Makes the streams of a Keep whose program is `image`.
 pub(super) fn descriptors(image: &OwnedFd) -> io::Result<(Ours, Theirs)> {
     let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let (diagnostics, their_diagnostics) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -91,15 +94,19 @@ pub(super) fn spawn(preparation: Preparation, report: &OwnedFd) -> Result<Child,
         image: theirs.image.as_raw_fd(),
         report: theirs.report.as_raw_fd(),
         root: preparation.root,
-        memory_bytes: preparation.memory_bytes,
+        name: preparation.name,
+        private_memory_bytes: preparation.private_memory_bytes,
         cpu_seconds: preparation.cpu_seconds,
-        filter: filter::filter(),
+        filter: match preparation.confinement {
+            Confinement::Before => Some(filter::filter(Program::Runtime)),
+            Confinement::ByProgram => None,
+        },
     };
     // No handler of the embedding program may run in the child.
     block_signals();
     // SAFETY: the child only runs `become_keep`, with descriptors that were copied with
     // it, and signals are blocked.
-    let child = unsafe { clone(&plan.root, || child::become_keep(&plan)) };
+    let child = unsafe { clone(&plan.root, || steps::become_keep(&plan)) };
     let child = child.map_err(LaunchError::Clone)?;
     // Only the child holds its end of the report now, so its end can be seen.
     drop(preparation.descriptors);
@@ -112,7 +119,7 @@ pub(super) fn try_namespaces(root: &Root) -> Result<(), LaunchError> {
         .map_err(|error| LaunchError::Descriptors(error.into()))?;
     let before = block_signals();
     // SAFETY: the child only runs `try_root`, and signals are blocked.
-    let child = unsafe { clone(root, || child::try_root(root, theirs.as_raw_fd())) };
+    let child = unsafe { clone(root, || steps::try_root(root, theirs.as_raw_fd())) };
     set_signals(before);
     let child = child.map_err(LaunchError::Clone)?;
     drop(theirs);
@@ -175,7 +182,7 @@ unsafe fn clone<C: Fn()>(root: &Root, child: C) -> io::Result<Child> {
     }
 
     let namespaces = match root {
-        Root::Namespaces { .. } => NAMESPACES,
+        Root::Namespaces { .. } | Root::NamespacesForProgram { .. } => NAMESPACES,
         Root::Directory(_) => 0,
     };
     let mut stack = Vec::<StackPiece>::with_capacity(CHILD_STACK / size_of::<StackPiece>());
@@ -246,7 +253,7 @@ fn read_report(report: &OwnedFd) -> io::Result<Option<[u8; REPORT_SIZE]>> {
 
 /// Collects a child that did not become a Keep.
 fn reap(child: &Child) -> String {
-    match super::service::collect(child.id) {
+    match super::supervisor::collect(child.id) {
         Some((status, _)) => format!("wait status {status:#x}"),
         None => "its status is unknown".to_owned(),
     }

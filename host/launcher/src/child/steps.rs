@@ -1,16 +1,17 @@
 //! The child's way from the launcher's memory to a Keep.
 //!
-//! Everything here runs after `clone` in a process that borrows the launcher's memory,
+//! Everything here but [`confine`] runs after `clone` in a process that borrows the launcher's memory,
 //! beside all of its other threads, while the thread that made it waits. So nothing
 //! here allocates, locks, writes to anything but its own stack, or calls anything but
 //! the kernel: all strings and structures are prepared by the parent in [`Plan`].
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
+use std::io;
 use std::ptr;
 
 use libc::sock_filter;
 
-use super::filter::{IMAGE_DESCRIPTOR, OPEN_FILES};
+use super::filter::{self, IMAGE_DESCRIPTOR, OPEN_FILES, Program};
 use super::step::{ChildStep, REPORT_SIZE};
 
 /// All that the child needs, prepared by the parent.
@@ -18,18 +19,20 @@ pub(super) struct Plan<'a> {
     /// Source descriptors of 0 to 4, in this order. None is below
     /// [`LOWEST_SOURCE`], so that none is overwritten before it is used.
     pub standard: [c_int; 5],
-    /// The runtime.
+    /// The program.
     pub image: c_int,
+    /// Its name.
+    pub name: &'a CStr,
     /// Where a failed step is reported. Closed by a successful execution.
     pub report: c_int,
     /// Where the Keep lives.
     pub root: Root,
     /// Limit on the Keep's private memory in bytes.
-    pub memory_bytes: u64,
+    pub private_memory_bytes: Option<u64>,
     /// Limit on the Keep's processor time in seconds.
     pub cpu_seconds: Option<u64>,
-    /// The system-call filter.
-    pub filter: &'a [sock_filter],
+    /// The system-call filter, unless the program installs it.
+    pub filter: Option<&'a [sock_filter]>,
 }
 
 /// Where the Keep lives.
@@ -41,6 +44,13 @@ pub(super) enum Root {
         group_map: CString,
         /// Options of the file system: its size and permissions.
         tmpfs_options: CString,
+    },
+    /// In namespaces of its own, in which the program has the capabilities to empty its file
+    /// system.
+    NamespacesForProgram {
+        /// Contents of `uid_map` and `gid_map`.
+        user_map: CString,
+        group_map: CString,
     },
     /// In a directory.
     Directory(CString),
@@ -119,6 +129,32 @@ unsafe fn exit(status: c_int) -> ! {
     }
 }
 
+/// Takes the steps that [`Confinement::ByProgram`](super::Confinement) has left to the program
+/// that runs: empties its file system if it is in namespaces, which then holds `size` bytes at
+/// most, gives up its capabilities, and installs the system-call filter.
+///
+/// # Errors
+///
+/// The step that failed. The process is of no use then.
+pub(crate) fn confine(namespaces: Option<u64>) -> Result<(), (ChildStep, io::Error)> {
+    let options = namespaces.map(|size| CString::new(tmpfs_options(size)).unwrap_or_default());
+    let filter = filter::filter(Program::EnclaveHost);
+    // SAFETY: each call passes the kernel's own argument types, which live until the call
+    // returns, and changes this process alone.
+    let confined = unsafe {
+        options
+            .map_or(Ok(()), |options| enter_empty_root(&options))
+            .and_then(|()| drop_capabilities())
+            .and_then(|()| install_filter(filter))
+    };
+    confined.map_err(|(step, error)| (step, io::Error::from_raw_os_error(error)))
+}
+
+/// Options of a Keep's file system in memory of `size` bytes.
+pub(super) fn tmpfs_options(size: u64) -> String {
+    format!("size={size},mode=0700")
+}
+
 enum Never {}
 
 type Failure = (ChildStep, c_int);
@@ -136,7 +172,9 @@ unsafe fn steps(plan: &Plan<'_>) -> Result<Never, Failure> {
         place_descriptors(plan)?;
         limit(plan)?;
         call(ChildStep::Session, libc::syscall(libc::SYS_setsid))?;
-        drop_capabilities()?;
+        if !matches!(plan.root, Root::NamespacesForProgram { .. }) {
+            drop_capabilities()?;
+        }
         call(
             ChildStep::ParentDeath,
             libc::syscall(
@@ -152,9 +190,11 @@ unsafe fn steps(plan: &Plan<'_>) -> Result<Never, Failure> {
             ChildStep::NoNewPrivileges,
             libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         )?;
-        install_filter(plan.filter)?;
+        if let Some(filter) = plan.filter {
+            install_filter(filter)?;
+        }
 
-        let arguments: [*const c_char; 2] = [c"enarx-keep".as_ptr(), ptr::null()];
+        let arguments: [*const c_char; 2] = [plan.name.as_ptr(), ptr::null()];
         let environment: [*const c_char; 1] = [ptr::null()];
         call(
             ChildStep::Execute,
@@ -185,16 +225,30 @@ unsafe fn enter(root: &Root) -> Result<(), Failure> {
                 group_map,
                 tmpfs_options,
             } => {
-                write_file(c"/proc/self/setgroups", c"deny")?;
-                write_file(c"/proc/self/uid_map", user_map)?;
-                write_file(c"/proc/self/gid_map", group_map)?;
+                map_user(user_map, group_map)?;
                 enter_empty_root(tmpfs_options)
             }
+            Root::NamespacesForProgram {
+                user_map,
+                group_map,
+            } => map_user(user_map, group_map),
             Root::Directory(path) => call(
                 ChildStep::EnterDirectory,
                 libc::syscall(libc::SYS_chdir, path.as_ptr()),
             ),
         }
+    }
+}
+
+/// # Safety
+///
+/// As [`become_keep`], in a user namespace of its own.
+unsafe fn map_user(user_map: &CStr, group_map: &CStr) -> Result<(), Failure> {
+    // SAFETY: strings end with a NUL.
+    unsafe {
+        write_file(c"/proc/self/setgroups", c"deny")?;
+        write_file(c"/proc/self/uid_map", user_map)?;
+        write_file(c"/proc/self/gid_map", group_map)
     }
 }
 
@@ -369,7 +423,7 @@ unsafe fn limit(plan: &Plan<'_>) -> Result<(), Failure> {
         (libc::RLIMIT_CORE, Some(0)),
         (libc::RLIMIT_MEMLOCK, Some(0)),
         (libc::RLIMIT_MSGQUEUE, Some(0)),
-        (libc::RLIMIT_DATA, Some(plan.memory_bytes)),
+        (libc::RLIMIT_DATA, plan.private_memory_bytes),
         // Soft and hard alike: SIGKILL ends the process, and not SIGXCPU, which
         // the first process of a namespace would not notice.
         (libc::RLIMIT_CPU, plan.cpu_seconds),

@@ -7,12 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::child::Root;
+use super::Confinement;
+use super::steps::{Root, tmpfs_options};
 use crate::LaunchError;
 
 /// Where a Keep's files are. Dropping it removes what was made on the host.
 #[derive(Debug)]
-pub(super) enum Workplace {
+pub(crate) enum Workplace {
     /// An empty file system in memory, which goes with its namespace.
     Namespaces {
         /// Most bytes that it can hold.
@@ -33,12 +34,12 @@ const NOBODY: u32 = 65534;
 const PREFIX: &str = "enarx-keep-";
 
 impl Workplace {
-    pub(super) fn namespaces(size: u64) -> Self {
+    pub(crate) fn namespaces(size: u64) -> Self {
         Self::Namespaces { size }
     }
 
     /// Makes a private directory, and removes those that a killed host left.
-    pub(super) fn directory() -> Result<Self, LaunchError> {
+    pub(crate) fn directory() -> Result<Self, LaunchError> {
         let shared_memory = Path::new("/dev/shm");
         let parent = if shared_memory.is_dir() {
             shared_memory.to_owned()
@@ -69,27 +70,30 @@ impl Workplace {
     }
 
     /// The directory on the host; `/` if there is none.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Namespaces { .. } => Path::new("/"),
             Self::Directory { path, .. } => path,
         }
     }
 
-    /// What the child has to do to get there.
-    pub(super) fn root(&self) -> Root {
+    /// What the child has to do to get there, and who confines it.
+    pub(super) fn root(&self, confinement: Confinement) -> Root {
         let text = |text: String| CString::new(text).unwrap_or_default();
+        let user = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
         match self {
-            Self::Namespaces { size } => Root::Namespaces {
-                user_map: text(format!(
-                    "{NOBODY} {} 1",
-                    rustix::process::geteuid().as_raw()
-                )),
-                group_map: text(format!(
-                    "{NOBODY} {} 1",
-                    rustix::process::getegid().as_raw()
-                )),
-                tmpfs_options: text(format!("size={size},mode=0700")),
+            Self::Namespaces { size } => match confinement {
+                Confinement::Before => Root::Namespaces {
+                    user_map: text(format!("{NOBODY} {user} 1")),
+                    group_map: text(format!("{NOBODY} {group} 1")),
+                    tmpfs_options: text(tmpfs_options(*size)),
+                },
+                // Only the namespace's root keeps capabilities when it executes a program.
+                Confinement::ByProgram => Root::NamespacesForProgram {
+                    user_map: text(format!("0 {user} 1")),
+                    group_map: text(format!("0 {group} 1")),
+                },
             },
             Self::Directory { path, .. } => {
                 Root::Directory(CString::new(path.as_os_str().as_bytes()).unwrap_or_default())
