@@ -7,6 +7,7 @@ use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
 
 use crate::process::ProcessBackend;
+use crate::sgx::SgxBackend;
 use crate::{LaunchError, LaunchedKeep};
 
 /// A way to run Keeps.
@@ -112,7 +113,10 @@ impl EndorsementKind {
 /// The backends of this version.
 #[must_use]
 pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
-    vec![Box::new(ProcessBackend::new(directories.images))]
+    vec![
+        Box::new(ProcessBackend::new(directories.images)),
+        Box::new(SgxBackend::new(directories.signatures)),
+    ]
 }
 
 /// The backend for `platform`, if this version has one.

@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use enarx_wire_launch::sgx::ElfError;
+
 use crate::child::ChildStep;
+use crate::sgx::SigningError;
 
 /// Why a Keep was not started, one variant for each step that can fail.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,29 @@ pub enum LaunchError {
     /// The runtime's file is not the one that its digest says.
     #[error("the Keep's runtime does not have the digest that its image says; rebuild the image")]
     ImageDigest,
+    /// There is no SGX here, and no simulation was asked for.
+    #[error(
+        "this machine has no SGX that can be used (/dev/sgx_enclave cannot be opened; `enarx platform` says why); to try it without protection, allow a simulated enclave with --simulate"
+    )]
+    NoSgx,
+    /// The image has nothing for enclaves.
+    #[error(
+        "this build of enarx has no SGX shim, without which no Keep runs in an enclave; take another backend, or a build that has one"
+    )]
+    NoShim,
+    /// The image cannot be made into an enclave.
+    #[error("the Keep image cannot be made into an enclave: {0}; rebuild the image")]
+    Pages(#[source] ElfError),
+    /// The enclave could not be signed.
+    #[error("{0}")]
+    Signing(#[source] SigningError),
+    /// The enclave was not made.
+    #[error("the Keep's enclave could not be made: {0}")]
+    Enclave(String),
+    /// The program does not begin with
+    /// [`become_keep_if_asked`](crate::sgx::become_keep_if_asked).
+    #[error("this program cannot hold enclaves: its main function does not prepare for it")]
+    NotPrepared,
     /// The runtime could not be put into memory.
     #[error("could not put the Keep's runtime into memory: {0}; check the free memory")]
     ImageInMemory(#[source] io::Error),

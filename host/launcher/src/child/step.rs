@@ -74,6 +74,11 @@ impl ChildStep {
         }
     }
 
+    /// The step with this code.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step as u8 == code)
+    }
+
     /// Whether the step belongs to namespaces, which a host may not permit.
     pub(super) const fn needs_namespaces(self) -> bool {
         matches!(self, Self::MapUser | Self::MountRoot | Self::EnterRoot)
@@ -106,11 +111,8 @@ pub(super) const REPORT_SIZE: usize = 5;
 /// Reads a failure report.
 pub(super) fn decode_report(report: [u8; REPORT_SIZE]) -> Option<(ChildStep, io::Error)> {
     let [step, error @ ..] = report;
-    let step = ChildStep::ALL
-        .into_iter()
-        .find(|known| *known as u8 == step)?;
     Some((
-        step,
+        ChildStep::from_code(step)?,
         io::Error::from_raw_os_error(i32::from_ne_bytes(error)),
     ))
 }

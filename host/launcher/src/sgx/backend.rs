@@ -1,0 +1,172 @@
+//! Launching Keeps in enclaves.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use enarx_wire_launch::sgx::{EnclaveOptions, EnclavePages};
+use enarx_wire_launch::{EvidenceFormat, Platform};
+
+use super::configuration::{self, Configuration, Report};
+use super::sigstructs::SigstructStore;
+use super::{hardware, keep_process};
+use crate::backend::{Backend, LaunchRequest};
+use crate::child::{self, ChildStep, Confinement, Start, Workplace};
+use crate::keep::{KeepProcess, LaunchedKeep};
+use crate::{Isolation, LaunchError, Simulator};
+
+/// Runs Keeps in SGX enclaves, each in a process of its own.
+#[derive(Debug)]
+pub struct SgxBackend {
+    sigstructs: SigstructStore,
+    namespaces: bool,
+}
+
+impl SgxBackend {
+    /// A backend that keeps the key that signs its enclaves, and its signatures, in the
+    /// private directory `signatures`; without one, it makes a key when it needs one.
+    #[must_use]
+    pub fn new(signatures: Option<&Path>) -> Self {
+        Self {
+            sigstructs: SigstructStore::new(signatures),
+            namespaces: true,
+        }
+    }
+
+    /// The same backend that does without namespaces, as it does by itself where
+    /// the host does not permit them.
+    #[must_use]
+    pub fn without_namespaces(mut self) -> Self {
+        self.namespaces = false;
+        self
+    }
+}
+
+impl Backend for SgxBackend {
+    fn platform(&self) -> Platform {
+        Platform::Sgx
+    }
+
+    fn evidence_format(&self) -> EvidenceFormat {
+        EvidenceFormat::SgxQuote
+    }
+
+    fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
+        let simulator = match request.simulator {
+            Some(Simulator::SgxMachine(directory)) => Some(directory),
+            Some(Simulator::SecureProcessor(_)) => return Err(LaunchError::NoSgx),
+            None if hardware::is_there() => None,
+            None => return Err(LaunchError::NoSgx),
+        };
+        if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
+            return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
+        }
+        if request.image.sgx.shim.is_empty() {
+            return Err(LaunchError::NoShim);
+        }
+        if !keep_process::is_prepared() {
+            return Err(LaunchError::NotPrepared);
+        }
+        let options = EnclaveOptions {
+            memory_bytes: request.memory_bytes,
+            threads: EnclaveOptions::THREADS,
+            debug: false,
+        };
+        let pages = EnclavePages::new(request.image, options).map_err(LaunchError::Pages)?;
+        let sigstruct = self
+            .sigstructs
+            .of_keep(pages.measure(), options.debug)
+            .map_err(LaunchError::Signing)?;
+        let mut config_id = [0; 64];
+        config_id[..request.host_data.len()].copy_from_slice(&request.host_data);
+        let configuration = Configuration {
+            memory_bytes: options.memory_bytes,
+            threads: options.threads,
+            debug: options.debug,
+            config_id: hex::encode(config_id),
+            sigstruct: hex::encode(sigstruct.as_bytes()),
+            simulator: simulator.map(Path::to_owned),
+            namespaces: self.namespaces,
+        };
+        let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
+        let program = OwnedFd::from(program);
+
+        let reason = if self.namespaces {
+            let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
+            match start(request, &program, &configuration, workplace) {
+                Ok((channel, process)) => {
+                    return Ok(launched(channel, process, Isolation::Namespaces));
+                }
+                Err(error) => child::not_permitted(&error).ok_or(error)?,
+            }
+        } else {
+            "namespaces were switched off".to_owned()
+        };
+        tracing::warn!(reason, "running a Keep without namespaces");
+        let workplace = Workplace::directory()?;
+        let path = workplace.path().to_owned();
+        let configuration = Configuration {
+            namespaces: false,
+            ..configuration
+        };
+        let (channel, process) = start(request, &program, &configuration, workplace)?;
+        let isolation = Isolation::Directory { path, reason };
+        Ok(launched(channel, process, isolation))
+    }
+}
+
+fn launched(channel: UnixStream, process: KeepProcess, isolation: Isolation) -> LaunchedKeep {
+    LaunchedKeep {
+        channel,
+        // A quote carries its own certificates; the rest comes from whoever collects
+        // collateral.
+        endorsements: Vec::new(),
+        isolation,
+        process,
+    }
+}
+
+/// Starts the process and waits until its enclave is entered.
+fn start(
+    request: &LaunchRequest<'_>,
+    program: &OwnedFd,
+    configuration: &Configuration,
+    workplace: Workplace,
+) -> Result<(UnixStream, KeepProcess), LaunchError> {
+    let started = child::start(Start {
+        program,
+        name: keep_process::NAME,
+        workplace,
+        confinement: Confinement::ByProgram,
+        // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
+        private_memory_bytes: None,
+        cpu_seconds: request.cpu_seconds,
+        device: None,
+    })?;
+    let stream = started.device.ok_or(LaunchError::NotPrepared)?;
+    let report =
+        configuration::send(&stream, configuration).and_then(|()| configuration::receive(&stream));
+    match report {
+        Ok(Some(Report::Running)) => Ok((started.channel, started.process)),
+        Ok(Some(Report::Failed(reason))) => Err(LaunchError::Enclave(reason)),
+        Ok(Some(Report::NotConfined { step, error })) => Err(ChildStep::from_code(step)
+            .map_or_else(
+                || LaunchError::Vanished("it was not confined".to_owned()),
+                |step| LaunchError::Child {
+                    step,
+                    source: std::io::Error::from_raw_os_error(error),
+                },
+            )),
+        Ok(None) | Err(_) => {
+            // It says nothing more, whatever it does.
+            started.process.kill();
+            let ended = started.process.wait();
+            Err(LaunchError::Vanished(format!(
+                "{:?}; {}",
+                ended.outcome,
+                ended.diagnostics.trim()
+            )))
+        }
+    }
+}

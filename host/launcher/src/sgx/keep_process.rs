@@ -1,0 +1,132 @@
+//! The process that holds an enclave.
+//!
+//! An enclave lives in a process's address space and is entered by its threads, so each Keep
+//! gets a process of its own, which can be limited, confined and killed. It is the launching
+//! program itself, executed again under the name [`NAME`]; the program's `main` begins with
+//! [`become_keep_if_asked`].
+//!
+//! ```text
+//! configuration (descriptor 4) -> pages -> enclave -> confined -> report -> threads
+//! ```
+
+use std::ffi::CStr;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use enarx_wire_hostcall::{ATTESTATION_DEVICE, CHANNEL, DIAGNOSTICS};
+use enarx_wire_launch::KeepImage;
+use enarx_wire_launch::sgx::{Attributes, EnclavePages, Sigstruct, layout};
+
+use super::configuration::{self, Configuration, Report};
+use super::enclave::{Enclave, EnclaveBuilder};
+use super::hardware::{HardwareBuilder, NoQuoting};
+use super::loader;
+use super::run::{STOPPED_STATUS, Threads};
+use super::service::{Quoting, Services};
+use super::simulated;
+use crate::child;
+
+/// The name by which a program knows that it is to be a Keep's process.
+pub(super) const NAME: &CStr = c"enarx-sgx-keep";
+
+/// Whether this program's `main` looks at its name: one that does not would run as itself
+/// when it is executed again.
+static PREPARED: AtomicBool = AtomicBool::new(false);
+
+/// Turns this process into that of an enclave, if the launcher has started it as one; returns
+/// otherwise. A program that launches Keeps in enclaves calls this first of all, with the image
+/// that it launches.
+pub fn become_keep_if_asked<'a>(image: impl FnOnce() -> KeepImage<'a>) {
+    PREPARED.store(true, Ordering::SeqCst);
+    let name = std::env::args_os().next();
+    if name.is_some_and(|name| name.as_encoded_bytes() == NAME.to_bytes()) {
+        std::process::exit(keep_process(&image()));
+    }
+}
+
+/// Whether this program can be executed as a Keep's process.
+pub(super) fn is_prepared() -> bool {
+    PREPARED.load(Ordering::SeqCst)
+}
+
+/// Runs the Keep to its end; gives the status of the process.
+fn keep_process(image: &KeepImage<'_>) -> i32 {
+    // SAFETY: the launcher has opened these descriptors, and nothing in this process, which has
+    // only begun, knows of them.
+    let (diagnostics, channel, launcher) = unsafe {
+        (
+            OwnedFd::from_raw_fd(DIAGNOSTICS),
+            OwnedFd::from_raw_fd(CHANNEL),
+            UnixStream::from_raw_fd(ATTESTATION_DEVICE),
+        )
+    };
+    let report = |report| {
+        // The launcher sees the end of the process, if it does not hear this.
+        let _ = configuration::send(&launcher, &report);
+    };
+    let configuration: Configuration = match configuration::receive(&launcher) {
+        Ok(Some(configuration)) => configuration,
+        _ => return STOPPED_STATUS,
+    };
+    let (enclave, quoting) = match build(image, &configuration) {
+        Ok(built) => built,
+        Err(reason) => {
+            report(Report::Failed(reason));
+            return STOPPED_STATUS;
+        }
+    };
+    let file_system = configuration.namespaces.then_some(FILE_SYSTEM_SIZE);
+    if let Err((step, error)) = child::confine(file_system) {
+        report(Report::NotConfined {
+            step: step as u8,
+            error: error.raw_os_error().unwrap_or(libc::EIO),
+        });
+        return STOPPED_STATUS;
+    }
+    let threads = configuration.threads;
+    let services = Services::new(enclave, quoting, channel, diagnostics, threads);
+    report(Report::Running);
+    drop(launcher);
+    Threads::new(services, threads, |status| {
+        // SAFETY: ends this process at once. Other threads may be in the enclave: nothing
+        // waits for them, and nothing that runs at a process's regular end is needed.
+        unsafe { libc::_exit(status) }
+    })
+    .run_first();
+    STOPPED_STATUS
+}
+
+/// Size in bytes of the file system that the process is left with, in which nothing is ever
+/// written.
+const FILE_SYSTEM_SIZE: u64 = 1 << 20;
+
+type Built = (Box<dyn Enclave>, Box<dyn Quoting>);
+
+fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, String> {
+    if !(1..=layout::MAX_THREADS).contains(&configuration.threads) {
+        return Err(format!("no enclave has {} threads", configuration.threads));
+    }
+    let pages =
+        EnclavePages::new(image, configuration.options()).map_err(|error| error.to_string())?;
+    let sigstruct = hex::decode(&configuration.sigstruct)
+        .ok()
+        .and_then(|bytes| Sigstruct::decode(&bytes).ok())
+        .ok_or("the enclave's SIGSTRUCT is none")?;
+    let mut config_id = [0; 64];
+    hex::decode_to_slice(&configuration.config_id, &mut config_id)
+        .map_err(|_| "the enclave's CONFIGID is none")?;
+    let (builder, quoting): (Box<dyn EnclaveBuilder>, Box<dyn Quoting>) =
+        match &configuration.simulator {
+            Some(directory) => simulated::open(directory)?,
+            None => {
+                let builder = HardwareBuilder::new()
+                    .map_err(|error| format!("the SGX driver cannot be used: {error}"))?;
+                (Box::new(builder), Box::new(NoQuoting))
+            }
+        };
+    let attributes = Attributes::of_keep(configuration.debug);
+    let enclave = loader::load(builder, &pages, attributes, config_id, &sigstruct)
+        .map_err(|error| error.to_string())?;
+    Ok((enclave, quoting))
+}
