@@ -3,6 +3,7 @@
 use enarx_host_simulator::sgx::{Attributes, EnclaveIdentity};
 use enarx_owner_appraisal::{
     Level, Permission, Policy, Profile, ReferenceValues, Submission, Verdict, appraise,
+    ear::{Tier, TrustClaim},
 };
 use enarx_owner_evidence::SimulatedRoots;
 use enarx_wire_launch::{EvidenceFormat, Platform};
@@ -54,6 +55,12 @@ fn a_verdict_is_simulated_at_best() {
         .find(|check| check.name == "trust anchor");
     let actual = &anchor.unwrap().actual;
     assert!(actual.starts_with("simulated, Enarx Simulator SGX Root CA"));
+    // Others are told not to trust its hardware, whatever the policy allows.
+    let result = verdict.to_appraisal();
+    assert_eq!(result.status(), Tier::Contraindicated);
+    let vector = result.trust_vector().unwrap();
+    assert_eq!(vector.hardware, TrustClaim::UNRECOGNIZED);
+    assert_eq!(vector.executables, TrustClaim::AFFIRMED);
 }
 
 #[test]
