@@ -122,7 +122,8 @@ impl KeepArguments {
     ) -> anyhow::Result<KeepRequest> {
         let backend = match self.backend {
             Some(backend)
-                if self.simulate && enarx_host_launcher::backend(backend, Directories::default()).is_none() =>
+                if self.simulate
+                    && enarx_host_launcher::backend(backend, Directories::default()).is_none() =>
             {
                 return Err(Advice::error(
                     format!("this version cannot simulate the backend `{backend}`"),

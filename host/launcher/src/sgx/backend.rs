@@ -54,7 +54,7 @@ impl Backend for SgxBackend {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
         let simulator = match request.simulator {
-            Some(Simulator::SgxMachine(directory)) => Some(directory),
+            Some(Simulator::SgxMachine(machine)) => Some(machine),
             Some(Simulator::SecureProcessor(_)) => return Err(LaunchError::NoSgx),
             None if hardware::is_there() => None,
             None => return Err(LaunchError::NoSgx),

@@ -381,9 +381,12 @@ fn vdso_symbol(name: &str) -> io::Result<Option<u64>> {
     let Some((symbols, names)) = image.dynamic_symbol_table().map_err(malformed)? else {
         return Ok(None);
     };
-    let found = symbols
-        .iter()
-        .find(|symbol| !symbol.is_undefined() && names.get(symbol.st_name as usize).is_ok_and(|found| found == name));
+    let found = symbols.iter().find(|symbol| {
+        !symbol.is_undefined()
+            && names
+                .get(symbol.st_name as usize)
+                .is_ok_and(|found| found == name)
+    });
     Ok(found.map(|symbol| start + symbol.st_value))
 }
 

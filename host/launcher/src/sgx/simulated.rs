@@ -1,9 +1,19 @@
 //! Enclaves of the simulator.
 
+use std::any::Any;
+use std::io;
 use std::path::Path;
 
-use super::enclave::EnclaveBuilder;
+use enarx_host_simulator::sgx::enclave::{
+    Builder, Enclave as SimulatedEnclave, LeafError, SgxEnclaveRun,
+};
+use enarx_host_simulator::sgx::{Machine, Processor};
+use enarx_wire_launch::PAGE_SIZE;
+use enarx_wire_launch::sgx::{Secs, Section, Sigstruct};
+
+use super::enclave::{Enclave, EnclaveBuilder, EnterFunction, Run};
 use super::service::Quoting;
+use crate::backend::{Endorsement, EndorsementKind};
 
 /// Opens the simulated machine whose state is below `directory`.
 ///
@@ -11,7 +21,119 @@ use super::service::Quoting;
 ///
 /// What stands in the way.
 pub(super) fn open(
-    _directory: &Path,
+    directory: &Path,
 ) -> Result<(Box<dyn EnclaveBuilder>, Box<dyn Quoting>), String> {
-    Err("the SGX simulator is not in this version".to_owned())
+    let machine = Machine::open(directory).map_err(|error| error.to_string())?;
+    let processor = machine
+        .start_processor()
+        .map_err(|error| error.to_string())?;
+    let builder = SimulatedBuilder {
+        processor,
+        builder: None,
+    };
+    Ok((Box::new(builder), Box::new(SimulatedQuoting(machine))))
+}
+
+/// What the quotes of `machine` are verified with, beside the certificates in them.
+pub(super) fn endorsements(machine: &Machine) -> Vec<Endorsement> {
+    let all = machine.endorsements();
+    [
+        (EndorsementKind::DcapRoot, &all.root),
+        (EndorsementKind::DcapTcbSigning, &all.tcb_signing),
+        (EndorsementKind::DcapTcbInfo, &all.tcb_info),
+        (EndorsementKind::DcapQeIdentity, &all.qe_identity),
+        (EndorsementKind::DcapRootRevocations, &all.root_revocations),
+        (EndorsementKind::DcapPckRevocations, &all.pck_revocations),
+    ]
+    .map(|(kind, bytes)| Endorsement {
+        kind,
+        bytes: bytes.clone(),
+    })
+    .into()
+}
+
+struct SimulatedBuilder {
+    processor: Processor,
+    /// From ECREATE on.
+    builder: Option<Builder>,
+}
+
+impl EnclaveBuilder for SimulatedBuilder {
+    fn create(&mut self, secs: Secs) -> io::Result<()> {
+        self.builder = Some(Builder::create(&secs.encode()).map_err(refused)?);
+        Ok(())
+    }
+
+    fn add(&mut self, section: &Section<'_>) -> io::Result<()> {
+        let builder = self.builder.as_mut().ok_or(io::ErrorKind::InvalidInput)?;
+        let info = section.info.encode();
+        for index in 0..section.pages {
+            let offset = section.offset + index * PAGE_SIZE as u64;
+            builder
+                .add(offset, &info, &section.page(index))
+                .map_err(refused)?;
+            if section.measured {
+                builder.extend(offset).map_err(refused)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn initialize(self: Box<Self>, sigstruct: &Sigstruct) -> io::Result<Box<dyn Enclave>> {
+        let builder = self.builder.ok_or(io::ErrorKind::InvalidInput)?;
+        let enclave = builder
+            .init(sigstruct.as_bytes(), Box::new(self.processor))
+            .map_err(io::Error::other)?;
+        Ok(Box::new(Simulated(enclave)))
+    }
+}
+
+struct Simulated(SimulatedEnclave);
+
+impl Enclave for Simulated {
+    fn base(&self) -> u64 {
+        self.0.base()
+    }
+
+    fn enter_function(&self) -> EnterFunction {
+        const {
+            assert!(size_of::<Run>() == size_of::<SgxEnclaveRun>());
+        }
+        // SAFETY: both are the interface of the same function of the vDSO, whose one structure
+        // each side has defined for itself, as Linux lays it out.
+        unsafe {
+            std::mem::transmute::<enarx_host_simulator::sgx::enclave::EnterFunction, EnterFunction>(
+                SimulatedEnclave::enter_function(),
+            )
+        }
+    }
+
+    fn attach_thread(&self) -> io::Result<Box<dyn Any>> {
+        Ok(Box::new(self.0.attach_thread()?))
+    }
+
+    fn restrict(&self, offset: u64, pages: u64, access: u64) -> io::Result<()> {
+        let access = u8::try_from(access).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match self.0.restrict(offset, pages, access) {
+            Ok(done) if done == pages => Ok(()),
+            Ok(_) => Err(io::ErrorKind::InvalidInput.into()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+}
+
+struct SimulatedQuoting(Machine);
+
+impl Quoting for SimulatedQuoting {
+    fn target(&self) -> io::Result<[u8; 512]> {
+        Ok(self.0.quoting_target())
+    }
+
+    fn quote(&self, report: &[u8]) -> io::Result<Vec<u8>> {
+        self.0.quote(report).map_err(io::Error::other)
+    }
+}
+
+fn refused(error: LeafError) -> io::Error {
+    io::Error::other(error)
 }

@@ -15,6 +15,7 @@ mod fuses;
 mod identity;
 mod key_request;
 mod platform;
+mod processor;
 mod quoting;
 mod report;
 mod target;
@@ -31,6 +32,7 @@ pub use fields::ReservedNotZero;
 pub use fuses::{Fuses, KEY_SIZE, KeyError};
 pub use identity::{Attributes, EnclaveIdentity};
 pub use key_request::{KeyName, KeyPolicy, KeyRequest};
+pub use processor::Processor;
 pub use report::Report;
 pub use target::TargetInfo;
 
@@ -181,6 +183,17 @@ impl Machine {
     #[must_use]
     pub fn fuses(&self) -> Fuses {
         self.fuses.clone()
+    }
+
+    /// A processor of this machine's, just started.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn start_processor(&self) -> Result<Processor, CertificateError> {
+        let mut key_id = [0; 32];
+        rand::fill(&mut key_id).map_err(|_| CertificateError::KeyGeneration)?;
+        Ok(Processor::new(self.fuses(), key_id))
     }
 
     /// The `TARGETINFO` of the quoting enclave: for whom a report must be made to be quoted.

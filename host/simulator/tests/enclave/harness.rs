@@ -3,8 +3,9 @@
 use std::arch::global_asm;
 use std::process::Command;
 
+use enarx_host_simulator::sgx::EnclaveIdentity;
 use enarx_host_simulator::sgx::enclave::{
-    Builder, Enclave, EnterFunction, Hardware, Identity, SgxEnclaveRun,
+    Builder, Enclave, EnterFunction, Hardware, Refusal, SgxEnclaveRun,
 };
 
 use crate::{programs, signer};
@@ -143,18 +144,18 @@ pub struct TestHardware;
 impl Hardware for TestHardware {
     fn report(
         &self,
-        identity: &Identity,
+        identity: &EnclaveIdentity,
         target_info: &[u8; 512],
         report_data: &[u8; 64],
-    ) -> [u8; 432] {
+    ) -> Result<[u8; 432], Refusal> {
         let mut report = [0; 432];
         report[..32].copy_from_slice(&identity.mrenclave);
         report[32..64].copy_from_slice(&target_info[..32]);
         report[64..128].copy_from_slice(report_data);
-        report
+        Ok(report)
     }
 
-    fn key(&self, _: &Identity, request: &[u8; 512]) -> Result<[u8; 16], u64> {
+    fn key(&self, _: &EnclaveIdentity, request: &[u8; 512]) -> Result<[u8; 16], Refusal> {
         // An allocation and thread-local storage must work here.
         let name = std::thread::current().id();
         assert_eq!(
@@ -163,7 +164,7 @@ impl Hardware for TestHardware {
         );
         match request[0] {
             4 => Ok([request[2]; 16]),
-            _ => Err(256),
+            _ => Err(Refusal::Status(256)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{InitError, LeafError};
-use super::identity::Hardware;
+use super::hardware::Hardware;
 use super::measurement::{CHUNK_SIZE, Measurement};
 use super::memory::Memory;
 use super::page::{PAGE_SIZE, Page, PageType, SECINFO_SIZE, SecInfo};

@@ -2,7 +2,9 @@
 
 use super::Running;
 use super::exception::{Exception, FAULT_WRITE};
-use super::identity::{KEY_REQUEST_SIZE, REPORT_DATA_SIZE, TARGET_INFO_SIZE};
+use crate::sgx::{KeyRequest, Report, TargetInfo};
+
+use super::hardware::{REPORT_DATA_SIZE, Refusal};
 use super::memory::Pages;
 use super::page::{
     MODIFIED, PAGE_SIZE, PENDING, Page, PageType, READ, RESTRICTED, SECINFO_SIZE, SecInfo, WRITE,
@@ -58,9 +60,9 @@ impl Running {
     }
 
     fn report(&self, target_info: u64, report_data: u64, output: u64) -> Result<(), Exception> {
-        let target_info = self.operand(target_info, TARGET_INFO_SIZE, 512)?;
+        let target_info = self.operand(target_info, TargetInfo::SIZE, 512)?;
         let report_data = self.operand(report_data, REPORT_DATA_SIZE, 128)?;
-        let output = self.operand(output, super::REPORT_SIZE, 512)?;
+        let output = self.operand(output, Report::SIZE, 512)?;
         let (target_info, report_data) = {
             let pages = self.memory.pages();
             self.require(&pages, output, READ | WRITE)?;
@@ -71,14 +73,15 @@ impl Running {
         };
         let report = self
             .hardware
-            .report(&self.identity, &target_info, &report_data);
+            .report(&self.identity, &target_info, &report_data)
+            .map_err(|_| Exception::GENERAL_PROTECTION)?;
         self.write(output, &report)?;
         self.counters.ereport.count();
         Ok(())
     }
 
     fn get_key(&self, request: u64, output: u64) -> Result<Completion, Exception> {
-        let request = self.operand(request, KEY_REQUEST_SIZE, 512)?;
+        let request = self.operand(request, KeyRequest::SIZE, 512)?;
         let output = self.operand(output, 16, 16)?;
         let request = {
             let pages = self.memory.pages();
@@ -91,7 +94,8 @@ impl Running {
                 self.counters.egetkey.count();
                 Ok(Ok(()))
             }
-            Err(status) => Ok(Err(status)),
+            Err(Refusal::Status(status)) => Ok(Err(status)),
+            Err(Refusal::GeneralProtection) => Err(Exception::GENERAL_PROTECTION),
         }
     }
 

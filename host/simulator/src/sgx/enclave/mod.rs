@@ -33,8 +33,8 @@ mod entry;
 mod error;
 mod exception;
 mod exit;
+mod hardware;
 mod host_cpuid;
-mod identity;
 mod leaf;
 mod machine;
 mod measurement;
@@ -56,14 +56,13 @@ use std::sync::OnceLock;
 pub use builder::Builder;
 pub use entry::SgxEnclaveRun;
 pub use error::{InitError, LeafError};
-pub use identity::{
-    Hardware, Identity, KEY_REQUEST_SIZE, REPORT_DATA_SIZE, REPORT_SIZE, TARGET_INFO_SIZE,
-};
+pub use hardware::{Hardware, REPORT_DATA_SIZE, Refusal};
 pub use sigstruct::SIGSTRUCT_SIZE;
 pub use statistics::Statistics;
 pub use thread::ThreadAttachment;
 pub use transition::EnterFunction;
 
+use super::EnclaveIdentity;
 use memory::Memory;
 use page::{PAGE_SIZE, PageType, READ, WRITE};
 use secs::Secs;
@@ -91,7 +90,7 @@ impl Enclave {
 
     /// Who the enclave is.
     #[must_use]
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &EnclaveIdentity {
         &self.running.identity
     }
 
@@ -170,7 +169,7 @@ impl std::fmt::Debug for Enclave {
 struct Running {
     memory: Memory,
     secs: Secs,
-    identity: Identity,
+    identity: EnclaveIdentity,
     /// Every TCS, by its offset.
     threads: Vec<ThreadControl>,
     hardware: Box<dyn Hardware>,

@@ -5,8 +5,8 @@ use num_bigint::BigUint;
 
 use super::bytes::{array, is_zero, u16_at, u32_at};
 use super::error::InitError;
-use super::identity::Identity;
 use super::secs::Secs;
+use crate::sgx::{Attributes, EnclaveIdentity};
 
 /// Size of a SIGSTRUCT in bytes (SDM volume 3D, 38.13).
 pub const SIGSTRUCT_SIZE: usize = 1808;
@@ -30,7 +30,7 @@ pub(super) fn initialise(
     sigstruct: &[u8; SIGSTRUCT_SIZE],
     secs: &Secs,
     mrenclave: [u8; 32],
-) -> Result<Identity, InitError> {
+) -> Result<EnclaveIdentity, InitError> {
     check_structure(sigstruct)?;
     check_signature(sigstruct)?;
 
@@ -60,10 +60,10 @@ pub(super) fn initialise(
 
     let mut mrsigner = [0; 32];
     mrsigner.copy_from_slice(digest::digest(&digest::SHA256, modulus(sigstruct)).as_ref());
-    Ok(Identity {
+    Ok(EnclaveIdentity {
         mrenclave,
         mrsigner,
-        attributes: secs.initialised_attribute_bytes(),
+        attributes: Attributes::from_bytes(&secs.initialised_attribute_bytes()),
         misc_select: secs.misc_select,
         isv_prod_id: u16_at(sigstruct, 1024),
         isv_svn: u16_at(sigstruct, 1026),
