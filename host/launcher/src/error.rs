@@ -38,6 +38,9 @@ pub enum LaunchError {
     /// The enclave could not be signed.
     #[error("{0}")]
     Signing(#[source] SigningError),
+    /// The simulated machine could not be opened or made.
+    #[error("{0}")]
+    SimulatedMachine(#[source] enarx_host_simulator::StateError),
     /// The enclave was not made.
     #[error("the Keep's enclave could not be made: {0}")]
     Enclave(String),

@@ -5,13 +5,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use enarx_host_simulator::sgx::Machine;
 use enarx_wire_launch::sgx::{EnclaveOptions, EnclavePages};
 use enarx_wire_launch::{EvidenceFormat, Platform};
 
 use super::configuration::{self, Configuration, Report};
 use super::sigstructs::SigstructStore;
 use super::{hardware, keep_process};
-use crate::backend::{Backend, LaunchRequest};
+use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
 use crate::child::{self, ChildStep, Confinement, Start, Workplace};
 use crate::keep::{KeepProcess, LaunchedKeep};
 use crate::{Isolation, LaunchError, Simulator};
@@ -78,6 +79,11 @@ impl Backend for SgxBackend {
             .sigstructs
             .of_keep(pages.measure(), options.debug)
             .map_err(LaunchError::Signing)?;
+        let endorsements = match simulator {
+            Some(directory) => endorsements(directory)?,
+            // A quote carries its own certificates, and owners fetch the rest from Intel.
+            None => Vec::new(),
+        };
         let mut config_id = [0; 64];
         config_id[..request.host_data.len()].copy_from_slice(&request.host_data);
         let configuration = Configuration {
@@ -95,8 +101,8 @@ impl Backend for SgxBackend {
         let reason = if self.namespaces {
             let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
             match start(request, &program, &configuration, workplace) {
-                Ok((channel, process)) => {
-                    return Ok(launched(channel, process, Isolation::Namespaces));
+                Ok(started) => {
+                    return Ok(launched(started, endorsements, Isolation::Namespaces));
                 }
                 Err(error) => child::not_permitted(&error).ok_or(error)?,
             }
@@ -110,21 +116,46 @@ impl Backend for SgxBackend {
             namespaces: false,
             ..configuration
         };
-        let (channel, process) = start(request, &program, &configuration, workplace)?;
+        let started = start(request, &program, &configuration, workplace)?;
         let isolation = Isolation::Directory { path, reason };
-        Ok(launched(channel, process, isolation))
+        Ok(launched(started, endorsements, isolation))
     }
 }
 
-fn launched(channel: UnixStream, process: KeepProcess, isolation: Isolation) -> LaunchedKeep {
+fn launched(
+    (channel, process): (UnixStream, KeepProcess),
+    endorsements: Vec<Endorsement>,
+    isolation: Isolation,
+) -> LaunchedKeep {
     LaunchedKeep {
         channel,
-        // A quote carries its own certificates; the rest comes from whoever collects
-        // collateral.
-        endorsements: Vec::new(),
+        endorsements,
         isolation,
         process,
     }
+}
+
+/// What the simulated machine's quotes are verified with; makes the machine if there is none.
+fn endorsements(directory: &Path) -> Result<Vec<Endorsement>, LaunchError> {
+    let machine = Machine::open(directory).map_err(LaunchError::SimulatedMachine)?;
+    let found = machine.endorsements();
+    let endorsements = [
+        (EndorsementKind::DcapRoot, &found.root),
+        (EndorsementKind::DcapTcbSigning, &found.tcb_signing),
+        (EndorsementKind::DcapTcbInfo, &found.tcb_info),
+        (EndorsementKind::DcapQeIdentity, &found.qe_identity),
+        (
+            EndorsementKind::DcapRootRevocations,
+            &found.root_revocations,
+        ),
+        (EndorsementKind::DcapPckRevocations, &found.pck_revocations),
+    ];
+    Ok(endorsements
+        .map(|(kind, bytes)| Endorsement {
+            kind,
+            bytes: bytes.clone(),
+        })
+        .to_vec())
 }
 
 /// Starts the process and waits until its enclave is entered.
