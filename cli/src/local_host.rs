@@ -13,7 +13,7 @@ use enarx_wire_launch::{KeepImage, SgxImage};
 
 use crate::console::Console;
 
-pub use launcher::{Confinement, LocalLauncher, Note};
+pub use launcher::{Confinement, LocalLauncher, Note, can_simulate};
 
 /// The Keep image inside this program.
 pub fn keep_image() -> KeepImage<'static> {

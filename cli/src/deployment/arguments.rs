@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::Args;
-use enarx_host_launcher::{Directories, LaunchRequest};
+use enarx_host_launcher::LaunchRequest;
 use enarx_owner_appraisal::{Policy, Profile};
 use enarx_owner_deployer::{
     HostConnection, KeepRequest,
@@ -14,15 +14,17 @@ use enarx_owner_deployer::{
 use enarx_wire_launch::Platform;
 use enarx_wire_provision::Suite;
 
-use crate::{commands::policy, failure::Advice, reference::ReferenceArguments};
+use crate::{
+    commands::policy, failure::Advice, local_host::can_simulate, reference::ReferenceArguments,
+};
 
 /// Which Keep is wanted, and what it must prove.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Keep")]
 pub struct KeepArguments {
-    /// The kind of Keep; only `process` is in this version
+    /// The kind of Keep; `process` and `sgx` are in this version
     ///
-    /// The names of the others are known, and refused: sgx, kvm, snp, tdx and cvm. By
+    /// The names of the others are known, and refused: kvm, snp, tdx and cvm. By
     /// default the first TEE that the host has and the policy accepts; never a
     /// backend without one. To name `process` or `kvm`, which the host can read,
     /// permits simulated evidence.
@@ -33,7 +35,7 @@ pub struct KeepArguments {
     ///
     /// For trying out and testing: the same Keep with the same evidence format, signed
     /// by a simulator on the host instead of the processor's vendor. Without --backend
-    /// this is the backend `process`.
+    /// this is the backend `process`; with `--backend sgx` it is an enclave in software.
     #[arg(short, long)]
     pub simulate: bool,
 
@@ -121,14 +123,11 @@ impl KeepArguments {
         needs: &Needs,
     ) -> anyhow::Result<KeepRequest> {
         let backend = match self.backend {
-            Some(backend)
-                if self.simulate
-                    && enarx_host_launcher::backend(backend, Directories::default()).is_none() =>
-            {
+            Some(backend) if self.simulate && !can_simulate(backend) => {
                 return Err(Advice::error(
                     format!("this version cannot simulate the backend `{backend}`"),
-                    "leave --backend out: --simulate alone takes `process`, the only backend of \
-                     this version",
+                    "leave --backend out: --simulate alone takes `process`; `enarx platform` shows \
+                     which backends this version has",
                 ));
             }
             Some(backend) => backend,

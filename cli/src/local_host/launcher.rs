@@ -27,7 +27,7 @@ pub struct LocalLauncher {
     backends: Vec<Box<dyn Backend>>,
     simulator_directory: PathBuf,
     /// Opened when the first Keep needs it.
-    simulator: Mutex<Option<Arc<SecureProcessor>>>,
+    secure_processor: Mutex<Option<Arc<SecureProcessor>>>,
     confinement: Confinement,
     note: Note,
     /// Keeps whose end leaves something to be removed from this machine.
@@ -59,7 +59,7 @@ impl LocalLauncher {
                 signatures: Some(&directories::state()?.join("sgx")),
             }),
             simulator_directory: directories::state()?.join("simulator"),
-            simulator: Mutex::new(None),
+            secure_processor: Mutex::new(None),
             confinement,
             note,
             untidy: Mutex::default(),
@@ -73,10 +73,10 @@ impl LocalLauncher {
             .find(|backend| backend.platform() == platform)
     }
 
-    fn simulator(&self) -> Result<Arc<SecureProcessor>, LaunchRefusal> {
+    fn secure_processor(&self) -> Result<Arc<SecureProcessor>, LaunchRefusal> {
         // Nothing panics while it holds this lock.
         let mut opened = self
-            .simulator
+            .secure_processor
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(processor) = &*opened {
@@ -102,14 +102,17 @@ impl KeepLauncher for LocalLauncher {
                 Some(api::BackendInfo {
                     name: probe.backend.to_owned(),
                     hardware: probe.works && !matches!(platform, Platform::Process | Platform::Kvm),
-                    simulation: self.backend(platform).is_some(),
+                    simulation: can_simulate(platform),
                 })
             })
             .collect()
     }
 
     fn is_quick(&self, order: &LaunchOrder) -> bool {
-        !order.simulate || SecureProcessor::is_made(&self.simulator_directory)
+        // A simulated SGX machine takes milliseconds.
+        !order.simulate
+            || order.backend == Platform::Sgx.as_str()
+            || SecureProcessor::is_made(&self.simulator_directory)
     }
 
     fn launch(&self, order: &LaunchOrder) -> Result<LaunchedKeep, LaunchRefusal> {
@@ -122,14 +125,22 @@ impl KeepLauncher for LocalLauncher {
                 "the backend `{platform}` is not in this version; `enarx platform` shows which are"
             ))
         })?;
-        let simulator = order.simulate.then(|| self.simulator()).transpose()?;
+        let processor;
+        let simulator = match (order.simulate, platform) {
+            (false, _) => None,
+            (true, Platform::Sgx) => Some(Simulator::SgxMachine(&self.simulator_directory)),
+            (true, _) => {
+                processor = self.secure_processor()?;
+                Some(Simulator::SecureProcessor(&processor))
+            }
+        };
         let launched = backend
             .launch(&LaunchRequest {
                 image: &keep_image(),
                 memory_bytes: order.memory_bytes,
                 cpu_seconds: order.cpu_seconds,
                 host_data: order.host_data,
-                simulator: simulator.as_ref().map(Simulator::SecureProcessor),
+                simulator,
             })
             .map_err(refusal)?;
         let process = Arc::new(Process(launched.process));
@@ -165,6 +176,15 @@ impl Drop for LocalLauncher {
             process.kill();
             process.wait();
         }
+    }
+}
+
+/// Whether this program can run a Keep of this kind with a simulator.
+pub fn can_simulate(platform: Platform) -> bool {
+    match platform {
+        Platform::Process => true,
+        Platform::Sgx => !keep_image().sgx.shim.is_empty(),
+        Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => false,
     }
 }
 
@@ -215,7 +235,9 @@ fn endorsement(endorsement: enarx_host_launcher::Endorsement) -> api::Endorsemen
 
 fn refusal(error: LaunchError) -> LaunchRefusal {
     match error {
-        LaunchError::NoEvidenceSource => LaunchRefusal::Unavailable(error.to_string()),
+        LaunchError::NoEvidenceSource | LaunchError::NoSgx | LaunchError::NoShim => {
+            LaunchRefusal::Unavailable(error.to_string())
+        }
         LaunchError::MemoryTooSmall(_) => LaunchRefusal::Order(error.to_string()),
         other => LaunchRefusal::Failed(with_sources(&other)),
     }
