@@ -1,6 +1,9 @@
 //! Reference values: what the measurement of a Keep must be.
 
-use enarx_wire_launch::{KeepImage, Platform, process_launch_digest};
+use enarx_wire_launch::{
+    KeepImage, Platform, process_launch_digest,
+    sgx::{EnclaveOptions, EnclavePages},
+};
 
 /// The measurements that a Keep of the owner's own image has, each as long as its platform
 /// makes them.
@@ -23,9 +26,12 @@ impl ReferenceValues {
     pub fn of_keep_image(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> Self {
         match platform {
             Platform::Process => Self::new([process_launch_digest(image, memory_bytes)]),
-            Platform::Sgx | Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => {
-                Self::default()
+            Platform::Sgx => {
+                let pages = EnclavePages::new(image, EnclaveOptions::of_keep(memory_bytes));
+                // An image without a shim runs in no enclave.
+                pages.map_or_else(|_| Self::default(), |pages| Self::new([pages.measure()]))
             }
+            Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => Self::default(),
         }
     }
 

@@ -69,11 +69,7 @@ impl Backend for SgxBackend {
         if !keep_process::is_prepared() {
             return Err(LaunchError::NotPrepared);
         }
-        let options = EnclaveOptions {
-            memory_bytes: request.memory_bytes,
-            threads: EnclaveOptions::THREADS,
-            debug: false,
-        };
+        let options = EnclaveOptions::of_keep(request.memory_bytes);
         let pages = EnclavePages::new(request.image, options).map_err(LaunchError::Pages)?;
         let sigstruct = self
             .sigstructs

@@ -13,7 +13,6 @@ use enarx_wire_launch::sgx::{Secs, Section, Sigstruct};
 
 use super::enclave::{Enclave, EnclaveBuilder, EnterFunction, Run};
 use super::service::Quoting;
-use crate::backend::{Endorsement, EndorsementKind};
 
 /// Opens the simulated machine whose state is below `directory`.
 ///
@@ -27,29 +26,13 @@ pub(super) fn open(
     let processor = machine
         .start_processor()
         .map_err(|error| error.to_string())?;
+    // Its key is on disk, which the Keep's process does not see for long.
+    machine.prepare();
     let builder = SimulatedBuilder {
         processor,
         builder: None,
     };
     Ok((Box::new(builder), Box::new(SimulatedQuoting(machine))))
-}
-
-/// What the quotes of `machine` are verified with, beside the certificates in them.
-pub(super) fn endorsements(machine: &Machine) -> Vec<Endorsement> {
-    let all = machine.endorsements();
-    [
-        (EndorsementKind::DcapRoot, &all.root),
-        (EndorsementKind::DcapTcbSigning, &all.tcb_signing),
-        (EndorsementKind::DcapTcbInfo, &all.tcb_info),
-        (EndorsementKind::DcapQeIdentity, &all.qe_identity),
-        (EndorsementKind::DcapRootRevocations, &all.root_revocations),
-        (EndorsementKind::DcapPckRevocations, &all.pck_revocations),
-    ]
-    .map(|(kind, bytes)| Endorsement {
-        kind,
-        bytes: bytes.clone(),
-    })
-    .into()
 }
 
 struct SimulatedBuilder {

@@ -44,3 +44,74 @@ impl Hardware for Processor {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sgx::{Attributes, Machine};
+
+    fn identity() -> EnclaveIdentity {
+        EnclaveIdentity {
+            mrenclave: [1; 32],
+            mrsigner: [2; 32],
+            attributes: Attributes {
+                flags: 0x85,
+                xfrm: 7,
+            },
+            misc_select: 1,
+            isv_prod_id: 3,
+            isv_svn: 4,
+            config_id: [5; 64],
+            config_svn: 6,
+            isv_ext_prod_id: [7; 16],
+            isv_family_id: [8; 16],
+        }
+    }
+
+    #[test]
+    fn what_the_processor_reports_the_machine_quotes() {
+        let directory = tempfile::tempdir().unwrap();
+        let machine = Machine::open(directory.path()).unwrap();
+        let processor = machine.start_processor().unwrap();
+        let report = processor
+            .report(&identity(), &machine.quoting_target(), &[9; 64])
+            .unwrap();
+        let decoded = Report::from_bytes(&report);
+        assert_eq!(decoded.enclave, identity());
+        assert_eq!(decoded.report_data, [9; 64]);
+        assert!(machine.quote(&report).is_ok());
+
+        // For another enclave than the one that makes quotes, and for none at all.
+        let mut target = machine.quoting_target();
+        target[0] ^= 1;
+        let report = processor.report(&identity(), &target, &[9; 64]).unwrap();
+        assert!(machine.quote(&report).is_err());
+        let refused = processor.report(&identity(), &[0xff; 512], &[9; 64]);
+        assert_eq!(refused, Err(Refusal::GeneralProtection));
+    }
+
+    #[test]
+    fn keys_are_the_enclaves_own_and_refusals_have_codes() {
+        let directory = tempfile::tempdir().unwrap();
+        let machine = Machine::open(directory.path()).unwrap();
+        let processor = machine.start_processor().unwrap();
+        let request = KeyRequest {
+            key_name: 3,
+            ..KeyRequest::from_bytes(&[0; KeyRequest::SIZE]).unwrap()
+        }
+        .to_bytes();
+        let own = processor.key(&identity(), &request).unwrap();
+        assert_eq!(processor.key(&identity(), &request), Ok(own));
+        let other = EnclaveIdentity {
+            mrenclave: [0; 32],
+            ..identity()
+        };
+        assert_ne!(processor.key(&other, &request), Ok(own));
+        let mut launch_key = request;
+        launch_key[0] = 0;
+        assert_eq!(
+            processor.key(&identity(), &launch_key),
+            Err(Refusal::Status(2))
+        );
+    }
+}

@@ -22,6 +22,16 @@ pub struct EnclaveOptions {
 impl EnclaveOptions {
     /// Threads of a Keep unless something else is asked for.
     pub const THREADS: u32 = 8;
+
+    /// What a Keep with this memory gets unless something else is asked for.
+    #[must_use]
+    pub const fn of_keep(memory_bytes: u64) -> Self {
+        Self {
+            memory_bytes,
+            threads: Self::THREADS,
+            debug: false,
+        }
+    }
 }
 
 /// The pages of a Keep's enclave, in the order in which they are added.
