@@ -14,7 +14,7 @@ extern crate alloc;
 mod attestation;
 mod clock;
 mod error;
-mod file;
+pub mod file;
 mod futex;
 mod kernel;
 pub mod memory;

@@ -42,7 +42,7 @@ impl<P: Platform> Kernel<P> {
         }
         let limit = match u32::try_from(resource) {
             Ok(general::RLIMIT_STACK) => STACK,
-            Ok(general::RLIMIT_NOFILE) => OPEN_FILES as u64,
+            Ok(general::RLIMIT_NOFILE) => OPEN_FILES.into(),
             Ok(general::RLIMIT_DATA) => self.memory_bytes,
             Ok(general::RLIMIT_CORE | general::RLIMIT_MEMLOCK) => 0,
             Ok(resource) if resource < general::RLIM_NLIMITS => u64::MAX,

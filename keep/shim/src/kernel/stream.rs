@@ -10,8 +10,7 @@ use enarx_wire_hostcall::{
     call::{Operation, PAYLOAD_SIZE, POLL_ENTRY_SIZE, PollEntry},
 };
 use linux_raw_sys::general::{
-    __NR_read, __NR_readv, __NR_write, __NR_writev, O_NONBLOCK, POLLERR, POLLHUP, POLLIN, POLLNVAL,
-    POLLOUT,
+    __NR_read, __NR_readv, __NR_write, __NR_writev, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT,
 };
 
 use super::Kernel;
@@ -58,7 +57,7 @@ impl<P: Platform> Kernel<P> {
             Object::Diagnostics => Some(Stream::Diagnostics),
             Object::Attestation => Some(Stream::Attestation),
             Object::Channel => Some(Stream::Channel {
-                waits: description.flags() & O_NONBLOCK == 0,
+                waits: !description.nonblocking(),
             }),
             _ => None,
         }
@@ -233,12 +232,14 @@ impl<P: Platform> Kernel<P> {
         let files = self.files.lock();
         match files.poll_events(entry.descriptor) {
             Err(_) => POLLNVAL as u16,
-            Ok(Readiness { read, write }) => {
+            // Diagnostics are always taken, and the device answers at once.
+            Ok(None) => POLLOUT as u16 & entry.events,
+            Ok(Some(Readiness { readable, writable })) => {
                 let mut found = 0;
-                if read {
+                if readable {
                     found |= POLLIN;
                 }
-                if write {
+                if writable {
                     found |= POLLOUT;
                 }
                 found as u16 & entry.events

@@ -1,0 +1,149 @@
+//! Closing and duplicating descriptors, and what `fcntl` and `ioctl` do with them.
+
+use linux_raw_sys::general::{
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_APPEND, O_CLOEXEC,
+    O_DIRECT, O_NOATIME, O_NONBLOCK,
+};
+use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
+
+use super::tree::Kind;
+use super::{Files, Object};
+use crate::{Error, UserMemory};
+
+/// Flags of `close_range` (`linux/close_range.h`).
+const CLOSE_RANGE_UNSHARE: u32 = 1 << 1;
+const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+
+/// What `F_SETFL` can change.
+const CHANGEABLE_STATUS: u32 = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+
+impl Files {
+    pub(super) fn close(&mut self, descriptor: i32) -> Result<u64, Error> {
+        let object = self.table.close(descriptor)?;
+        self.discard(object);
+        Ok(0)
+    }
+
+    pub(super) fn close_range(&mut self, first: u32, last: u32, flags: u32) -> Result<u64, Error> {
+        // There is but one program, so that its table is not shared with any.
+        if flags & !(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE) != 0 || first > last {
+            return Err(Error::EINVAL);
+        }
+        let end = (last as usize).saturating_add(1).min(self.table.limit());
+        for descriptor in first as usize..end {
+            // Those between that are not open are left out.
+            let _ = if flags & CLOSE_RANGE_CLOEXEC != 0 {
+                self.table.set_close_on_exec(descriptor as i32, true)
+            } else {
+                self.close(descriptor as i32).map(|_| ())
+            };
+        }
+        Ok(0)
+    }
+
+    pub(super) fn duplicate(&mut self, descriptor: i32) -> Result<u64, Error> {
+        self.duplicate_from(descriptor, 0, false)
+    }
+
+    pub(super) fn duplicate_to(&mut self, descriptor: i32, number: u32) -> Result<u64, Error> {
+        if descriptor as u32 == number {
+            self.table.get(descriptor)?;
+            return Ok(u64::from(number));
+        }
+        self.duplicate_with_flags(descriptor, number, 0)
+    }
+
+    pub(super) fn duplicate_with_flags(
+        &mut self,
+        descriptor: i32,
+        number: u32,
+        flags: u32,
+    ) -> Result<u64, Error> {
+        if flags & !O_CLOEXEC != 0 || descriptor as u32 == number {
+            return Err(Error::EINVAL);
+        }
+        let index = number as usize;
+        if index >= self.table.limit() {
+            return Err(Error::EBADF);
+        }
+        let closed = self.table.duplicate(descriptor, index, flags != 0)?;
+        self.discard(closed);
+        Ok(u64::from(number))
+    }
+
+    fn duplicate_from(
+        &mut self,
+        descriptor: i32,
+        lowest: usize,
+        close_on_exec: bool,
+    ) -> Result<u64, Error> {
+        self.table.get(descriptor)?;
+        let number = self.table.unused(lowest)?;
+        self.table.duplicate(descriptor, number, close_on_exec)?;
+        Ok(number as u64)
+    }
+
+    pub(super) fn control(
+        &mut self,
+        descriptor: i32,
+        command: u32,
+        argument: u64,
+    ) -> Result<u64, Error> {
+        self.table.get(descriptor)?;
+        match command {
+            F_DUPFD | F_DUPFD_CLOEXEC => {
+                let lowest = argument as u32 as usize;
+                if lowest >= self.table.limit() {
+                    return Err(Error::EINVAL);
+                }
+                self.duplicate_from(descriptor, lowest, command == F_DUPFD_CLOEXEC)
+            }
+            F_GETFD => Ok(u64::from(self.table.closes_on_exec(descriptor)?)),
+            F_SETFD => {
+                let value = argument as u32 & FD_CLOEXEC != 0;
+                self.table.set_close_on_exec(descriptor, value)?;
+                Ok(0)
+            }
+            F_GETFL => Ok(u64::from(self.table.get(descriptor)?.status)),
+            F_SETFL => {
+                let status = argument as u32 & CHANGEABLE_STATUS;
+                let description = self.table.opened_mut(descriptor)?;
+                description.status = description.status & !CHANGEABLE_STATUS | status;
+                Ok(0)
+            }
+            _ => {
+                self.table.opened(descriptor)?;
+                Err(Error::EINVAL)
+            }
+        }
+    }
+
+    pub(super) fn device_control(
+        &mut self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        request: u32,
+        argument: u64,
+    ) -> Result<u64, Error> {
+        let description = self.table.opened_mut(descriptor)?;
+        match (request, &description.object) {
+            (FIOCLEX | FIONCLEX, _) => {
+                self.table
+                    .set_close_on_exec(descriptor, request == FIOCLEX)?;
+            }
+            (FIONBIO, _) => {
+                let set = memory.word(argument)? != 0;
+                let flag = if set { O_NONBLOCK } else { 0 };
+                description.status = description.status & !O_NONBLOCK | flag;
+            }
+            (FIONREAD, Object::File(node)) => {
+                if let Kind::File(content) = &self.tree.node(*node)?.kind {
+                    let left = content.size().wrapping_sub(description.offset);
+                    memory.write(argument, &(left as u32).to_le_bytes())?;
+                }
+            }
+            _ => return Err(Error::ENOTTY),
+        }
+        Ok(0)
+    }
+}

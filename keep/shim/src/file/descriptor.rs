@@ -1,0 +1,254 @@
+//! Descriptors, and what they stand for.
+
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::{O_ACCMODE, O_LARGEFILE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
+
+use super::event::Counter;
+use super::tree::NodeNumber;
+use crate::Error;
+
+/// What can be open.
+#[derive(Debug)]
+pub enum Object {
+    /// `/dev/null`.
+    Null,
+
+    /// Sentences for the host's operator. Served elsewhere.
+    Diagnostics,
+
+    /// The stream to the host. Served elsewhere.
+    Channel,
+
+    /// The stream to the TEE. Served elsewhere.
+    Attestation,
+
+    /// An event counter.
+    EventFd(Counter),
+
+    /// A regular file.
+    File(NodeNumber),
+
+    /// A directory, to be listed and to start paths from.
+    Directory(NodeNumber),
+
+    /// A place in the file system that is not opened (`O_PATH`).
+    Path(NodeNumber),
+}
+
+impl Object {
+    pub(super) fn node(&self) -> Option<NodeNumber> {
+        match self {
+            Self::File(node) | Self::Directory(node) | Self::Path(node) => Some(*node),
+            _ => None,
+        }
+    }
+
+    /// Whether its data is served elsewhere.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Diagnostics | Self::Channel | Self::Attestation)
+    }
+}
+
+/// Something open. Descriptors that were duplicated share one.
+#[derive(Debug)]
+pub struct Description {
+    pub(super) object: Object,
+    pub(super) status: u32,
+
+    /// Where the next read or write is. In a directory: the number of the last entry that was
+    /// listed.
+    pub(super) offset: u64,
+
+    descriptors: u32,
+}
+
+impl Description {
+    /// What is open.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// The access mode and status flags, as `F_GETFL` answers them.
+    #[must_use]
+    pub fn status_flags(&self) -> u32 {
+        self.status
+    }
+
+    /// Whether a call must fail where it would have to wait.
+    #[must_use]
+    pub fn nonblocking(&self) -> bool {
+        self.status & O_NONBLOCK != 0
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        matches!(self.status & O_ACCMODE, O_RDONLY | O_RDWR)
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        matches!(self.status & O_ACCMODE, O_WRONLY | O_RDWR)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    description: usize,
+    close_on_exec: bool,
+}
+
+/// All descriptors of the program.
+pub(super) struct Table {
+    slots: Vec<Option<Slot>>,
+    descriptions: Vec<Option<Description>>,
+}
+
+impl Table {
+    /// The descriptors that the runtime is started with.
+    pub fn new(limit: u32) -> Self {
+        let mut table = Self {
+            slots: (0..limit).map(|_| None).collect(),
+            descriptions: Vec::new(),
+        };
+        for (object, status) in [
+            (Object::Null, O_RDWR | O_LARGEFILE),
+            (Object::Null, O_RDWR | O_LARGEFILE),
+            (Object::Diagnostics, O_WRONLY),
+            (Object::Channel, O_RDWR),
+            (Object::Attestation, O_RDWR),
+        ] {
+            // A lower limit than that leaves some out.
+            let _ = table.insert(object, status, false);
+        }
+        table
+    }
+
+    pub fn get(&self, descriptor: i32) -> Result<&Description, Error> {
+        let slot = self.slot(descriptor)?;
+        let description = self.descriptions.get(slot.description);
+        description.and_then(Option::as_ref).ok_or(Error::EBADF)
+    }
+
+    pub fn get_mut(&mut self, descriptor: i32) -> Result<&mut Description, Error> {
+        let slot = self.slot(descriptor)?;
+        let description = self.descriptions.get_mut(slot.description);
+        description.and_then(Option::as_mut).ok_or(Error::EBADF)
+    }
+
+    /// As [`get`](Self::get), but not what stands for nothing but a path.
+    pub fn opened(&self, descriptor: i32) -> Result<&Description, Error> {
+        let description = self.get(descriptor)?;
+        match description.object {
+            Object::Path(_) => Err(Error::EBADF),
+            _ => Ok(description),
+        }
+    }
+
+    /// As [`opened`](Self::opened), to be changed.
+    pub fn opened_mut(&mut self, descriptor: i32) -> Result<&mut Description, Error> {
+        let description = self.get_mut(descriptor)?;
+        match description.object {
+            Object::Path(_) => Err(Error::EBADF),
+            _ => Ok(description),
+        }
+    }
+
+    /// How many descriptors there can be.
+    pub fn limit(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The lowest descriptor from `lowest` that is not open.
+    pub fn unused(&self, lowest: usize) -> Result<usize, Error> {
+        let mut slots = self.slots.iter().enumerate().skip(lowest);
+        let unused = slots.find(|(_, slot)| slot.is_none());
+        unused.map(|(number, _)| number).ok_or(Error::EMFILE)
+    }
+
+    /// Opens the lowest descriptor that is not open.
+    pub fn insert(
+        &mut self,
+        object: Object,
+        status: u32,
+        close_on_exec: bool,
+    ) -> Result<u64, Error> {
+        let number = self.unused(0)?;
+        let description = Description {
+            object,
+            status,
+            offset: 0,
+            descriptors: 1,
+        };
+        let index = match self.descriptions.iter().position(Option::is_none) {
+            Some(index) => {
+                self.descriptions[index] = Some(description);
+                index
+            }
+            None => {
+                self.descriptions.push(Some(description));
+                self.descriptions.len() - 1
+            }
+        };
+        self.slots[number] = Some(Slot {
+            description: index,
+            close_on_exec,
+        });
+        Ok(number as u64)
+    }
+
+    /// Lets `number`, which is less than the limit, stand for the same as `descriptor`. Answers
+    /// what nothing stands for any more.
+    pub fn duplicate(
+        &mut self,
+        descriptor: i32,
+        number: usize,
+        close_on_exec: bool,
+    ) -> Result<Option<Object>, Error> {
+        let description = self.slot(descriptor)?.description;
+        self.get_mut(descriptor)?.descriptors += 1;
+        let closed = self.close(number as i32).ok().flatten();
+        if let Some(slot) = self.slots.get_mut(number) {
+            *slot = Some(Slot {
+                description,
+                close_on_exec,
+            });
+        }
+        Ok(closed)
+    }
+
+    /// Closes a descriptor. Answers what nothing stands for any more.
+    pub fn close(&mut self, descriptor: i32) -> Result<Option<Object>, Error> {
+        let slot = self.slot(descriptor)?;
+        self.slots[descriptor as usize] = None;
+        let Some(entry) = self.descriptions.get_mut(slot.description) else {
+            return Ok(None);
+        };
+        if let Some(description) = entry
+            && description.descriptors > 1
+        {
+            description.descriptors -= 1;
+            return Ok(None);
+        }
+        Ok(entry.take().map(|description| description.object))
+    }
+
+    pub fn closes_on_exec(&self, descriptor: i32) -> Result<bool, Error> {
+        Ok(self.slot(descriptor)?.close_on_exec)
+    }
+
+    pub fn set_close_on_exec(&mut self, descriptor: i32, value: bool) -> Result<(), Error> {
+        let slot = usize::try_from(descriptor)
+            .ok()
+            .and_then(|number| self.slots.get_mut(number));
+        slot.and_then(Option::as_mut)
+            .ok_or(Error::EBADF)?
+            .close_on_exec = value;
+        Ok(())
+    }
+
+    fn slot(&self, descriptor: i32) -> Result<Slot, Error> {
+        let number = usize::try_from(descriptor).map_err(|_| Error::EBADF)?;
+        let slot = self.slots.get(number).copied().flatten();
+        slot.ok_or(Error::EBADF)
+    }
+}

@@ -1,0 +1,62 @@
+//! Counters that are waited for (`eventfd`).
+
+use super::{Files, Object, Readiness};
+use crate::Error;
+use linux_raw_sys::general::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, O_RDWR};
+
+/// What an event descriptor counts.
+#[derive(Debug)]
+pub struct Counter {
+    value: u64,
+
+    /// A read takes one, instead of all.
+    semaphore: bool,
+}
+
+impl Counter {
+    /// The highest value; one more means an overflow, which nothing here can cause.
+    const HIGHEST: u64 = u64::MAX - 1;
+
+    pub(super) fn take(&mut self) -> Result<u64, Error> {
+        if self.value == 0 {
+            return Err(Error::EAGAIN);
+        }
+        let taken = if self.semaphore { 1 } else { self.value };
+        self.value -= taken;
+        Ok(taken)
+    }
+
+    pub(super) fn add(&mut self, count: u64) -> Result<(), Error> {
+        if count > Self::HIGHEST {
+            return Err(Error::EINVAL);
+        }
+        if count > Self::HIGHEST - self.value {
+            return Err(Error::EAGAIN);
+        }
+        self.value += count;
+        Ok(())
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        Readiness {
+            readable: self.value > 0,
+            writable: self.value < Self::HIGHEST,
+        }
+    }
+}
+
+impl Files {
+    pub(super) fn eventfd(&mut self, value: u32, flags: u32) -> Result<u64, Error> {
+        if flags & !(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK) != 0 {
+            return Err(Error::EINVAL);
+        }
+        let counter = Counter {
+            value: u64::from(value),
+            semaphore: flags & EFD_SEMAPHORE != 0,
+        };
+        let status = O_RDWR | flags & EFD_NONBLOCK;
+        let close_on_exec = flags & EFD_CLOEXEC != 0;
+        self.table
+            .insert(Object::EventFd(counter), status, close_on_exec)
+    }
+}

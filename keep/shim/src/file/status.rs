@@ -1,0 +1,258 @@
+//! What is known about files and file systems.
+
+use core::mem::offset_of;
+
+use linux_raw_sys::general::{
+    AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW, NAME_MAX,
+    S_IFCHR, S_IFIFO, S_IFSOCK, STATX__RESERVED, STATX_BASIC_STATS, STATX_BTIME, TMPFS_MAGIC, stat,
+    statfs, statx, statx_timestamp,
+};
+
+use super::path::{Target, Wanted};
+use super::time::Time;
+use super::tree::{Kind, Node};
+use super::{Files, Object};
+use crate::{Error, UserMemory};
+
+/// What a block is said to be, as of any file system.
+const BLOCK: u64 = 4096;
+
+/// The unit that the memory of a file is counted in.
+const SECTOR: u64 = 512;
+
+/// Minor device numbers; the major ones are 0, as those of all that is not on a device.
+const FILES_DEVICE: u32 = 1;
+const STREAMS_DEVICE: u32 = 2;
+
+/// The device number of `/dev/null`: major and minor.
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
+/// What `stat` and `statx` tell.
+struct Status {
+    minor_device: u32,
+    number: u64,
+    mode: u32,
+    links: u64,
+    device: (u32, u32),
+    size: u64,
+    stored: u64,
+    accessed: Time,
+    modified: Time,
+    changed: Time,
+    created: Time,
+}
+
+impl Files {
+    pub(super) fn status(
+        &self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        path: u64,
+        buffer: u64,
+        flags: u32,
+    ) -> Result<u64, Error> {
+        let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
+        if flags & !known != 0 {
+            return Err(Error::EINVAL);
+        }
+        let status = self.status_at(memory, descriptor, path, flags)?;
+        memory.write(buffer, &status.to_stat())?;
+        Ok(0)
+    }
+
+    pub(super) fn status_of_open(
+        &self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        buffer: u64,
+    ) -> Result<u64, Error> {
+        // Without a path the descriptor itself is meant.
+        if descriptor == AT_FDCWD {
+            return Err(Error::EBADF);
+        }
+        self.status(memory, descriptor, 0, buffer, AT_EMPTY_PATH)
+    }
+
+    pub(super) fn extended_status(
+        &self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        path: u64,
+        flags: u32,
+        mask: u32,
+        buffer: u64,
+    ) -> Result<u64, Error> {
+        let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
+        let contradicts = flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE;
+        if flags & !known != 0 || contradicts || mask & STATX__RESERVED != 0 {
+            return Err(Error::EINVAL);
+        }
+        let status = self.status_at(memory, descriptor, path, flags)?;
+        memory.write(buffer, &status.to_statx())?;
+        Ok(0)
+    }
+
+    pub(super) fn file_system(
+        &self,
+        memory: &impl UserMemory,
+        path: u64,
+        buffer: u64,
+    ) -> Result<u64, Error> {
+        let path = Self::path(memory, path)?;
+        self.find(AT_FDCWD, &path, Wanted::LINKED)?;
+        self.write_file_system(memory, buffer)
+    }
+
+    pub(super) fn file_system_of_open(
+        &self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        buffer: u64,
+    ) -> Result<u64, Error> {
+        self.table.get(descriptor)?;
+        self.write_file_system(memory, buffer)
+    }
+
+    fn write_file_system(&self, memory: &impl UserMemory, buffer: u64) -> Result<u64, Error> {
+        const VALID: u64 = 0x20;
+        const NO_ACCESS_TIMES: u64 = 0x400;
+        let budget = self.tree.budget();
+        let mut record = Record([0; size_of::<statfs>()]);
+        record.put(offset_of!(statfs, f_type), u64::from(TMPFS_MAGIC));
+        record.put(offset_of!(statfs, f_bsize), BLOCK);
+        record.put(offset_of!(statfs, f_frsize), BLOCK);
+        record.put(offset_of!(statfs, f_blocks), budget.limit / BLOCK);
+        record.put(offset_of!(statfs, f_bfree), budget.left() / BLOCK);
+        record.put(offset_of!(statfs, f_bavail), budget.left() / BLOCK);
+        record.put(offset_of!(statfs, f_namelen), u64::from(NAME_MAX));
+        record.put(offset_of!(statfs, f_flags), VALID | NO_ACCESS_TIMES);
+        memory.write(buffer, &record.0)?;
+        Ok(0)
+    }
+
+    fn status_at(
+        &self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        path: u64,
+        flags: u32,
+    ) -> Result<Status, Error> {
+        let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
+        Ok(
+            match self.target(memory, descriptor, path, flags, follow)? {
+                Target::Node(number) => Status::of_node(number.get(), self.tree.node(number)?),
+                Target::Open(description) => Status::of_stream(&description.object),
+            },
+        )
+    }
+}
+
+impl Status {
+    fn of_node(number: u64, node: &Node) -> Self {
+        let (size, stored) = match &node.kind {
+            Kind::File(content) => (content.size(), content.stored()),
+            Kind::Directory(_) => (0, 0),
+            Kind::Link(target) => (target.len() as u64, 0),
+        };
+        Self {
+            minor_device: FILES_DEVICE,
+            number,
+            mode: node.mode(),
+            links: node.links,
+            device: (0, 0),
+            size,
+            stored,
+            accessed: node.accessed,
+            modified: node.modified,
+            changed: node.changed,
+            created: node.created,
+        }
+    }
+
+    fn of_stream(object: &Object) -> Self {
+        let (number, mode, device) = match object {
+            Object::Null => (1, S_IFCHR | 0o666, NULL_DEVICE),
+            Object::Diagnostics => (2, S_IFIFO | 0o600, (0, 0)),
+            Object::Channel => (3, S_IFSOCK | 0o777, (0, 0)),
+            Object::Attestation => (4, S_IFSOCK | 0o777, (0, 0)),
+            // An event counter has no type.
+            _ => (5, 0o600, (0, 0)),
+        };
+        let start = Time::from_nanoseconds(0);
+        Self {
+            minor_device: STREAMS_DEVICE,
+            number,
+            mode,
+            links: 1,
+            device,
+            size: 0,
+            stored: 0,
+            accessed: start,
+            modified: start,
+            changed: start,
+            created: start,
+        }
+    }
+
+    fn to_stat(&self) -> [u8; size_of::<stat>()] {
+        let (major, minor) = self.device;
+        let mut record = Record([0; size_of::<stat>()]);
+        record.put(offset_of!(stat, st_dev), u64::from(self.minor_device));
+        record.put(offset_of!(stat, st_ino), self.number);
+        record.put(offset_of!(stat, st_nlink), self.links);
+        record.put_word(offset_of!(stat, st_mode), self.mode);
+        record.put(offset_of!(stat, st_rdev), u64::from(major << 8 | minor));
+        record.put(offset_of!(stat, st_size), self.size);
+        record.put(offset_of!(stat, st_blksize), BLOCK);
+        record.put(offset_of!(stat, st_blocks), self.stored.div_ceil(SECTOR));
+        for (offset, time) in [
+            (offset_of!(stat, st_atime), self.accessed),
+            (offset_of!(stat, st_mtime), self.modified),
+            (offset_of!(stat, st_ctime), self.changed),
+        ] {
+            record.put(offset, time.seconds as u64);
+            record.put(offset + 8, u64::from(time.nanoseconds));
+        }
+        record.0
+    }
+
+    fn to_statx(&self) -> [u8; size_of::<statx>()] {
+        let (major, minor) = self.device;
+        let mut record = Record([0; size_of::<statx>()]);
+        record.put_word(offset_of!(statx, stx_mask), STATX_BASIC_STATS | STATX_BTIME);
+        record.put_word(offset_of!(statx, stx_blksize), BLOCK as u32);
+        record.put_word(offset_of!(statx, stx_nlink), self.links as u32);
+        // It has 16 bits, and zeros behind them.
+        record.put_word(offset_of!(statx, stx_mode), self.mode);
+        record.put(offset_of!(statx, stx_ino), self.number);
+        record.put(offset_of!(statx, stx_size), self.size);
+        record.put(offset_of!(statx, stx_blocks), self.stored.div_ceil(SECTOR));
+        record.put_word(offset_of!(statx, stx_rdev_major), major);
+        record.put_word(offset_of!(statx, stx_rdev_minor), minor);
+        record.put_word(offset_of!(statx, stx_dev_minor), self.minor_device);
+        for (offset, time) in [
+            (offset_of!(statx, stx_atime), self.accessed),
+            (offset_of!(statx, stx_mtime), self.modified),
+            (offset_of!(statx, stx_ctime), self.changed),
+            (offset_of!(statx, stx_btime), self.created),
+        ] {
+            let nanoseconds = offset_of!(statx_timestamp, tv_nsec);
+            record.put(offset, time.seconds as u64);
+            record.put_word(offset + nanoseconds, time.nanoseconds);
+        }
+        record.0
+    }
+}
+
+/// A structure of Linux, byte by byte.
+struct Record<const SIZE: usize>([u8; SIZE]);
+
+impl<const SIZE: usize> Record<SIZE> {
+    fn put(&mut self, offset: usize, value: u64) {
+        self.0[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_word(&mut self, offset: usize, value: u32) {
+        self.0[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}

@@ -1,0 +1,281 @@
+//! Reading and writing.
+
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::{O_APPEND, UIO_MAXIOV};
+
+use super::event::Counter;
+use super::time::Time;
+use super::tree::Kind;
+use super::{Files, Object};
+use crate::{Error, UserMemory};
+
+/// Linux moves no more with one call.
+const MOST_BYTES: u64 = 0x7fff_f000;
+
+/// The last position in a file.
+const LAST: u64 = i64::MAX as u64;
+
+/// A part of the program's memory.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    address: u64,
+    length: u64,
+}
+
+/// Which bytes of a file are meant.
+#[derive(Clone, Copy)]
+pub(super) enum Position {
+    /// Those at the description's offset, which then moves.
+    Current,
+    At(u64),
+}
+
+/// The parts of memory that a call names.
+pub(super) trait Segments {
+    type List: AsRef<[Segment]>;
+
+    fn list(self, memory: &impl UserMemory) -> Result<Self::List, Error>;
+}
+
+/// One buffer.
+pub(super) struct Buffer {
+    pub address: u64,
+    pub length: u64,
+}
+
+/// An array of `iovec`.
+pub(super) struct Vector {
+    pub address: u64,
+    pub count: u64,
+}
+
+impl Segments for Buffer {
+    type List = [Segment; 1];
+
+    fn list(self, _: &impl UserMemory) -> Result<[Segment; 1], Error> {
+        // No memory is that large.
+        if self.length > LAST {
+            return Err(Error::EFAULT);
+        }
+        Ok([Segment {
+            address: self.address,
+            length: self.length,
+        }])
+    }
+}
+
+impl Segments for Vector {
+    type List = Vec<Segment>;
+
+    fn list(self, memory: &impl UserMemory) -> Result<Vec<Segment>, Error> {
+        if self.count > u64::from(UIO_MAXIOV) {
+            return Err(Error::EINVAL);
+        }
+        let mut segments = Vec::with_capacity(self.count as usize);
+        for index in 0..self.count {
+            let entry = self.address.wrapping_add(index * 16);
+            let address = memory.long(entry)?;
+            let length = memory.long(entry.wrapping_add(8))?;
+            if length > LAST {
+                return Err(Error::EINVAL);
+            }
+            segments.push(Segment { address, length });
+        }
+        Ok(segments)
+    }
+}
+
+impl Files {
+    pub(super) fn read(
+        &mut self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        segments: impl Segments,
+        position: Position,
+    ) -> Result<u64, Error> {
+        let description = self.positioned(descriptor, position)?;
+        if !description.is_readable() {
+            return Err(Error::EBADF);
+        }
+        let offset = position.or(description.offset);
+        let segments = segments.list(memory)?;
+        let segments = segments.as_ref();
+        let total = total(segments, offset)?;
+        let description = self.table.opened_mut(descriptor)?;
+        let count = match &mut description.object {
+            Object::EventFd(counter) => return read_event(counter, memory, segments, total),
+            Object::Directory(_) => return Err(Error::EISDIR),
+            Object::File(node) => match &self.tree.node(*node)?.kind {
+                Kind::File(content) => each_piece(segments, total, |at, address, limit| {
+                    let piece = content.piece(offset + at, limit);
+                    memory.write(address, piece)?;
+                    Ok(piece.len() as u64)
+                })?,
+                _ => return Err(Error::EINVAL),
+            },
+            _ => 0,
+        };
+        if let Position::Current = position {
+            description.offset += count;
+        }
+        Ok(count)
+    }
+
+    pub(super) fn write(
+        &mut self,
+        memory: &impl UserMemory,
+        descriptor: i32,
+        segments: impl Segments,
+        position: Position,
+        now: Time,
+    ) -> Result<u64, Error> {
+        let description = self.positioned(descriptor, position)?;
+        if !description.is_writable() {
+            return Err(Error::EBADF);
+        }
+        let mut offset = position.or(description.offset);
+        let segments = segments.list(memory)?;
+        let segments = segments.as_ref();
+        let total = total(segments, offset)?;
+        let description = self.table.opened_mut(descriptor)?;
+        let node = match &mut description.object {
+            Object::EventFd(counter) => return write_event(counter, memory, segments, total),
+            Object::File(node) => *node,
+            _ => return Ok(total),
+        };
+        if total == 0 {
+            return Ok(0);
+        }
+        let (content, budget) = self.tree.content_mut(node)?;
+        if description.status & O_APPEND != 0 {
+            offset = content.size();
+        }
+        if offset >= LAST {
+            return Err(Error::EFBIG);
+        }
+        let count = each_piece(segments, total.min(LAST - offset), |at, address, limit| {
+            content.overwrite(offset + at, limit, budget, |bytes| {
+                memory.read(address, bytes)
+            })
+        })?;
+        if let Position::Current = position {
+            description.offset = offset + count;
+        }
+        let node = self.tree.node_mut(node)?;
+        node.modified = now;
+        node.changed = now;
+        Ok(count)
+    }
+
+    /// A description that has positions, if one is asked for.
+    fn positioned(
+        &self,
+        descriptor: i32,
+        position: Position,
+    ) -> Result<&super::Description, Error> {
+        if let Position::At(offset) = position
+            && offset > LAST
+        {
+            return Err(Error::EINVAL);
+        }
+        let description = self.table.opened(descriptor)?;
+        let sequential =
+            description.object.is_stream() || matches!(description.object, Object::EventFd(_));
+        match position {
+            Position::At(_) if sequential => Err(Error::ESPIPE),
+            _ => Ok(description),
+        }
+    }
+}
+
+impl Position {
+    fn or(self, current: u64) -> u64 {
+        match self {
+            Self::Current => current,
+            Self::At(offset) => offset,
+        }
+    }
+}
+
+/// How many bytes are to be moved from or to `offset`.
+fn total(segments: &[Segment], offset: u64) -> Result<u64, Error> {
+    let mut total: u64 = 0;
+    for segment in segments {
+        total = total.saturating_add(segment.length);
+    }
+    match segments {
+        // Only a single buffer is compared with the offset before it is cut short.
+        [single] if single.length > LAST - offset => Err(Error::EINVAL),
+        _ if total.min(MOST_BYTES) > LAST - offset => Err(Error::EINVAL),
+        _ => Ok(total.min(MOST_BYTES)),
+    }
+}
+
+/// Calls `transfer` with what was done before, an address and a limit, until all is done or it
+/// answers that nothing was. An error counts only where nothing was done before.
+fn each_piece(
+    segments: &[Segment],
+    total: u64,
+    mut transfer: impl FnMut(u64, u64, u64) -> Result<u64, Error>,
+) -> Result<u64, Error> {
+    let mut done = 0;
+    for segment in segments {
+        let length = segment.length.min(total - done);
+        let mut copied = 0;
+        while copied < length {
+            match transfer(done, segment.address.wrapping_add(copied), length - copied) {
+                Ok(0) => return Ok(done),
+                Ok(count) => {
+                    copied += count;
+                    done += count;
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => return Ok(done),
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Events are counted in numbers of this many bytes.
+const EVENT: u64 = 8;
+
+fn read_event(
+    counter: &mut Counter,
+    memory: &impl UserMemory,
+    segments: &[Segment],
+    total: u64,
+) -> Result<u64, Error> {
+    if total < EVENT {
+        return Err(Error::EINVAL);
+    }
+    let bytes = counter.take()?.to_le_bytes();
+    each_piece(segments, EVENT, |at, address, limit| {
+        let rest = &bytes[at as usize..(at + limit) as usize];
+        memory.write(address, rest)?;
+        Ok(rest.len() as u64)
+    })
+}
+
+fn write_event(
+    counter: &mut Counter,
+    memory: &impl UserMemory,
+    segments: &[Segment],
+    total: u64,
+) -> Result<u64, Error> {
+    if total != EVENT {
+        return Err(Error::EINVAL);
+    }
+    let mut bytes = [0; EVENT as usize];
+    let read = each_piece(segments, EVENT, |at, address, limit| {
+        let rest = &mut bytes[at as usize..(at + limit) as usize];
+        memory.read(address, rest)?;
+        Ok(rest.len() as u64)
+    })?;
+    if read < EVENT {
+        return Err(Error::EFAULT);
+    }
+    counter.add(u64::from_le_bytes(bytes))?;
+    Ok(EVENT)
+}

@@ -1,0 +1,380 @@
+//! The Keep's file system and the kernel's, side by side.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem::offset_of;
+
+use enarx_keep_shim::file::{Files, Limits, Object};
+use linux_raw_sys::general::{
+    AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY,
+    S_IFDIR, S_IFMT, S_IFREG, open_how, stat, statx,
+};
+use linux_raw_sys::{errno, general as linux};
+
+use crate::isolation::OPEN_FILES;
+use crate::memory::Memory;
+
+/// What the Keep is told the time is. The kernel's time and this are "now"; what tests set is
+/// long before.
+const NOW: u64 = 2_000_000_000 * 1_000_000_000;
+const BEFORE_NOW: u64 = 1_000_000_000;
+
+/// What the Keep's files may take.
+const BYTES: u64 = 64 << 20;
+
+/// Both.
+pub struct Both {
+    pub files: Files,
+    pub memory: Memory,
+
+    /// What was called, to be told when something differs.
+    log: Vec<String>,
+
+    /// The kernel's inode numbers of nodes.
+    numbers: HashMap<u64, u64>,
+}
+
+/// The start of any path.
+pub const HERE: u64 = AT_FDCWD as u64;
+
+/// Makes a call in the kernel. Answers as it does: errors are negative.
+pub fn system_call(number: u64, arguments: [u64; 6]) -> i64 {
+    let [first, second, third, fourth, fifth, sixth] = arguments;
+    // SAFETY: the calls made here are on files and descriptors of a thread that has its own,
+    // and write to the memory that is handed over for them only.
+    let result =
+        unsafe { libc::syscall(number as i64, first, second, third, fourth, fifth, sixth) };
+    if result == -1 {
+        -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap())
+    } else {
+        result
+    }
+}
+
+impl Both {
+    pub fn new() -> Self {
+        Self {
+            files: Files::new(Limits {
+                open_files: OPEN_FILES,
+                bytes: BYTES,
+            }),
+            memory: Memory::new(),
+            log: Vec::new(),
+            numbers: HashMap::new(),
+        }
+    }
+
+    /// Notes what is done next.
+    pub fn note(&mut self, words: String) {
+        self.log.push(words);
+    }
+
+    /// Makes a call in both; answers the result that both gave. Calls that are not served by
+    /// the files, or would wait, are made in neither.
+    pub fn call<const N: usize>(&mut self, number: u32, arguments: [u64; N]) -> Option<i64> {
+        let mut all = [0; 6];
+        all[..N].copy_from_slice(&arguments);
+        let before = self.memory.save();
+        let result = self.files.call(&self.memory, number.into(), all, NOW)?;
+        let result = result.map_or_else(|error| error.as_result(), |value| value as i64);
+        self.log
+            .push(format!("    {number} {arguments:x?} = {result}"));
+        if result == -i64::from(errno::EAGAIN) && self.would_wait(all[0] as i32) {
+            return None;
+        }
+        let mut written = self.memory.save();
+        self.memory.restore(&before);
+        let expected = system_call(number.into(), all);
+        if result != expected {
+            self.differs(&format!("{result} instead of {expected}"));
+        }
+        let mut expected = self.memory.save();
+        if result >= 0 {
+            let buffer = self.memory.save().len() - Memory::BUFFER_LENGTH;
+            match number {
+                linux::__NR_stat
+                | linux::__NR_lstat
+                | linux::__NR_fstat
+                | linux::__NR_newfstatat => {
+                    self.compare_numbers(
+                        &written[buffer + offset_of!(stat, st_ino)..],
+                        &expected[buffer + offset_of!(stat, st_ino)..],
+                    );
+                    comparable_stat(&mut written[buffer..]);
+                    comparable_stat(&mut expected[buffer..]);
+                }
+                linux::__NR_statx => {
+                    comparable_statx(&mut written[buffer..]);
+                    comparable_statx(&mut expected[buffer..]);
+                }
+                _ => {}
+            }
+        }
+        if written != expected {
+            let at = written
+                .iter()
+                .zip(&expected)
+                .position(|(one, other)| one != other);
+            self.differs(&format!("memory at {at:?}"));
+        }
+        Some(result)
+    }
+
+    /// As [`call`](Self::call), of a call that is made.
+    pub fn must<const N: usize>(&mut self, number: u32, arguments: [u64; N]) -> i64 {
+        self.call(number, arguments).expect("a call on files")
+    }
+
+    /// Opens a path from a descriptor.
+    pub fn open_at(&mut self, descriptor: u64, path: &str, flags: u32, mode: u32) -> i64 {
+        let path = self.memory.string(0, path.as_bytes());
+        let arguments = [descriptor, path, flags.into(), mode.into()];
+        self.must(linux::__NR_openat, arguments)
+    }
+
+    pub fn open(&mut self, path: &str, flags: u32) -> i64 {
+        self.open_at(HERE, path, flags, 0o644)
+    }
+
+    /// Opens a path with `openat2`.
+    pub fn open_how(&mut self, descriptor: u64, path: &str, flags: u32, resolve: u32) -> i64 {
+        let how = [u64::from(flags), 0, u64::from(resolve)].map(u64::to_le_bytes);
+        let how = self.memory.fill(0, how.as_flattened());
+        let path = self.memory.string(0, path.as_bytes());
+        let size = size_of::<open_how>() as u64;
+        self.must(linux::__NR_openat2, [descriptor, path, how, size])
+    }
+
+    /// Makes a call whose first argument is a path.
+    pub fn at_path(&mut self, number: u32, path: &str, argument: u64) -> i64 {
+        let path = self.memory.string(0, path.as_bytes());
+        self.must(number, [path, argument])
+    }
+
+    /// Makes a call with two paths.
+    pub fn at_paths(&mut self, number: u32, one: &str, other: &str) -> i64 {
+        let one = self.memory.string(0, one.as_bytes());
+        let other = self.memory.string(1, other.as_bytes());
+        self.must(number, [one, other])
+    }
+
+    pub fn close(&mut self, descriptor: i64) -> i64 {
+        self.must(linux::__NR_close, [descriptor as u64])
+    }
+
+    pub fn write(&mut self, descriptor: i64, bytes: &[u8]) -> i64 {
+        let buffer = self.memory.fill(0, bytes);
+        self.must(
+            linux::__NR_write,
+            [descriptor as u64, buffer, bytes.len() as u64],
+        )
+    }
+
+    pub fn read(&mut self, descriptor: i64, count: usize) -> Result<Vec<u8>, i64> {
+        let arguments = [descriptor as u64, self.memory.buffer(), count as u64];
+        match self.must(linux::__NR_read, arguments) {
+            error if error < 0 => Err(error),
+            count => Ok(self.memory.filled(count as usize)),
+        }
+    }
+
+    /// Makes a file with something in it.
+    pub fn make_file(&mut self, path: &str, bytes: &[u8]) {
+        let file = self.open(path, linux::O_CREAT | linux::O_WRONLY);
+        assert_eq!(self.write(file, bytes), bytes.len() as i64);
+        self.close(file);
+    }
+
+    /// What is in a directory, by name: the types. Each side is asked by itself, as they have
+    /// orders of their own.
+    pub fn list(&mut self, descriptor: u64, buffer_length: usize) -> Option<BTreeMap<Vec<u8>, u8>> {
+        let buffer = self.memory.buffer();
+        let arguments = [descriptor, buffer, buffer_length as u64, 0, 0, 0];
+        let number = u64::from(linux::__NR_getdents64);
+        let mut sides = Vec::new();
+        for kernel in [false, true] {
+            let mut entries = BTreeMap::new();
+            let end = loop {
+                let result = if kernel {
+                    system_call(number, arguments)
+                } else {
+                    let result = self.files.call(&self.memory, number, arguments, NOW);
+                    let result = result.expect("a call on files");
+                    result.map_or_else(|error| error.as_result(), |value| value as i64)
+                };
+                if result <= 0 {
+                    break result;
+                }
+                let listed = self.memory.filled(result as usize);
+                let mut rest = &listed[..];
+                while !rest.is_empty() {
+                    let length = usize::from(u16::from_le_bytes([rest[16], rest[17]]));
+                    let name = &rest[19..length];
+                    let name = name.split(|byte| *byte == 0).next().unwrap();
+                    let twice = entries.insert(name.to_vec(), rest[18]);
+                    assert_eq!(twice, None, "{name:?} is listed twice");
+                    rest = &rest[length..];
+                }
+            };
+            sides.push((end, entries));
+        }
+        let (expected, found) = (sides.pop().unwrap(), sides.pop().unwrap());
+        self.log.push(format!("    list {descriptor} = {found:?}"));
+        if found != expected {
+            self.differs(&format!("a listing instead of {expected:?}"));
+        }
+        (found.0 == 0).then_some(found.1)
+    }
+
+    /// Compares all below the root, then removes it, and finds that nothing is left.
+    pub fn compare_all(&mut self) {
+        let root = self.memory.string(0, b"/");
+        assert_eq!(self.must(linux::__NR_chdir, [root]), 0);
+        assert_eq!(
+            self.must(linux::__NR_close_range, [0, u64::from(u32::MAX), 0]),
+            0
+        );
+        let root = self.open("/", O_RDONLY | O_DIRECTORY);
+        self.compare_directory(root as u64);
+        self.close(root);
+        assert_eq!(
+            self.free_bytes(),
+            BYTES,
+            "something is left:\n{}",
+            self.log.join("\n")
+        );
+    }
+
+    fn compare_directory(&mut self, descriptor: u64) {
+        let entries = self.list(descriptor, 4096).unwrap();
+        for (name, _) in entries {
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let path = self.memory.string(0, &name);
+            let buffer = self.memory.fill(0, &[0; 144]);
+            let nofollow = u64::from(AT_SYMLINK_NOFOLLOW);
+            let number = linux::__NR_newfstatat;
+            assert_eq!(self.must(number, [descriptor, path, buffer, nofollow]), 0);
+            let status = self.memory.filled(size_of::<stat>());
+            let mode = u32_at(&status, offset_of!(stat, st_mode));
+            let size = u64_at(&status, offset_of!(stat, st_size));
+            let flags = u64::from(O_RDONLY | O_NOFOLLOW);
+            match mode & S_IFMT {
+                S_IFDIR => {
+                    let opened = self.must(linux::__NR_openat, [descriptor, path, flags, 0]);
+                    self.compare_directory(opened as u64);
+                    self.close(opened);
+                }
+                S_IFREG => {
+                    let opened = self.must(linux::__NR_openat, [descriptor, path, flags, 0]);
+                    self.compare_content(opened as u64, size);
+                    self.close(opened);
+                }
+                _ => {
+                    let length = Memory::BUFFER_LENGTH as u64;
+                    self.must(linux::__NR_readlinkat, [descriptor, path, buffer, length]);
+                }
+            }
+            let path = self.memory.string(0, &name);
+            let is_directory = mode & S_IFMT == S_IFDIR;
+            let flags = if is_directory { AT_REMOVEDIR } else { 0 };
+            assert_eq!(
+                self.must(linux::__NR_unlinkat, [descriptor, path, flags.into()]),
+                0
+            );
+        }
+    }
+
+    /// Reads the start and the end of a file.
+    fn compare_content(&mut self, descriptor: u64, size: u64) {
+        const PART: u64 = 128 * 1024;
+        let start = (0..4).map(|part| part * PART);
+        for offset in start.chain([size.saturating_sub(PART)]) {
+            let buffer = self.memory.buffer();
+            self.must(linux::__NR_pread64, [descriptor, buffer, PART, offset]);
+        }
+    }
+
+    /// What is left for files in the Keep.
+    pub fn free_bytes(&mut self) -> u64 {
+        let path = self.memory.string(0, b"/");
+        let arguments = [path, self.memory.buffer(), 0, 0, 0, 0];
+        let number = u64::from(linux::__NR_statfs);
+        let result = self.files.call(&self.memory, number, arguments, NOW);
+        assert_eq!(result, Some(Ok(0)));
+        let record = self.memory.filled(size_of::<linux::statfs>());
+        u64_at(&record, offset_of!(linux::statfs, f_bfree)) * 4096
+    }
+
+    /// A node always has the same number, and no other node has it.
+    fn compare_numbers(&mut self, one: &[u8], other: &[u8]) {
+        let (one, other) = (u64_at(one, 0), u64_at(other, 0));
+        // Streams have numbers of their own.
+        if one > 5 && *self.numbers.entry(one).or_insert(other) != other {
+            self.differs("the inode number");
+        }
+    }
+
+    fn would_wait(&self, descriptor: i32) -> bool {
+        let description = self.files.descriptor(descriptor);
+        description.is_ok_and(|description| {
+            matches!(description.object(), Object::EventFd(_)) && !description.nonblocking()
+        })
+    }
+
+    fn differs(&self, what: &str) -> ! {
+        let last = self.log.len().saturating_sub(60);
+        panic!("different: {what}\n{}", self.log[last..].join("\n"));
+    }
+}
+
+/// `AT_EMPTY_PATH` as an argument.
+pub const EMPTY: u64 = AT_EMPTY_PATH as u64;
+
+fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap())
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap())
+}
+
+/// Leaves of a `stat` what must be the same.
+fn comparable_stat(record: &mut [u8]) {
+    let type_ = u32_at(record, offset_of!(stat, st_mode)) & S_IFMT;
+    let mut clear = |offset, length| record[offset..offset + length].fill(0);
+    clear(offset_of!(stat, st_dev), 8);
+    clear(offset_of!(stat, st_ino), 8);
+    clear(offset_of!(stat, st_blksize), 8);
+    // Memory is given in other pieces.
+    clear(offset_of!(stat, st_blocks), 8);
+    clear(offset_of!(stat, st_atime), 16);
+    if type_ == S_IFDIR {
+        clear(offset_of!(stat, st_size), 8);
+    }
+    let is_node = [S_IFDIR, S_IFREG, linux::S_IFLNK].contains(&type_);
+    for offset in [offset_of!(stat, st_mtime), offset_of!(stat, st_ctime)] {
+        let now = (BEFORE_NOW..=i64::MAX as u64).contains(&u64_at(record, offset));
+        if now || !is_node {
+            record[offset..offset + 16].fill(0);
+        }
+    }
+    if !is_node {
+        record[offset_of!(stat, st_mode)..][..4].fill(0);
+    }
+}
+
+/// As [`comparable_stat`], of a `statx`.
+fn comparable_statx(record: &mut [u8]) {
+    let mode = u32_at(record, offset_of!(statx, stx_mode)) & S_IFMT;
+    let links = u32_at(record, offset_of!(statx, stx_nlink));
+    let size = u64_at(record, offset_of!(statx, stx_size));
+    let permissions = u32_at(record, offset_of!(statx, stx_mode));
+    record[..size_of::<statx>()].fill(0);
+    record[..4].copy_from_slice(&links.to_le_bytes());
+    record[4..8].copy_from_slice(&mode.to_le_bytes());
+    if mode == S_IFREG {
+        record[8..16].copy_from_slice(&size.to_le_bytes());
+        record[16..20].copy_from_slice(&permissions.to_le_bytes());
+    }
+}
