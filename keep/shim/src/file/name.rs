@@ -152,8 +152,8 @@ impl Files {
         let exchanges = flags == RENAME_EXCHANGE;
         let replaces = flags != RENAME_NOREPLACE;
         let old_path = Self::path(memory, old_path)?;
-        let new_path = Self::path(memory, new_path)?;
         let (old_parent, old_last) = self.parent(old_descriptor, &old_path)?;
+        let new_path = Self::path(memory, new_path)?;
         let (new_parent, new_last) = self.parent(new_descriptor, &new_path)?;
         let Last::Name(old_name, old_slash) = old_last else {
             return Err(Error::EBUSY);

@@ -35,6 +35,9 @@ pub(super) enum Position {
 pub(super) trait Segments {
     type List: AsRef<[Segment]>;
 
+    /// Whether nothing is asked of a file if there are no bytes to move.
+    const EMPTY_IS_NOTHING: bool;
+
     fn list(self, memory: &impl UserMemory) -> Result<Self::List, Error>;
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Vector {
 impl Segments for Buffer {
     type List = [Segment; 1];
 
+    const EMPTY_IS_NOTHING: bool = false;
+
     fn list(self, _: &impl UserMemory) -> Result<[Segment; 1], Error> {
         // No memory is that large.
         if self.length > LAST {
@@ -67,6 +72,8 @@ impl Segments for Buffer {
 
 impl Segments for Vector {
     type List = Vec<Segment>;
+
+    const EMPTY_IS_NOTHING: bool = true;
 
     fn list(self, memory: &impl UserMemory) -> Result<Vec<Segment>, Error> {
         if self.count > u64::from(UIO_MAXIOV) {
@@ -87,11 +94,11 @@ impl Segments for Vector {
 }
 
 impl Files {
-    pub(super) fn read(
+    pub(super) fn read<S: Segments>(
         &mut self,
         memory: &impl UserMemory,
         descriptor: i32,
-        segments: impl Segments,
+        segments: S,
         position: Position,
     ) -> Result<u64, Error> {
         let description = self.positioned(descriptor, position)?;
@@ -102,6 +109,9 @@ impl Files {
         let segments = segments.list(memory)?;
         let segments = segments.as_ref();
         let total = total(segments, offset)?;
+        if total == 0 && S::EMPTY_IS_NOTHING {
+            return Ok(0);
+        }
         let description = self.table.opened_mut(descriptor)?;
         let count = match &mut description.object {
             Object::EventFd(counter) => return read_event(counter, memory, segments, total),
@@ -109,7 +119,9 @@ impl Files {
             Object::File(node) => match &self.tree.node(*node)?.kind {
                 Kind::File(content) => each_piece(segments, total, |at, address, limit| {
                     let piece = content.piece(offset + at, limit);
-                    memory.write(address, piece)?;
+                    if !piece.is_empty() {
+                        memory.write(address, piece)?;
+                    }
                     Ok(piece.len() as u64)
                 })?,
                 _ => return Err(Error::EINVAL),
@@ -122,11 +134,11 @@ impl Files {
         Ok(count)
     }
 
-    pub(super) fn write(
+    pub(super) fn write<S: Segments>(
         &mut self,
         memory: &impl UserMemory,
         descriptor: i32,
-        segments: impl Segments,
+        segments: S,
         position: Position,
         now: Time,
     ) -> Result<u64, Error> {
@@ -138,6 +150,9 @@ impl Files {
         let segments = segments.list(memory)?;
         let segments = segments.as_ref();
         let total = total(segments, offset)?;
+        if total == 0 && S::EMPTY_IS_NOTHING {
+            return Ok(0);
+        }
         let description = self.table.opened_mut(descriptor)?;
         let node = match &mut description.object {
             Object::EventFd(counter) => return write_event(counter, memory, segments, total),

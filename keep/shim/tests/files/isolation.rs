@@ -46,17 +46,16 @@ fn is_root() -> bool {
 fn run(test: impl FnOnce(&mut Both) + Send + 'static) {
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     let root = directory.path().to_owned();
-    let null = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .unwrap();
+    let [input, output] = [(); 2].map(|()| {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).open("/dev/null").unwrap()
+    });
     let (_diagnostics_reader, diagnostics) = std::io::pipe().unwrap();
     let (_host, channel) = UnixStream::pair().unwrap();
     let (_device, attestation) = UnixStream::pair().unwrap();
     let descriptors = [
-        null.as_raw_fd(),
-        null.as_raw_fd(),
+        input.as_raw_fd(),
+        output.as_raw_fd(),
         diagnostics.as_raw_fd(),
         channel.as_raw_fd(),
         attestation.as_raw_fd(),

@@ -398,7 +398,14 @@ impl Caller<'_> {
                 }
                 let given = both.memory.fill(0, &times);
                 let times = random.of(&[given, given, given, 0, UNMAPPED]);
-                let path = random.of(&[path, path, 0]);
+                let node = both.files.descriptor(start as i32);
+                // Times of what is not in the file system are not kept.
+                let by_descriptor = start == HERE || node.is_ok_and(in_tree);
+                let path = if by_descriptor {
+                    random.of(&[path, path, 0])
+                } else {
+                    path
+                };
                 let flags = flags & !u64::from(AT_EMPTY_PATH);
                 both.call(linux::__NR_utimensat, [start, path, times, flags])
             }
