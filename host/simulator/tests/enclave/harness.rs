@@ -98,19 +98,34 @@ pub fn layout(entry: u64) -> Vec<(u64, u64, [u8; 4096])> {
 
 /// Builds all but the last step, and returns what MRENCLAVE must be.
 pub fn construct(secs: &[u8; 4096], entry: u64) -> (Builder, [u8; 32]) {
-    let pages = layout(entry);
+    construct_from(secs, &layout(entry))
+}
+
+fn construct_from(secs: &[u8; 4096], pages: &[(u64, u64, [u8; 4096])]) -> (Builder, [u8; 32]) {
     let mut builder = Builder::create(secs).unwrap();
-    for (offset, flags, contents) in &pages {
+    for (offset, flags, contents) in pages {
         builder.add(*offset, &secinfo(*flags), contents).unwrap();
         builder.extend(*offset).unwrap();
     }
-    (builder, mrenclave(&pages))
+    (builder, mrenclave(pages))
 }
 
 /// An enclave that is entered at `entry`.
 pub fn enclave(entry: u64) -> Enclave {
-    let (builder, mrenclave) = construct(&secs(), entry);
+    enclave_of(&secs(), entry)
+}
+
+/// An enclave with this SECS.
+pub fn enclave_of(secs: &[u8; 4096], entry: u64) -> Enclave {
+    enclave_from(secs, &layout(entry))
+}
+
+/// An enclave with this SECS and these pages.
+pub fn enclave_from(secs: &[u8; 4096], pages: &[(u64, u64, [u8; 4096])]) -> Enclave {
+    let (builder, mrenclave) = construct_from(secs, pages);
     let mut sigstruct = signer::unsigned(&mrenclave);
+    sigstruct[900] = secs[20];
+    sigstruct[936] = secs[56];
     signer::sign(&mut sigstruct);
     builder.init(&sigstruct, Box::new(TestHardware)).unwrap()
 }
@@ -250,9 +265,40 @@ pub enum Left {
     },
 }
 
-/// A #GP of ENCLU itself.
-pub fn refused(function: u32, vector: u16) -> impl Fn(Left) -> bool {
-    move |left| matches!(left, Left::Exception { function: f, vector: v, .. } if (f, v) == (function, vector))
+impl Left {
+    /// An exception in the enclave, or of ERESUME, without more details.
+    pub fn vector(self) -> Option<u16> {
+        match self {
+            Left::Exception {
+                function: 3,
+                vector,
+                ..
+            } => Some(vector),
+            _ => None,
+        }
+    }
+
+    /// An exception of EENTER itself.
+    pub fn refusal(self) -> Option<u16> {
+        match self {
+            Left::Exception {
+                function: 2,
+                vector,
+                ..
+            } => Some(vector),
+            _ => None,
+        }
+    }
+
+    /// A page fault in the enclave.
+    pub fn page_fault(error_code: u16, address: u64) -> Self {
+        Left::Exception {
+            function: 3,
+            vector: 14,
+            error_code,
+            address,
+        }
+    }
 }
 
 /// Executes EENTER (2) or ERESUME (3).
@@ -382,6 +428,12 @@ impl Monitor {
             (left, rax as u32),
             (Left::Exit, if leaf == 6 { 6 } else { 0 })
         );
+    }
+
+    /// Lets an interrupted command go on after the instruction that was refused.
+    pub fn recover(&self, length: u64) {
+        self.skip(length, 0);
+        assert_eq!(self.resume().0, Left::Exit);
     }
 
     /// Goes on with interrupted code.

@@ -1,6 +1,10 @@
 //! Runs small enclaves in the simulator and holds it to the SDM.
 
+mod construction;
 mod entry;
+mod exceptions;
 mod harness;
+mod leaves;
+mod pages;
 mod programs;
 mod signer;

@@ -12,11 +12,11 @@ global_asm!(
     .globl programs_start, programs_end, program_monitor, program_preserve
     .globl snippet_syscall, snippet_int80, snippet_sysenter, snippet_cpuid, snippet_int3
     .globl snippet_int, snippet_ud2, snippet_divide, snippet_trap_flag, snippet_return
-    .globl snippet_rdpmc, snippet_bases, snippet_enclu, snippet_leave
+    .globl snippet_rdpmc, snippet_bases, snippet_enclu, snippet_leave, snippet_wait
     .hidden programs_start, programs_end, program_monitor, program_preserve
     .hidden snippet_syscall, snippet_int80, snippet_sysenter, snippet_cpuid, snippet_int3
     .hidden snippet_int, snippet_ud2, snippet_divide, snippet_trap_flag, snippet_return
-    .hidden snippet_rdpmc, snippet_bases, snippet_enclu, snippet_leave
+    .hidden snippet_rdpmc, snippet_bases, snippet_enclu, snippet_leave, snippet_wait
 programs_start:
 
     .macro expect register, value
@@ -28,17 +28,15 @@ programs_start:
     // Does what the host says in RSI, at any CSSA.
 program_monitor:
     cld
-    mov r10, rsp
     mov r11, rax
     shl r11, 10
     lea rsp, [rbx + 0x6000]
     sub rsp, r11
-    push r10
-    push rbp
-    push rcx
     mov r11, rax
     shl r11, 12
-    add r11, rbx            // the newest SSA frame in use: TCS + 0x1000 + (CSSA - 1) * 0x1000
+    add r11, rbx            // TCS + CSSA pages: the newest SSA frame in use, if there is one
+    push rcx
+    push r11
     cmp esi, 0
     je .Lsum
     cmp esi, 1
@@ -112,20 +110,22 @@ snippet_enclu:
     pushfq
     pop rsi
 
+    // The host's stack may have moved since: URSP and URBP are in the current frame.
 .Lexit:
+    pop r11
     pop rbx
-    pop rbp
-    pop rsp
+    mov rsp, [r11 + 0x2000 - 184 + 144]
+    mov rbp, [r11 + 0x2000 - 184 + 152]
     mov eax, 4
     enclu
     ud2
 
-    // Like the monitor, but with an R9 that says where to leave to.
+    // EEXIT to RAX.
 snippet_leave:
-    mov rbx, r9
+    mov rbx, rax
     mov eax, 4
     enclu
-    ud2
+    ret
 
 snippet_syscall:
     syscall
@@ -168,6 +168,13 @@ snippet_bases:
     rdfsbase rax
     rdgsbase rbx
     ret
+    // Sets the word at RAX to 1 and waits for a 2.
+snippet_wait:
+    mov qword ptr [rax], 1
+2:  pause
+    cmp qword ptr [rax], 2
+    jne 2b
+    ret
 snippet_return:
     mov eax, 0x5a
     ret
@@ -178,8 +185,6 @@ program_preserve:
     test rax, rax
     jnz .Ldestroy
     lea r15, [rbx + 0x6000]
-    mov [r15 - 8], rsp
-    mov [r15 - 16], rbp
     mov [r15 - 24], rcx
     lea rsp, [r15 - 0x100]
     // MXCSR, x87 control word and a value on the x87 stack.
@@ -283,8 +288,8 @@ program_preserve:
     ldmxcsr [rsp - 4]
     fninit
     mov rbx, gs:[0xfe8]
-    mov rbp, gs:[0xff0]
-    mov rsp, gs:[0xff8]
+    mov rbp, gs:[0x2000 - 184 + 152 - 0x5000]
+    mov rsp, gs:[0x2000 - 184 + 144 - 0x5000]
     mov eax, 4
     enclu
     ud2
@@ -355,6 +360,7 @@ places! {
     return_ = snippet_return,
     enclu = snippet_enclu,
     leave = snippet_leave,
+    wait = snippet_wait,
 }
 
 /// The code of all programs, in whole pages.

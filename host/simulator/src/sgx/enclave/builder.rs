@@ -94,10 +94,10 @@ impl Builder {
         let mut contents = *contents;
         let page = match secinfo.page_type() {
             Some(PageType::ThreadControl) => {
+                ThreadControl::reset(&mut contents);
                 let tcs = ThreadControl::parse(offset, &contents).ok_or(
                     LeafError::GeneralProtection("a reserved field of the TCS is not zero"),
                 )?;
-                ThreadControl::reset(&mut contents);
                 self.threads.push(tcs);
                 Page::added(PageType::ThreadControl, 0)
             }

@@ -17,10 +17,10 @@ pub(super) struct Context {
     pub host_fs_base: u64,
     /// As above.
     pub host_gs_base: u64,
-    /// The segment bases of the enclave: to enter with, or found in a signal handler.
-    pub enclave_fs_base: u64,
+    /// The segment bases that the thread will enter with.
+    pub next_fs_base: u64,
     /// As above.
-    pub enclave_gs_base: u64,
+    pub next_gs_base: u64,
     /// Where EENTER enters.
     pub target: u64,
     /// The TCS that the thread is inside with.

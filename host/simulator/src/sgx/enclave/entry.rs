@@ -201,8 +201,8 @@ impl Running {
             }
             context.target = target;
             context.current_frame = current.into();
-            context.enclave_fs_base = canonical(base.wrapping_add(tcs.ofs_base))?;
-            context.enclave_gs_base = canonical(base.wrapping_add(tcs.ogs_base))?;
+            context.next_fs_base = canonical(base.wrapping_add(tcs.ofs_base))?;
+            context.next_gs_base = canonical(base.wrapping_add(tcs.ogs_base))?;
         } else {
             self.load(&pages, frame, context)?;
             tcs.set_current_frame(frame_number);
@@ -267,8 +267,8 @@ impl Running {
             return Err(Exception::GENERAL_PROTECTION);
         }
         context.xsave = image;
-        context.enclave_fs_base = canonical(general.fs_base)?;
-        context.enclave_gs_base = canonical(general.gs_base)?;
+        context.next_fs_base = canonical(general.fs_base)?;
+        context.next_gs_base = canonical(general.gs_base)?;
         let [
             rax,
             rcx,

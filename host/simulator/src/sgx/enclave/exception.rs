@@ -11,6 +11,7 @@ pub(super) const PAGE_FAULT: u8 = 14;
 pub(super) const FAULT_PRESENT: u32 = 1 << 0;
 pub(super) const FAULT_WRITE: u32 = 1 << 1;
 pub(super) const FAULT_USER: u32 = 1 << 2;
+pub(super) const FAULT_FETCH: u32 = 1 << 4;
 /// The EPCM forbids it, not the page tables.
 pub(super) const FAULT_SGX: u32 = 1 << 15;
 

@@ -59,7 +59,7 @@ impl Running {
         )
         .expect("EENTER and ERESUME have found this frame in the enclave");
 
-        let mut general = self.save(cause, frame, context, registers);
+        let mut general = self.save(cause, frame, registers);
         tcs.set_current_frame(number + 1);
         tcs.release();
 
@@ -73,7 +73,7 @@ impl Running {
         general.registers[RBP] = general.urbp;
         registers.set_rip(transition::after_interrupt());
         if let Cause::Exception(exception) = cause {
-            self.counters.aex[usize::from(exception.vector)].count();
+            self.counters.count_exception(exception.vector);
             general.registers[RDI] = exception.vector.into();
             general.registers[RSI] = exception.error_code.into();
             general.registers[RDX] = exception.address & !(PAGE_SIZE as u64 - 1);
@@ -90,13 +90,7 @@ impl Running {
     }
 
     /// Writes the frame, and returns its GPRSGX.
-    fn save(
-        &self,
-        cause: Cause,
-        frame: Frame,
-        context: &Context,
-        registers: &mut Registers<'_>,
-    ) -> General {
+    fn save(&self, cause: Cause, frame: Frame, registers: &mut Registers<'_>) -> General {
         let has_exinfo = self.secs.misc_select & secs::EXINFO != 0;
         let exception = match cause {
             Cause::Exception(exception) => Some(exception),
@@ -114,8 +108,8 @@ impl Running {
                 ursp: before.ursp,
                 urbp: before.urbp,
                 exit_info: exception.map_or(0, |exception| exception.exit_info(has_exinfo)),
-                fs_base: context.enclave_fs_base,
-                gs_base: context.enclave_gs_base,
+                fs_base: registers.fs_base,
+                gs_base: registers.gs_base,
             };
             pages.write(frame.general(), &general.to_bytes())?;
             if has_exinfo && let Some(exinfo) = exception.and_then(Exception::exinfo) {

@@ -3,6 +3,7 @@
 use std::arch::asm;
 
 use super::error::InitError;
+use super::thread;
 
 /// Checks what cannot be done without.
 pub(super) fn check() -> Result<(), InitError> {
@@ -20,7 +21,8 @@ pub(super) fn check() -> Result<(), InitError> {
             "the processor or the kernel has no AVX",
         ));
     }
-    if !has_user_dispatch() {
+    // No thread is attached before the enclave is initialised.
+    if !thread::stop_dispatch() {
         return Err(InitError::Unsupported(
             "the kernel cannot turn system calls into signals (Syscall User Dispatch); it takes Linux 5.11",
         ));
@@ -43,12 +45,4 @@ fn has_avx() -> bool {
         );
     }
     enabled & X87_SSE_AVX == X87_SSE_AVX
-}
-
-fn has_user_dispatch() -> bool {
-    const SET_SYSCALL_USER_DISPATCH: libc::c_int = 59;
-    const OFF: usize = 0;
-    // SAFETY: switches off what is off in every thread that is not attached, and no thread
-    // is before the enclave is initialised.
-    unsafe { libc::prctl(SET_SYSCALL_USER_DISPATCH, OFF, 0, 0, 0) == 0 }
 }

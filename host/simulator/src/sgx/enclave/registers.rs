@@ -45,23 +45,33 @@ const PLACES: [libc::c_int; 16] = [
 ];
 
 /// The registers of interrupted code, which it goes on with.
-pub(super) struct Registers<'frame>(&'frame mut libc::ucontext_t);
+pub(super) struct Registers<'frame> {
+    frame: &'frame mut libc::ucontext_t,
+    /// The segment bases, which the kernel does not keep in its frame.
+    pub fs_base: u64,
+    /// As above.
+    pub gs_base: u64,
+}
 
 impl<'frame> Registers<'frame> {
     /// # Safety
     ///
     /// `frame` is what the kernel passed to a signal handler that is still running.
-    pub(super) unsafe fn new(frame: *mut libc::ucontext_t) -> Self {
-        // SAFETY: valid, and nobody else's, until the handler returns.
-        Self(unsafe { &mut *frame })
+    pub(super) unsafe fn new(frame: *mut libc::ucontext_t, fs_base: u64, gs_base: u64) -> Self {
+        Self {
+            // SAFETY: valid, and nobody else's, until the handler returns.
+            frame: unsafe { &mut *frame },
+            fs_base,
+            gs_base,
+        }
     }
 
     fn place(&self, place: libc::c_int) -> u64 {
-        self.0.uc_mcontext.gregs[place as usize] as u64
+        self.frame.uc_mcontext.gregs[place as usize] as u64
     }
 
     fn set_place(&mut self, place: libc::c_int, value: u64) {
-        self.0.uc_mcontext.gregs[place as usize] = value as i64;
+        self.frame.uc_mcontext.gregs[place as usize] = value as i64;
     }
 
     pub(super) fn get(&self, register: usize) -> u64 {
@@ -127,6 +137,6 @@ impl<'frame> Registers<'frame> {
     fn image(&mut self) -> &mut [u8; XSAVE_SIZE] {
         // SAFETY: with AVX, without which no enclave is initialised, the kernel's frame has
         // a standard-format XSAVE image of at least this size, which belongs to the frame.
-        unsafe { &mut *self.0.uc_mcontext.fpregs.cast() }
+        unsafe { &mut *self.frame.uc_mcontext.fpregs.cast() }
     }
 }

@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 
 use super::context::Context;
 use super::exception::{
-    self, BREAKPOINT, DEBUG, Exception, FAULT_PRESENT, FAULT_SGX, GENERAL_PROTECTION,
+    self, BREAKPOINT, DEBUG, Exception, FAULT_FETCH, FAULT_PRESENT, FAULT_SGX, GENERAL_PROTECTION,
     INVALID_OPCODE, PAGE_FAULT,
 };
 use super::exit::Cause;
 use super::memory::page_start;
 use super::registers::{R11, RAX, RCX, Registers, TRAP_FLAG};
-use super::{Running, entry, host_cpuid, transition};
+use super::{Running, entry, host_cpuid, thread, transition};
 
 /// The signals that exceptions and refused system calls make.
 pub(super) const SYNCHRONOUS: [c_int; 6] = [
@@ -102,24 +102,37 @@ fn exchange(signal: c_int, new: Option<&KernelAction>) -> io::Result<KernelActio
 ///
 /// # Safety
 ///
-/// The arguments are those of a signal handler, and this thread's context.
+/// The arguments are those of a signal handler, this thread's context, and the segment bases
+/// of the interrupted code.
 pub(super) unsafe extern "C" fn in_enclave(
     signal: c_int,
     info: *mut libc::siginfo_t,
     frame: *mut c_void,
     context: *mut Context,
+    fs_base: u64,
+    gs_base: u64,
 ) -> u64 {
     const GO_ON_INSIDE: u64 = 1;
     const GO_ON_OUTSIDE: u64 = 0;
     // SAFETY: all of them are valid until the handler returns.
-    let (code, context, mut registers) =
-        unsafe { ((*info).si_code, &mut *context, Registers::new(frame.cast())) };
+    let (code, context, mut registers) = unsafe {
+        (
+            (*info).si_code,
+            &mut *context,
+            Registers::new(frame.cast(), fs_base, gs_base),
+        )
+    };
     let Some(running) = Running::get() else {
         // Enclave mode is entered through the running enclave alone.
         std::process::abort();
     };
     let exception = match running.event(signal, code, &mut registers) {
         Event::TrapSuppressed => return GO_ON_INSIDE,
+        Event::InterruptOnTheWay => {
+            // SAFETY: as for this function, and the host's segment bases are in place.
+            unsafe { pass_on(signal, info, frame) };
+            return GO_ON_INSIDE;
+        }
         Event::Interrupt => {
             running.asynchronous_exit(Cause::Interrupt, context, &mut registers);
             // SAFETY: as for this function, and the thread is outside now.
@@ -152,8 +165,9 @@ pub(super) unsafe extern "C" fn in_host(
     info: *mut libc::siginfo_t,
     frame: *mut c_void,
 ) {
+    let (fs_base, gs_base) = thread::segment_bases();
     // SAFETY: valid until the handler returns.
-    let mut registers = unsafe { Registers::new(frame.cast()) };
+    let mut registers = unsafe { Registers::new(frame.cast(), fs_base, gs_base) };
     let is_general_protection =
         signal == libc::SIGSEGV && registers.vector() == u64::from(GENERAL_PROTECTION);
     if is_general_protection && host_cpuid::answer(&mut registers) {
@@ -206,6 +220,8 @@ enum Event {
     Exception(Exception),
     /// Nothing of the enclave's doing.
     Interrupt,
+    /// As above, before the enclave's first instruction or after its last.
+    InterruptOnTheWay,
     /// The enclave had set TF, which has no effect there (SDM volume 3D, 43.2.5).
     TrapSuppressed,
 }
@@ -213,7 +229,11 @@ enum Event {
 impl Running {
     fn event(&self, signal: c_int, code: c_int, registers: &mut Registers<'_>) -> Event {
         if code <= 0 {
-            return Event::Interrupt;
+            return if transition::contains(registers.rip()) {
+                Event::InterruptOnTheWay
+            } else {
+                Event::Interrupt
+            };
         }
         if signal == libc::SIGSYS {
             if code != SYS_USER_DISPATCH {
@@ -243,8 +263,14 @@ impl Running {
                 Event::TrapSuppressed
             }
             BREAKPOINT => self.breakpoint(offset, registers),
-            // Processors that know SGX, with SGX switched off, raise the one or the other.
-            INVALID_OPCODE | GENERAL_PROTECTION if self.code(offset) == ENCLU => Event::Leaf,
+            INVALID_OPCODE | GENERAL_PROTECTION | PAGE_FAULT
+                if raised.error_code & FAULT_FETCH == 0 && self.code(offset) == ENCLU =>
+            {
+                // An invalid opcode on processors without SGX. Those that have it refuse most
+                // leaf functions outside of their own enclaves with a general protection
+                // exception, and EENTER and ERESUME with a page fault.
+                Event::Leaf
+            }
             GENERAL_PROTECTION if self.is_illegal(offset) => {
                 Event::Exception(Exception::of(INVALID_OPCODE))
             }

@@ -53,6 +53,12 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    pub(super) fn count_exception(&self, vector: u8) {
+        if let Some(counter) = self.aex.get(usize::from(vector)) {
+            counter.count();
+        }
+    }
+
     pub(super) fn read(&self) -> Statistics {
         Statistics {
             eenter: self.eenter.read(),

@@ -65,7 +65,8 @@ pub(super) fn segment_bases() -> (u64, u64) {
 /// What lets the current thread enter the enclave, until it is dropped.
 ///
 /// Meanwhile all signals but those that exceptions make are blocked, and the thread's
-/// system calls are slower by a few dozen nanoseconds.
+/// system calls are slower by a few dozen nanoseconds. Threads that it starts inherit the
+/// blocked signals.
 #[derive(Debug)]
 pub struct ThreadAttachment {
     stack: usize,
@@ -135,12 +136,10 @@ impl ThreadAttachment {
 impl Drop for ThreadAttachment {
     fn drop(&mut self) {
         host_cpuid::set_faulting(false);
+        stop_dispatch();
         // SAFETY: brings back what was before, while nothing uses what is taken away: the
         // thread is outside the enclave.
-        unsafe {
-            libc::prctl(SET_SYSCALL_USER_DISPATCH, DISPATCH_OFF, 0, 0, 0);
-            libc::sigaltstack(&self.earlier_stack, null_mut());
-        }
+        unsafe { libc::sigaltstack(&self.earlier_stack, null_mut()) };
         CONTEXT.set(null_mut());
         let start = stack_address(self.stack);
         // SAFETY: the stack belongs to this thread, which no longer uses it. The next
@@ -153,6 +152,13 @@ impl Drop for ThreadAttachment {
         // SAFETY: a mask that the system has given.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.earlier_mask, null_mut()) };
     }
+}
+
+/// Lets all system calls of this thread reach the kernel, as they do in every thread that is
+/// not attached. Returns whether the kernel knows Syscall User Dispatch.
+pub(super) fn stop_dispatch() -> bool {
+    // SAFETY: takes away what the simulator alone has set, from a thread that is outside.
+    unsafe { libc::prctl(SET_SYSCALL_USER_DISPATCH, DISPATCH_OFF, 0, 0, 0) == 0 }
 }
 
 /// Reserves the stacks' address space, once.

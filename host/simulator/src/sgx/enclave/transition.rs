@@ -5,6 +5,9 @@
 //! - `on_signal` is the handler of all signals by which enclaves leave. It finds
 //!   out whether the thread was inside, brings back the host's segment bases, and
 //!   only then calls Rust.
+//! - From the first instruction that changes a segment base until the last that brings it
+//!   back, `is_inside` is set, so that a signal in between does not reach code that needs
+//!   the host's.
 //! - `return_from_signal` ends handlers. It is the one place from which
 //!   system calls are always possible, even with the selector at "block".
 
@@ -57,7 +60,13 @@ global_asm!(
     .globl enarx_simulator_sgx_after_return_from_signal
     .hidden enarx_simulator_sgx_after_return_from_signal
 
+    .globl enarx_simulator_sgx_start
+    .hidden enarx_simulator_sgx_start
+    .globl enarx_simulator_sgx_end
+    .hidden enarx_simulator_sgx_end
+
     .balign 16
+enarx_simulator_sgx_start:
 enarx_simulator_sgx_enter:
     push rbp
     mov rbp, rsp
@@ -83,27 +92,27 @@ enarx_simulator_sgx_enter:
     pop rdx
     pop r8
     pop r9
-    mov rax, [r10 + {enclave_fs_base}]
+    mov byte ptr [r10 + {is_inside}], 1
+    mov rax, [r10 + {next_fs_base}]
     wrfsbase rax
-    mov rax, [r10 + {enclave_gs_base}]
+    mov rax, [r10 + {next_gs_base}]
     wrgsbase rax
     mov rax, [r10 + {current_frame}]
     mov rbx, [r10 + {tcs_address}]
     lea rcx, [rip + .Lafter_enclu]
     mov byte ptr [r10 + {selector}], {block}
-    mov byte ptr [r10 + {is_inside}], 1
     jmp qword ptr [r10 + {target}]
 
 .Lresume:
     mov rax, [r10 + {xfrm}]
     xor edx, edx
     xrstor64 [r10 + {xsave}]
-    mov rax, [r10 + {enclave_fs_base}]
+    mov byte ptr [r10 + {is_inside}], 1
+    mov rax, [r10 + {next_fs_base}]
     wrfsbase rax
-    mov rax, [r10 + {enclave_gs_base}]
+    mov rax, [r10 + {next_gs_base}]
     wrgsbase rax
     mov byte ptr [r10 + {selector}], {block}
-    mov byte ptr [r10 + {is_inside}], 1
     lea rsp, [r10 + {resumed}]
     pop r15
     pop r14
@@ -169,28 +178,30 @@ enarx_simulator_sgx_on_signal:
     cmp byte ptr [rcx + {is_inside}], 0
     je .Lin_host
 
-    mov byte ptr [rcx + {is_inside}], 0
-    mov byte ptr [rcx + {selector}], {allow}
-    rdfsbase rax
-    mov [rcx + {enclave_fs_base}], rax
-    rdgsbase rax
-    mov [rcx + {enclave_gs_base}], rax
-    mov rax, [rcx + {host_fs_base}]
-    wrfsbase rax
-    mov rax, [rcx + {host_gs_base}]
-    wrgsbase rax
+    // The bases stay on the stack: another signal may come before the handler has ended.
     push rbx
     mov rbx, rcx
+    rdfsbase r8
+    push r8
+    rdgsbase r9
+    push r9
+    mov rax, [rbx + {host_fs_base}]
+    wrfsbase rax
+    mov rax, [rbx + {host_gs_base}]
+    wrgsbase rax
+    mov byte ptr [rbx + {selector}], {allow}
+    mov byte ptr [rbx + {is_inside}], 0
     call {in_enclave}
     test eax, eax
     jz .Lleft
-    mov rax, [rbx + {enclave_fs_base}]
-    wrfsbase rax
-    mov rax, [rbx + {enclave_gs_base}]
-    wrgsbase rax
-    mov byte ptr [rbx + {selector}], {block}
     mov byte ptr [rbx + {is_inside}], 1
+    mov rax, [rsp]
+    wrgsbase rax
+    mov rax, [rsp + 8]
+    wrfsbase rax
+    mov byte ptr [rbx + {selector}], {block}
 .Lleft:
+    add rsp, 16
     pop rbx
     ret
 
@@ -206,6 +217,7 @@ enarx_simulator_sgx_return_from_signal:
     syscall
 enarx_simulator_sgx_after_return_from_signal:
     ud2
+enarx_simulator_sgx_end:
 
     .popsection
     "#,
@@ -219,8 +231,8 @@ enarx_simulator_sgx_after_return_from_signal:
     resumed = const offset_of!(Context, resumed),
     host_fs_base = const offset_of!(Context, host_fs_base),
     host_gs_base = const offset_of!(Context, host_gs_base),
-    enclave_fs_base = const offset_of!(Context, enclave_fs_base),
-    enclave_gs_base = const offset_of!(Context, enclave_gs_base),
+    next_fs_base = const offset_of!(Context, next_fs_base),
+    next_gs_base = const offset_of!(Context, next_gs_base),
     target = const offset_of!(Context, target),
     tcs_address = const offset_of!(Context, tcs_address),
     current_frame = const offset_of!(Context, current_frame),
@@ -248,6 +260,8 @@ unsafe extern "C" {
         r9: u64,
         run: *mut SgxEnclaveRun,
     ) -> c_int;
+    safe static enarx_simulator_sgx_start: u8;
+    safe static enarx_simulator_sgx_end: u8;
     safe static enarx_simulator_sgx_after_exception: u8;
     safe static enarx_simulator_sgx_after_interrupt: u8;
     safe static enarx_simulator_sgx_on_signal: u8;
@@ -258,6 +272,13 @@ unsafe extern "C" {
 /// The function that enters the enclave.
 pub(super) fn enter_function() -> EnterFunction {
     enarx_simulator_sgx_enter
+}
+
+/// Whether `rip` is in the assembly here: on the way into the enclave or out of it.
+pub(super) fn contains(rip: u64) -> bool {
+    let start = &raw const enarx_simulator_sgx_start as u64;
+    let end = &raw const enarx_simulator_sgx_end as u64;
+    (start..end).contains(&rip)
 }
 
 /// Where the host goes on after an exception in the enclave.
