@@ -6,7 +6,7 @@ use enarx_host_simulator::sgx::enclave::SgxEnclaveRun;
 
 use crate::harness::{
     ABSENT, CONSTANT, Left, Monitor, PAGE, READ, SIZE, TCS, THREADS, Words, call, enclave,
-    enclave_from, enter, in_own_process, layout, secs, tcs,
+    enclave_from, enclave_of, enter, in_own_process, layout, secs, tcs,
 };
 use crate::programs;
 
@@ -47,6 +47,27 @@ fn keeps_an_interrupted_state() {
         assert_eq!(enter(3, tcs, &mut words), Left::Exit);
         assert_eq!(words.rdi, 0, "the number of the check that failed");
     });
+}
+
+#[test]
+fn an_enclave_without_avx_is_interrupted_and_resumed() {
+    in_own_process(
+        "entry::an_enclave_without_avx_is_interrupted_and_resumed",
+        || {
+            let mut secs = secs();
+            secs[56] = 3;
+            let enclave = enclave_of(&secs, programs::monitor());
+            let _attachment = enclave.attach_thread().unwrap();
+            let monitor = Monitor::new(enclave, 0);
+            let left = monitor.call(monitor.address(programs::ud2()), 0).0;
+            assert_eq!(left.vector(), Some(6));
+            let frame = THREADS[0] + PAGE;
+            assert_eq!(monitor.read(frame + 512) & !3, 0, "XSTATE_BV");
+            assert_eq!(monitor.read(frame + 576), 0, "where AVX's state would be");
+            monitor.recover(2);
+            assert_eq!(enclave.identity().attributes[8], 3);
+        },
+    );
 }
 
 #[test]

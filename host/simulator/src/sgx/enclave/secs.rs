@@ -24,7 +24,7 @@ const REQUIRED_XFRM: u64 = 0b011;
 pub(super) const EXINFO: u32 = 1 << 0;
 
 const SMALLEST_SIZE: u64 = 8192;
-/// As SGX-capable processors report in CPUID.12H.0:EDX[15:8].
+/// As SGX-capable processors report in bits 15 to 8 of EDX, CPUID leaf 12H, subleaf 0.
 const LARGEST_SIZE: u64 = 1 << 36;
 
 /// A checked SECS.
