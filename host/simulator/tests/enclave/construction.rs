@@ -1,5 +1,6 @@
 //! ECREATE, EADD, EEXTEND and EINIT.
 
+use enarx_host_simulator::sgx::Attributes;
 use enarx_host_simulator::sgx::enclave::{Builder, InitError, LeafError};
 
 use crate::harness::{
@@ -159,10 +160,7 @@ fn einit_accepts_what_was_signed() {
         let identity = enclave.identity();
         assert_eq!(identity.mrenclave, mrenclave);
         assert_eq!(identity.mrsigner[..], signer::mrsigner());
-        assert_eq!(
-            identity.attributes,
-            [5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]
-        );
+        assert_eq!(identity.attributes, Attributes { flags: 5, xfrm: 7 });
         assert_eq!(
             (identity.misc_select, identity.isv_prod_id, identity.isv_svn),
             (1, 0x1234, 5)

@@ -227,7 +227,6 @@ fn restriction_stops_at_pages_that_cannot_be() {
             LeafError::PageFault { .. }
         ));
         for (offset, pages, permissions) in [
-            (ABSENT, 1, 0),
             (ABSENT, 1, WRITE as u8),
             (ABSENT, 1, 8 | read),
             (ABSENT + 1, 1, read),
