@@ -13,8 +13,9 @@ use crate::{commands, console::Console, exit::Status};
 /// application and its data, encrypted so that this Keep alone can open them. The host
 /// relays ciphertext, and what it alters is noticed.
 ///
-/// This version has one backend, `process`, with simulated evidence: it protects
-/// nothing from the host, and is for trying things out.
+/// This version has the backends `process`, which protects nothing from the host and is
+/// for trying things out, and `sgx`, in simulated enclaves that protect as little. Its way
+/// to SGX hardware has not run on any.
 #[derive(Debug, Parser)]
 #[command(
     name = "enarx",
@@ -123,6 +124,7 @@ pub enum Command {
     Host(commands::host::Arguments),
     Platform(commands::platform::Arguments),
     Measure(commands::measure::Arguments),
+    Key(commands::key::Arguments),
     Package(commands::package::Arguments),
     Config(commands::config::Arguments),
     Policy(commands::policy::Arguments),
@@ -150,6 +152,7 @@ impl Command {
             Self::Host(arguments) => arguments.run(console),
             Self::Platform(arguments) => arguments.run(console),
             Self::Measure(arguments) => arguments.run(console),
+            Self::Key(arguments) => arguments.run(console),
             Self::Package(arguments) => arguments.run(console),
             Self::Config(arguments) => arguments.run(console),
             Self::Policy(arguments) => arguments.run(console),

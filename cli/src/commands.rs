@@ -9,6 +9,7 @@ pub mod deploy;
 mod files;
 mod foreground;
 pub mod host;
+pub mod key;
 pub mod logs;
 pub mod man;
 pub mod measure;

@@ -165,8 +165,8 @@ pub fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
         {
             Advice::new(
                 format!("no Keep with the backend {backend} can be started there"),
-                "this version has the backend `process` alone: leave --backend out and give \
-                 --simulate, which protects nothing; `enarx platform` shows what a machine can do",
+                "`enarx platform` shows what a machine can do; to run without protection, add \
+                 --simulate, which this version has for the backends `process` and `sgx`",
             )
         }
         AttestError::Host(HostError::Refused(_)) => Advice::new(

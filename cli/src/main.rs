@@ -10,6 +10,7 @@
 //! | between terminal and Keep | [`relay`] |
 //! | a host on this machine | [`local_host`] |
 //! | where files are kept | [`directories`] |
+//! | what SGX enclaves have of their own | [`enclave`] |
 
 mod arguments;
 mod cli;
@@ -17,6 +18,7 @@ mod commands;
 mod console;
 mod deployment;
 mod directories;
+mod enclave;
 mod exit;
 mod failure;
 mod local_host;

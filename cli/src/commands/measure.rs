@@ -2,16 +2,20 @@
 
 mod manifest;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::Args;
+use enarx_host_launcher::sgx::SigningKey;
 use enarx_owner_appraisal::ReferenceValues;
 use enarx_owner_deployer::application::parse_bytes;
-use enarx_wire_launch::Platform;
+use enarx_wire_launch::{KeepImage, Platform};
 use serde_json::json;
 
-use crate::{console::Console, exit::Status, local_host::keep_image};
+use crate::{
+    console::Console, enclave::EnclaveArguments, exit::Status, failure::Advice,
+    local_host::keep_image,
+};
 
 /// Print the digests of the Keep images inside this program
 ///
@@ -24,15 +28,29 @@ use crate::{console::Console, exit::Status, local_host::keep_image};
 Examples:
   enarx measure
   enarx measure --keep-memory 2GiB --json
+  enarx measure --platform sgx --key key.pem
   enarx measure --corim keep.corim --corim-key key.pem --corim-signer https://example.com")]
 pub struct Arguments {
     /// Memory of the Keep, which is measured too
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
     keep_memory: u64,
 
+    /// Only of this backend
+    #[arg(long, value_name = "BACKEND")]
+    platform: Option<Platform>,
+
+    /// The key that signs enclaves, to print its MRSIGNER too
+    ///
+    /// `enarx key generate` makes one.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
     /// Write JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    enclave: EnclaveArguments,
 
     #[command(flatten)]
     manifest: manifest::Arguments,
@@ -42,14 +60,19 @@ impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         let image = keep_image();
         let runtime = hex::encode(image.runtime_digest);
-        let launches: BTreeMap<_, Vec<_>> = Platform::ALL
-            .into_iter()
-            .map(|platform| {
-                let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
-                (platform.as_str(), values.measurements().to_vec())
-            })
-            .filter(|(_, digests): &(_, Vec<Vec<u8>>)| !digests.is_empty())
-            .collect();
+        let platforms = match &self.platform {
+            Some(platform) => std::slice::from_ref(platform),
+            None => &Platform::ALL,
+        };
+        let mut launches: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for platform in platforms {
+            let digests = self.digests(*platform, &image)?;
+            if !digests.is_empty() {
+                launches.insert(platform.as_str(), digests);
+            }
+        }
+        let signer = self.key.as_deref().map(SigningKey::read).transpose()?;
+        let signer = signer.map(|key| hex::encode(key.mr_signer()));
         self.manifest.write(&launches, self.keep_memory)?;
         let launches: BTreeMap<_, Vec<_>> = launches
             .into_iter()
@@ -61,6 +84,7 @@ impl Arguments {
                 "runtime": { "bytes": image.runtime.len(), "sha384": runtime },
                 "keep_memory_bytes": self.keep_memory,
                 "launch_digests": launches,
+                "mrsigner": signer,
             }))?;
             return Ok(Status::SUCCESS);
         }
@@ -75,6 +99,27 @@ impl Arguments {
                 console.print(format_args!("  {digest}"))?;
             }
         }
+        if let Some(signer) = signer {
+            console.print(format_args!("signer of sgx\n  {signer}"))?;
+        }
         Ok(Status::SUCCESS)
+    }
+
+    /// The launch digests of a Keep on `platform`; none if this version has no such Keeps
+    /// and nobody asked for them.
+    fn digests(&self, platform: Platform, image: &KeepImage<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
+        let asked = self.platform.is_some();
+        if platform == Platform::Sgx && (asked || !image.sgx.shim.is_empty()) {
+            let measurement = self.enclave.measure(image, self.keep_memory)?;
+            return Ok(vec![measurement.to_vec()]);
+        }
+        let values = ReferenceValues::of_keep_image(platform, image, self.keep_memory);
+        if asked && values.measurements().is_empty() {
+            return Err(Advice::error(
+                format!("this version has no Keeps of the backend `{platform}`"),
+                "`enarx measure` without --platform shows which it has",
+            ));
+        }
+        Ok(values.measurements().to_vec())
     }
 }

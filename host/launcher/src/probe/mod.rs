@@ -107,7 +107,7 @@ const TABLE: &[Row] = &[
     Row {
         platform: Platform::Sgx,
         evidence: "DCAP quote, version 3",
-        hardware_proof: NO_HARDWARE_YET,
+        hardware_proof: "runs in the simulator; has not run on hardware",
         checks: &[
             Check {
                 name: "in this version",
@@ -128,16 +128,10 @@ const TABLE: &[Row] = &[
                 remedy: "use a kernel with CONFIG_X86_SGX and add the user to the device's group",
             },
             Check {
-                name: "provisioning device",
+                name: "quotes in this version",
                 required: true,
-                look: || look::device(c"/dev/sgx_provision"),
-                remedy: "add the user to the group `sgx_prv`",
-            },
-            Check {
-                name: "quoting service",
-                required: true,
-                look: || look::socket("/var/run/aesmd/aesm.socket"),
-                remedy: "install and start Intel's AESM service (package sgx-aesm-service)",
+                look: look::quotes_of_enclaves,
+                remedy: RUN_WITHOUT_TEE,
             },
         ],
     },

@@ -37,4 +37,4 @@ pub use keep_process::become_keep_if_asked;
 pub use run::STOPPED_STATUS;
 pub use service::Quoting;
 pub use signing::{SigningError, SigningKey};
-pub use sigstructs::{file_name as sigstruct_file_name, today};
+pub use sigstructs::{sigstruct_file_name, today};

@@ -1,12 +1,12 @@
 //! The SIGSTRUCTs of a host's own launches.
 //!
 //! ```text
-//! <directory>/launch-key.pem    mode 0600, made when first needed
-//! <directory>/<name>.sigstruct  one for each enclave that was launched
+//! <directory>/launch-key.pem         mode 0600, made when first needed
+//! <directory>/<MRENCLAVE>.sigstruct  one for each enclave that was launched
 //! ```
 //!
-//! A file is named by the SHA-256 of what it says, less the date. One that an author of Keep
-//! images has signed (`enarx key sign`) can be put there instead.
+//! One that an author of Keep images has signed (`enarx key sign`) can be put there instead of
+//! the host's own.
 
 use std::fs;
 use std::io;
@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use aws_lc_rs::digest;
-use enarx_wire_launch::sgx::{EnclaveStatement, SigningDate, Sigstruct};
+use enarx_wire_launch::sgx::{EnclaveStatement, MrEnclave, SigningDate, Sigstruct};
 
 use super::{SigningError, SigningKey};
 
@@ -43,14 +42,14 @@ impl SigstructStore {
     /// A SIGSTRUCT for a Keep's enclave.
     pub(super) fn of_keep(
         &self,
-        measurement: [u8; 32],
+        measurement: MrEnclave,
         debug: bool,
     ) -> Result<Sigstruct, SigningError> {
         let statement = EnclaveStatement::of_keep(measurement, debug, today());
         let Some(directory) = &self.directory else {
             return self.sign(&statement);
         };
-        let path = directory.join(file_name(&statement));
+        let path = directory.join(sigstruct_file_name(&measurement, debug));
         if let Some(stored) = load(&path, &statement) {
             return Ok(stored);
         }
@@ -75,15 +74,12 @@ impl SigstructStore {
     }
 }
 
-/// The name of the file of a SIGSTRUCT that says this.
+/// The name of the file with the SIGSTRUCT of an enclave, below the directory that
+/// [`SgxBackend`](super::SgxBackend) was given.
 #[must_use]
-pub fn file_name(statement: &EnclaveStatement) -> String {
-    let dateless = EnclaveStatement {
-        date: SigningDate::EPOCH,
-        ..*statement
-    };
-    let digest = digest::digest(&digest::SHA256, &dateless.signed_bytes());
-    format!("{}.sigstruct", hex::encode(digest))
+pub fn sigstruct_file_name(measurement: &MrEnclave, debug: bool) -> String {
+    let kind = if debug { "-debug" } else { "" };
+    format!("{}{kind}.sigstruct", hex::encode(measurement))
 }
 
 /// The day that it is.
@@ -96,12 +92,20 @@ pub fn today() -> SigningDate {
         .unwrap_or(SigningDate::EPOCH)
 }
 
-/// A stored SIGSTRUCT, if there is one that says `statement`, on whatever day.
+/// A stored SIGSTRUCT, if there is one that says of the enclave what `statement` does. What a
+/// signer calls it, and when it was signed, is the signer's affair.
 fn load(path: &Path, statement: &EnclaveStatement) -> Option<Sigstruct> {
     let sigstruct = Sigstruct::decode(&fs::read(path).ok()?).ok()?;
     let said = sigstruct.statement().ok()?;
-    let date = said.date;
-    (said == EnclaveStatement { date, ..*statement }).then_some(sigstruct)
+    let expected = EnclaveStatement {
+        date: said.date,
+        product: said.product,
+        security_version: said.security_version,
+        extended_product: said.extended_product,
+        family: said.family,
+        ..*statement
+    };
+    (said == expected).then_some(sigstruct)
 }
 
 /// Writes a file that appears complete or not at all.
@@ -164,7 +168,7 @@ mod tests {
         assert_eq!(files().len(), 3);
 
         // What says something else is not used, whatever its name.
-        let path = below.join(file_name(&signed.statement().unwrap()));
+        let path = below.join(sigstruct_file_name(&[1; 32], false));
         fs::write(&path, other.as_bytes()).unwrap();
         assert_eq!(second.of_keep([1; 32], false).unwrap(), signed);
         assert_eq!(fs::read(&path).unwrap(), signed.as_bytes());
@@ -174,6 +178,7 @@ mod tests {
         let theirs = author
             .sign(&EnclaveStatement {
                 date: SigningDate::EPOCH,
+                product: 7,
                 ..signed.statement().unwrap()
             })
             .unwrap();

@@ -1,0 +1,149 @@
+//! A Keep image whose shim is a few instructions.
+
+use std::arch::global_asm;
+
+use enarx_wire_launch::sgx::runtime_pages_digest;
+use enarx_wire_launch::{KeepImage, SgxImage};
+
+// The shim, entered with its call block in RDI, the save areas in use in EAX, and where to
+// return to in RCX. It remembers nothing but what it finds in the block: the host of this test
+// is honest.
+//
+// Words of the block: 0 sequence, 8 operation, 16 length, 24... arguments, 72 result; the payload
+// is at 4096.
+global_asm!(
+    ".pushsection .rodata",
+    ".balign 16",
+    "enarx_test_shim:",
+    "mov rbx, rcx",
+    "test eax, eax",
+    "jnz 70f",
+    "cmp qword ptr [rdi], 0",
+    "je 10f",
+    "cmp qword ptr [rdi + 8], 2",
+    "jne 20f",
+    "cmp qword ptr [rdi + 72], 1",
+    "jne 20f",
+    "movzx eax, byte ptr [rdi + 4096]",
+    "cmp al, 'x'",
+    "je 30f",
+    "cmp al, 'a'",
+    "je 40f",
+    "cmp al, 'l'",
+    "je 50f",
+    "cmp al, 'u'",
+    "je 60f",
+    "cmp al, 'e'",
+    "je 80f",
+    // Asks for a command.
+    "20: mov qword ptr [rdi + 8], 2",
+    "mov qword ptr [rdi + 16], 0",
+    "mov qword ptr [rdi + 24], 3",
+    "mov qword ptr [rdi + 32], 1",
+    "jmp 90f",
+    // Says hello.
+    "10: mov qword ptr [rdi + 8], 1",
+    "mov qword ptr [rdi + 16], 5",
+    "movabs rax, 0x6f6c6c6568",
+    "mov [rdi + 4096], rax",
+    "jmp 90f",
+    // Ends with status 7.
+    "30: mov qword ptr [rdi + 8], 8",
+    "mov qword ptr [rdi + 16], 0",
+    "mov qword ptr [rdi + 24], 7",
+    "jmp 90f",
+    // Sends "echo".
+    "80: mov qword ptr [rdi + 8], 3",
+    "mov qword ptr [rdi + 16], 4",
+    "mov qword ptr [rdi + 24], 3",
+    "mov dword ptr [rdi + 4096], 0x6f686365",
+    "jmp 90f",
+    // Gives up.
+    "40: mov esi, 42",
+    "41: mov edi, 3",
+    "jmp 91f",
+    // Never returns.
+    "50: jmp 50b",
+    // Raises an exception.
+    "60: ud2",
+    // The exception's handler: gives up with its vector (EXITINFO in the save area's last 184
+    // bytes, of which it is at 160), a page behind the thread control structure.
+    "70: lea rax, [rip + enarx_test_shim]",
+    "mov esi, [rax + {exit_info}]",
+    "and esi, 0xff",
+    "add esi, 1000",
+    "jmp 41b",
+    // Leaves with the request.
+    "90: inc qword ptr [rdi]",
+    "xor edi, edi",
+    "xor esi, esi",
+    "91: mov eax, 4",
+    "enclu",
+    "enarx_test_shim_end:",
+    ".popsection",
+    // From the code, at 0x1000, to the first save area's EXITINFO.
+    exit_info = const 0x200_0000 + 0x2000 + 0x1000 - 184 + 160 - 0x1000,
+);
+
+unsafe extern "C" {
+    static enarx_test_shim: u8;
+    static enarx_test_shim_end: u8;
+}
+
+/// The files of the image.
+pub struct Image {
+    shim: Vec<u8>,
+    runtime: Vec<u8>,
+}
+
+impl Image {
+    pub fn new() -> Self {
+        // SAFETY: both symbols are defined above, around bytes that never change.
+        let code = unsafe {
+            let start = &raw const enarx_test_shim;
+            let end = &raw const enarx_test_shim_end;
+            std::slice::from_raw_parts(start, end.addr() - start.addr())
+        };
+        Self {
+            shim: elf(code),
+            runtime: elf(b"never run"),
+        }
+    }
+
+    pub fn keep_image(&self) -> KeepImage<'_> {
+        KeepImage {
+            runtime: &self.runtime,
+            runtime_digest: [1; 48],
+            sgx: SgxImage {
+                shim: &self.shim,
+                runtime_pages_digest: runtime_pages_digest(&self.runtime).unwrap(),
+            },
+        }
+    }
+}
+
+/// A static-PIE file: its headers, and `code` at 0x1000, where it is entered.
+fn elf(code: &[u8]) -> Vec<u8> {
+    const HEADERS: u64 = 64 + 2 * 56;
+    let mut file = vec![0; 0x1000];
+    let mut put = |offset: usize, bytes: &[u8]| {
+        file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    };
+    put(0, b"\x7fELF\x02\x01\x01");
+    // ET_DYN for x86-64.
+    put(16, &[3, 0, 62, 0, 1]);
+    put(24, &0x1000u64.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(52, &[64, 0, 56, 0, 2, 0, 64]);
+    let segments = [(4, 0, HEADERS), (5, 0x1000, code.len() as u64)];
+    for (index, (access, offset, size)) in segments.into_iter().enumerate() {
+        let at = 64 + 56 * index;
+        put(at, &[1, 0, 0, 0, access]);
+        put(at + 8, &u64::to_le_bytes(offset));
+        put(at + 16, &u64::to_le_bytes(offset));
+        put(at + 32, &size.to_le_bytes());
+        put(at + 40, &size.to_le_bytes());
+    }
+    file.extend(code);
+    file
+}

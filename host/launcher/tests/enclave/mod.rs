@@ -1,0 +1,220 @@
+//! The tests.
+
+mod image;
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use enarx_host_launcher::sgx::{STOPPED_STATUS, SgxBackend, become_keep_if_asked};
+use enarx_host_launcher::{
+    Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
+};
+use enarx_wire_launch::{KeepImage, Platform, SgxImage};
+
+const MEMORY: u64 = 64 << 20;
+
+type Test = fn(&Path);
+
+const TESTS: &[(&str, Test)] = &[
+    ("an_enclave_runs_and_ends", an_enclave_runs_and_ends),
+    (
+        "a_keep_that_gives_up_is_stopped",
+        a_keep_that_gives_up_is_stopped,
+    ),
+    ("exceptions_reach_the_enclave", exceptions_reach_the_enclave),
+    ("a_keep_ends_with_its_handle", a_keep_ends_with_its_handle),
+    ("processor_time_is_limited", processor_time_is_limited),
+    ("the_process_is_confined", the_process_is_confined),
+    (
+        "a_directory_does_for_namespaces",
+        a_directory_does_for_namespaces,
+    ),
+    (
+        "what_cannot_be_launched_says_why",
+        what_cannot_be_launched_says_why,
+    ),
+];
+
+/// Runs the tests whose names contain the first argument that is no option.
+pub fn main() {
+    let image = image::Image::new();
+    become_keep_if_asked(|| image.keep_image());
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let directory = tempfile::tempdir().unwrap();
+    for (name, test) in TESTS {
+        if wanted.as_deref().is_none_or(|wanted| name.contains(wanted)) {
+            test(directory.path());
+            println!("test {name} ... ok");
+        }
+    }
+}
+
+fn backend(directory: &Path) -> SgxBackend {
+    SgxBackend::new(Some(&directory.join("sgx")))
+}
+
+fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchRequest<'a> {
+    LaunchRequest {
+        image,
+        memory_bytes: MEMORY,
+        cpu_seconds: None,
+        host_data: [3; 32],
+        simulator: Some(Simulator::SgxMachine(directory)),
+    }
+}
+
+fn launch(directory: &Path) -> LaunchedKeep {
+    let image = image::Image::new();
+    let image = image.keep_image();
+    backend(directory)
+        .launch(&request(&image, directory))
+        .unwrap()
+}
+
+/// Tells the Keep what to do, and waits for its end.
+fn tell(mut keep: LaunchedKeep, command: u8) -> Ended {
+    keep.channel.write_all(&[command]).unwrap();
+    keep.process.wait()
+}
+
+fn an_enclave_runs_and_ends(directory: &Path) {
+    let mut keep = launch(directory);
+    assert_eq!(keep.endorsements.len(), 6);
+    keep.channel.write_all(b"e").unwrap();
+    let mut echo = [0; 4];
+    keep.channel.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"echo");
+    let ended = tell(keep, b'x');
+    assert_eq!(ended.outcome, Outcome::Exited(7), "{ended:?}");
+    assert_eq!(ended.diagnostics, "hello");
+    // The second launch signs nothing.
+    let files = std::fs::read_dir(directory.join("sgx")).unwrap().count();
+    assert_eq!(tell(launch(directory), b'x').outcome, Outcome::Exited(7));
+    assert_eq!(
+        std::fs::read_dir(directory.join("sgx")).unwrap().count(),
+        files
+    );
+}
+
+fn a_keep_that_gives_up_is_stopped(directory: &Path) {
+    let ended = tell(launch(directory), b'a');
+    assert_eq!(ended.outcome, Outcome::Exited(STOPPED_STATUS), "{ended:?}");
+    assert!(ended.diagnostics.contains("(reason 42)"), "{ended:?}");
+}
+
+fn exceptions_reach_the_enclave(directory: &Path) {
+    // Its handler gives up with the vector that it was told.
+    let ended = tell(launch(directory), b'u');
+    assert_eq!(ended.outcome, Outcome::Exited(STOPPED_STATUS), "{ended:?}");
+    assert!(ended.diagnostics.contains("(reason 1006)"), "{ended:?}");
+}
+
+fn a_keep_ends_with_its_handle(directory: &Path) {
+    let mut keep = launch(directory);
+    keep.channel.write_all(b"l").unwrap();
+    let id = keep.process.id();
+    assert!(Path::new(&format!("/proc/{id}")).exists());
+    drop(keep);
+    assert!(!Path::new(&format!("/proc/{id}")).exists());
+}
+
+fn processor_time_is_limited(directory: &Path) {
+    let image = image::Image::new();
+    let image = image.keep_image();
+    let request = LaunchRequest {
+        cpu_seconds: Some(1),
+        ..request(&image, directory)
+    };
+    let keep = backend(directory).launch(&request).unwrap();
+    let ended = tell(keep, b'l');
+    assert_eq!(ended.outcome, Outcome::CpuLimit, "{ended:?}");
+    assert!(ended.cpu_time >= Duration::from_millis(400));
+}
+
+fn the_process_is_confined(directory: &Path) {
+    let keep = launch(directory);
+    let about = |what: &str| {
+        let path = format!("/proc/{}/{what}", keep.process.id());
+        std::fs::read_to_string(path).unwrap()
+    };
+    let status = about("status");
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    if keep.isolation == Isolation::Namespaces {
+        let mounts = about("mounts");
+        assert_eq!(mounts.lines().count(), 1, "{mounts}");
+        assert!(mounts.starts_with("enarx-keep / tmpfs"), "{mounts}");
+    }
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", keep.process.id()));
+    let mut open: Vec<i32> = descriptors
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    open.sort_unstable();
+    // Standard streams, the channel, and what the simulator keeps of the enclave's memory.
+    assert_eq!(open[..4], [0, 1, 2, 3], "{open:?}");
+    assert!(open.len() <= 6, "{open:?}");
+}
+
+fn a_directory_does_for_namespaces(directory: &Path) {
+    let image = image::Image::new();
+    let image = image.keep_image();
+    let backend = backend(directory).without_namespaces();
+    let keep = backend.launch(&request(&image, directory)).unwrap();
+    let Isolation::Directory { path, .. } = keep.isolation.clone() else {
+        panic!("{:?}", keep.isolation)
+    };
+    assert!(path.exists());
+    assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7));
+    assert!(!path.exists());
+}
+
+fn what_cannot_be_launched_says_why(directory: &Path) {
+    let image = image::Image::new();
+    let image = image.keep_image();
+    let backend = backend(directory);
+    assert_eq!(backend.platform(), Platform::Sgx);
+    let failed = |request: &LaunchRequest<'_>| backend.launch(request).err().unwrap();
+
+    let without_shim = KeepImage {
+        sgx: SgxImage::default(),
+        ..image
+    };
+    assert!(matches!(
+        failed(&request(&without_shim, directory)),
+        LaunchError::NoShim
+    ));
+    let no_program = KeepImage {
+        runtime: b"no program",
+        ..image
+    };
+    assert!(matches!(
+        failed(&request(&no_program, directory)),
+        LaunchError::Pages(_)
+    ));
+    let too_small = LaunchRequest {
+        memory_bytes: 1 << 20,
+        ..request(&image, directory)
+    };
+    assert!(matches!(failed(&too_small), LaunchError::MemoryTooSmall(_)));
+    // The Keep's process has the image of its program, which this one is not.
+    let other = KeepImage {
+        runtime_digest: [9; 48],
+        ..image
+    };
+    let error = failed(&request(&other, directory));
+    assert!(
+        matches!(&error, LaunchError::Enclave(reason) if reason.contains("EINIT")),
+        "{error}"
+    );
+    if !Path::new("/dev/sgx_enclave").exists() {
+        let hardware = LaunchRequest {
+            simulator: None,
+            ..request(&image, directory)
+        };
+        let error = failed(&hardware);
+        assert!(error.to_string().contains("--simulate"), "{error}");
+    }
+}
