@@ -51,7 +51,7 @@ pub fn main() {
 }
 
 fn backend(directory: &Path) -> SgxBackend {
-    SgxBackend::new(Some(&directory.join("sgx")))
+    SgxBackend::new(Some(&directory.join("signatures")))
 }
 
 fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchRequest<'a> {
@@ -89,10 +89,14 @@ fn an_enclave_runs_and_ends(directory: &Path) {
     assert_eq!(ended.outcome, Outcome::Exited(7), "{ended:?}");
     assert_eq!(ended.diagnostics, "hello");
     // The second launch signs nothing.
-    let files = std::fs::read_dir(directory.join("sgx")).unwrap().count();
+    let files = std::fs::read_dir(directory.join("signatures"))
+        .unwrap()
+        .count();
     assert_eq!(tell(launch(directory), b'x').outcome, Outcome::Exited(7));
     assert_eq!(
-        std::fs::read_dir(directory.join("sgx")).unwrap().count(),
+        std::fs::read_dir(directory.join("signatures"))
+            .unwrap()
+            .count(),
         files
     );
 }
