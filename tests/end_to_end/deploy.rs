@@ -5,11 +5,15 @@ use std::{
     process::Stdio,
 };
 
-use crate::harness::{Place, echo, printing, program};
+use crate::harness::{Place, echo, in_every_keep, printing, program};
 
-#[test]
-fn the_three_stages_are_shown_and_the_verdict_explained() {
-    let place = Place::new();
+in_every_keep!(
+    the_three_stages_are_shown_and_the_verdict_explained,
+    a_remote_deployment_streams_and_ends_with_the_programs_status,
+    a_detached_keep_can_be_listed_read_attached_to_and_stopped,
+);
+
+fn the_three_stages_are_shown_and_the_verdict_explained(place: &Place) {
     let module = place.file("app.wat", printing("hi"));
     let finished = place
         .run([
@@ -56,9 +60,7 @@ fn a_simulated_host_is_rejected_by_default_and_gets_nothing() {
     assert_eq!(host.keeps(), [0u32; 0]);
 }
 
-#[test]
-fn a_remote_deployment_streams_and_ends_with_the_programs_status() {
-    let place = Place::new();
+fn a_remote_deployment_streams_and_ends_with_the_programs_status(place: &Place) {
     let host = place.host(&[]);
     let module = place.file("echo.wat", echo());
     let input = vec![b'x'; 500_000];
@@ -79,9 +81,7 @@ fn a_remote_deployment_streams_and_ends_with_the_programs_status() {
     assert!(!log.contains("xxxx"), "the host's log holds the input");
 }
 
-#[test]
-fn a_detached_keep_can_be_listed_read_attached_to_and_stopped() {
-    let place = Place::new();
+fn a_detached_keep_can_be_listed_read_attached_to_and_stopped(place: &Place) {
     let host = place.host(&[]);
     let module = place.file("echo.wat", echo());
     let module = module.to_str().unwrap();

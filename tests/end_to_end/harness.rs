@@ -14,12 +14,37 @@ use tempfile::TempDir;
 /// making a simulated secure processor takes seconds.
 pub struct Place {
     directory: TempDir,
+    /// What is named wherever a simulation is asked for.
+    backend: Option<&'static str>,
 }
+
+/// Makes tests of functions that take a [`Place`]: one for each kind of Keep that can be
+/// simulated.
+macro_rules! in_every_keep {
+    ($($test:ident),* $(,)?) => {
+        mod process {
+            $(#[test] fn $test() { super::$test(&super::Place::new()); })*
+        }
+        mod sgx {
+            $(#[test] fn $test() { super::$test(&super::Place::with_backend("sgx")); })*
+        }
+    };
+}
+pub(crate) use in_every_keep;
 
 impl Place {
     pub fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
+            backend: None,
+        }
+    }
+
+    /// A place whose simulations are all of `backend`.
+    pub fn with_backend(backend: &'static str) -> Self {
+        Self {
+            backend: Some(backend),
+            ..Self::new()
         }
     }
 
@@ -41,7 +66,15 @@ impl Place {
         arguments: impl IntoIterator<Item = I>,
     ) -> Command {
         let mut command = Command::new(ENARX);
-        self.furnish(&mut command).args(arguments);
+        self.furnish(&mut command);
+        for argument in arguments {
+            command.arg(&argument);
+            if argument.as_ref() == "--simulate"
+                && let Some(backend) = self.backend
+            {
+                command.args(["--backend", backend]);
+            }
+        }
         command
     }
 

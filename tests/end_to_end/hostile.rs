@@ -1,9 +1,17 @@
 //! The host is the enemy: each lie costs it the deployment, and gives it nothing.
 
 use crate::{
-    harness::{Finished, Host, Place, echo},
+    harness::{Finished, Host, Place, echo, in_every_keep},
     tamper::{Lie, liar},
 };
+
+in_every_keep!(
+    missing_certificates_are_not_accepted,
+    another_nonce_is_noticed,
+    an_altered_grant_is_refused_by_the_keep,
+    a_host_that_says_it_no_longer_has_the_beginning_is_not_believed,
+    a_second_provisioning_is_refused,
+);
 
 /// Gives what takes the place of a body.
 type Alteration = fn(Vec<u8>) -> Vec<u8>;
@@ -91,41 +99,35 @@ fn an_altered_offer_is_not_accepted() {
     }
 }
 
-#[test]
-fn missing_certificates_are_not_accepted() {
-    let place = Place::new();
+fn missing_certificates_are_not_accepted(place: &Place) {
     let host = place.host(&[]);
     let strip: Alteration = |body| {
         let mut started: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(started["endorsements"].as_array().unwrap().len(), 3);
+        assert!(started["endorsements"].as_array().unwrap().len() >= 3);
         started["endorsements"] = serde_json::json!([]);
         started.to_string().into_bytes()
     };
-    let finished = deploy(&place, &host, "POST", "/v1/keeps", Lie::Answer(strip));
+    let finished = deploy(place, &host, "POST", "/v1/keeps", Lie::Answer(strip));
     assert!([120, 121].contains(&finished.status), "{}", finished.stderr);
     nothing_left(host);
 }
 
-#[test]
-fn another_nonce_is_noticed() {
-    let place = Place::new();
+fn another_nonce_is_noticed(place: &Place) {
     let host = place.host(&[]);
     let exchange: Alteration = |body| {
         let mut start: serde_json::Value = serde_json::from_slice(&body).unwrap();
         start["nonce"] = "00".repeat(32).into();
         start.to_string().into_bytes()
     };
-    deploy(&place, &host, "POST", "/v1/keeps", Lie::Request(exchange))
+    deploy(place, &host, "POST", "/v1/keeps", Lie::Request(exchange))
         .expect(120)
         .says("nonce");
     nothing_left(host);
 }
 
-#[test]
-fn an_altered_grant_is_refused_by_the_keep() {
-    let place = Place::new();
+fn an_altered_grant_is_refused_by_the_keep(place: &Place) {
     let host = place.host(&[]);
-    let finished = deploy(&place, &host, "POST", "/provision", Lie::Request(flip_last));
+    let finished = deploy(place, &host, "POST", "/provision", Lie::Request(flip_last));
     finished.says("grant");
     nothing_left(host);
 }
@@ -189,20 +191,16 @@ fn altered_missing_repeated_and_cut_output_is_noticed() {
     }
 }
 
-#[test]
-fn a_host_that_says_it_no_longer_has_the_beginning_is_not_believed() {
-    let place = Place::new();
+fn a_host_that_says_it_no_longer_has_the_beginning_is_not_believed(place: &Place) {
     let host = place.host(&[]);
     let lie = Lie::FirstFrame(|body| frames(&body)[1..].concat());
-    deploy(&place, &host, "GET", "/output", lie)
+    deploy(place, &host, "GET", "/output", lie)
         .expect(125)
         .says("does not hold the output from frame 0");
     nothing_left(host);
 }
 
-#[test]
-fn a_second_provisioning_is_refused() {
-    let place = Place::new();
+fn a_second_provisioning_is_refused(place: &Place) {
     let host = place.host(&[]);
     let module = place.file("echo.wat", echo());
     let deployed = place

@@ -1,6 +1,17 @@
 //! `enarx run`.
 
-use crate::harness::{Place, echo, program};
+use crate::harness::{Place, echo, in_every_keep, program};
+
+in_every_keep!(
+    every_status_is_passed_through,
+    input_streams_through_the_keep,
+    a_trap_is_told_with_its_backtrace,
+    a_component_runs_with_wasi_preview_2,
+    limits_end_the_program_with_a_reason,
+    a_missing_import_is_named,
+    arguments_environment_and_files_reach_the_program_and_nothing_else_does,
+    a_package_runs_with_its_key_and_not_without,
+);
 
 #[test]
 fn without_a_tee_and_without_a_flag_nothing_runs() {
@@ -36,9 +47,7 @@ fn output_and_status_are_the_programs_own() {
     }
 }
 
-#[test]
-fn every_status_is_passed_through() {
-    let place = Place::new();
+fn every_status_is_passed_through(place: &Place) {
     for status in [0, 1, 42, 120, 134, 255] {
         let module = place.file(
             "app.wat",
@@ -50,9 +59,7 @@ fn every_status_is_passed_through() {
     }
 }
 
-#[test]
-fn input_streams_through_the_keep() {
-    let place = Place::new();
+fn input_streams_through_the_keep(place: &Place) {
     let module = place.file("echo.wat", echo());
     let input: Vec<u8> = (0..3_000_000u32)
         .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -63,9 +70,7 @@ fn input_streams_through_the_keep() {
     assert!(finished.stdout == input, "{} bytes", finished.stdout.len());
 }
 
-#[test]
-fn a_trap_is_told_with_its_backtrace() {
-    let place = Place::new();
+fn a_trap_is_told_with_its_backtrace(place: &Place) {
     let module = place.file(
         "trap.wat",
         "(module (memory (export \"memory\") 1)
@@ -79,9 +84,7 @@ fn a_trap_is_told_with_its_backtrace() {
         .says("deep");
 }
 
-#[test]
-fn a_component_runs_with_wasi_preview_2() {
-    let place = Place::new();
+fn a_component_runs_with_wasi_preview_2(place: &Place) {
     let component = place.file(
         "component.wat",
         r#"(component
@@ -100,9 +103,7 @@ fn a_component_runs_with_wasi_preview_2() {
         .expect(1);
 }
 
-#[test]
-fn limits_end_the_program_with_a_reason() {
-    let place = Place::new();
+fn limits_end_the_program_with_a_reason(place: &Place) {
     let endless = place.file("endless.wat", program("", "(loop $again (br $again))"));
     place
         .run([
@@ -174,9 +175,7 @@ fn an_unsupported_proposal_is_named() {
     finished.says("threads");
 }
 
-#[test]
-fn a_missing_import_is_named() {
-    let place = Place::new();
+fn a_missing_import_is_named(place: &Place) {
     let module = place.file(
         "import.wat",
         "(module (import \"env\" \"unheard_of\" (func)) (func (export \"_start\")))",
@@ -201,9 +200,7 @@ fn an_unknown_key_of_a_configuration_is_named_with_its_place() {
         .says("4");
 }
 
-#[test]
-fn arguments_environment_and_files_reach_the_program_and_nothing_else_does() {
-    let place = Place::new();
+fn arguments_environment_and_files_reach_the_program_and_nothing_else_does(place: &Place) {
     place.file("data/secret.txt", "the secret\n");
     let module = place.file("cat.wat", CAT);
     let finished = place
@@ -268,9 +265,7 @@ const CAT: &str = r#"(module
     (drop (call $read (i32.load (i32.const 32)) (i32.const 0) (i32.const 1) (i32.const 8)))
     (call $out (i32.const 12288) (i32.load (i32.const 8)))))"#;
 
-#[test]
-fn a_package_runs_with_its_key_and_not_without() {
-    let place = Place::new();
+fn a_package_runs_with_its_key_and_not_without(place: &Place) {
     let module = place.file(
         "app.wat",
         program(

@@ -173,6 +173,7 @@ fn attested(host: &Host) -> Result<Attested, AttestError> {
     let image = KeepImage {
         runtime: b"",
         runtime_digest: [0; 48],
+        sgx: enarx_wire_launch::SgxImage::default(),
     };
     let request = KeepRequest {
         backend: "sgx".to_owned(),
