@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, S_ISVTX,
+    AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, PATH_MAX, RENAME_EXCHANGE,
+    RENAME_NOREPLACE, S_ISVTX,
 };
 
 use super::path::{Last, Wanted};
@@ -89,7 +90,9 @@ impl Files {
             return Err(Error::EINVAL);
         }
         let path = Self::path(memory, path)?;
-        let node = if path.is_empty() {
+        let node = if path.is_empty() && descriptor == AT_FDCWD {
+            return Err(Error::ENOENT);
+        } else if path.is_empty() {
             let node = self.table.get(descriptor)?.object.node();
             node.ok_or(Error::ENOENT)?
         } else {
@@ -262,6 +265,9 @@ impl Files {
         }
         if reversed.len() == 1 {
             reversed.push(b'/');
+        }
+        if reversed.len() > PATH_MAX as usize {
+            return Err(Error::ENAMETOOLONG);
         }
         reversed.reverse();
         if reversed.len() as u64 > length {

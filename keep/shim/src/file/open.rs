@@ -127,6 +127,11 @@ impl How {
     fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
+
+    /// Whether what exists is not to be opened.
+    fn is_exclusive(&self) -> bool {
+        self.has(O_CREAT) && self.has(O_EXCL)
+    }
 }
 
 impl Files {
@@ -142,7 +147,7 @@ impl Files {
         // Before anything is created.
         self.table.unused(0)?;
         let wanted = Wanted {
-            follow: !how.has(O_NOFOLLOW) && !(how.has(O_CREAT) && how.has(O_EXCL)),
+            follow: !(how.has(O_NOFOLLOW) || how.is_exclusive()),
             directory: how.has(O_DIRECTORY),
             create: how.has(O_CREAT),
         };
@@ -166,7 +171,7 @@ impl Files {
     }
 
     fn open_existing(&mut self, number: NodeNumber, how: &How, now: Time) -> Result<Object, Error> {
-        if how.has(O_CREAT) && how.has(O_EXCL) {
+        if how.is_exclusive() {
             return Err(Error::EEXIST);
         }
         match self.tree.node(number)?.kind {

@@ -117,7 +117,7 @@ impl Files {
         wanted: Wanted,
         rules: Rules,
     ) -> Result<Found<'p>, Error> {
-        self.walk(descriptor, path, rules)?.to_end(path, wanted)
+        self.walk(descriptor, path, rules)?.along(path, wanted)
     }
 
     /// The directory that a path's last part is to be looked up in, and that part.
@@ -142,19 +142,19 @@ impl Files {
         flags: u32,
         follow: bool,
     ) -> Result<Target<'_>, Error> {
-        let may_be_empty = flags & AT_EMPTY_PATH != 0;
-        let path = if may_be_empty && address == 0 {
-            Vec::new()
-        } else {
-            Self::path(memory, address)?
-        };
-        if !path.is_empty() || !may_be_empty {
-            let wanted = Wanted {
-                follow,
-                ..Wanted::default()
-            };
-            return self.find(descriptor, &path, wanted).map(Target::Node);
+        let path = Self::path(memory, address)?;
+        if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
+            return self.target_of(descriptor);
         }
+        let wanted = Wanted {
+            follow,
+            ..Wanted::default()
+        };
+        self.find(descriptor, &path, wanted).map(Target::Node)
+    }
+
+    /// What a descriptor means by itself.
+    pub(super) fn target_of(&self, descriptor: i32) -> Result<Target<'_>, Error> {
         if descriptor == AT_FDCWD {
             return Ok(Target::Node(self.working_directory));
         }
@@ -202,7 +202,7 @@ impl Files {
 }
 
 impl<'p> Walk<'p> {
-    fn to_end(mut self, mut path: &'p [u8], mut wanted: Wanted) -> Result<Found<'p>, Error> {
+    fn along(mut self, mut path: &'p [u8], mut wanted: Wanted) -> Result<Found<'p>, Error> {
         loop {
             let (directories, last) = split(path);
             self.through(directories)?;

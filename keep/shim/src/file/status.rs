@@ -66,11 +66,10 @@ impl Files {
         descriptor: i32,
         buffer: u64,
     ) -> Result<u64, Error> {
-        // Without a path the descriptor itself is meant.
-        if descriptor == AT_FDCWD {
-            return Err(Error::EBADF);
-        }
-        self.status(memory, descriptor, 0, buffer, AT_EMPTY_PATH)
+        self.table.get(descriptor)?;
+        let status = self.status_of(self.target_of(descriptor)?)?;
+        memory.write(buffer, &status.to_stat())?;
+        Ok(0)
     }
 
     pub(super) fn extended_status(
@@ -137,13 +136,18 @@ impl Files {
         path: u64,
         flags: u32,
     ) -> Result<Status, Error> {
+        if path == 0 && flags & AT_EMPTY_PATH != 0 {
+            return self.status_of(self.target_of(descriptor)?);
+        }
         let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
-        Ok(
-            match self.target(memory, descriptor, path, flags, follow)? {
-                Target::Node(number) => Status::of_node(number.get(), self.tree.node(number)?),
-                Target::Open(description) => Status::of_stream(&description.object),
-            },
-        )
+        self.status_of(self.target(memory, descriptor, path, flags, follow)?)
+    }
+
+    fn status_of(&self, target: Target<'_>) -> Result<Status, Error> {
+        Ok(match target {
+            Target::Node(number) => Status::of_node(number.get(), self.tree.node(number)?),
+            Target::Open(description) => Status::of_stream(&description.object),
+        })
     }
 }
 

@@ -1,4 +1,8 @@
 //! Reading and writing.
+//!
+//! Bytes are copied between the program's memory and a file's chunks, with nothing between. Where
+//! a part of a buffer is not mapped, all that was to be copied from or to the same chunk may be
+//! left out; Linux would stop at the page.
 
 use alloc::vec::Vec;
 
@@ -155,7 +159,7 @@ impl Files {
         }
         let description = self.table.opened_mut(descriptor)?;
         let node = match &mut description.object {
-            Object::EventFd(counter) => return write_event(counter, memory, segments, total),
+            Object::EventFd(counter) => return write_event(counter, memory, segments),
             Object::File(node) => *node,
             _ => return Ok(total),
         };
@@ -266,31 +270,37 @@ fn read_event(
         return Err(Error::EINVAL);
     }
     let bytes = counter.take()?.to_le_bytes();
-    each_piece(segments, EVENT, |at, address, limit| {
+    let copied = each_piece(segments, EVENT, |at, address, limit| {
         let rest = &bytes[at as usize..(at + limit) as usize];
         memory.write(address, rest)?;
         Ok(rest.len() as u64)
-    })
+    })?;
+    if copied < EVENT {
+        return Err(Error::EFAULT);
+    }
+    Ok(EVENT)
 }
 
+/// Each part is a write of its own, until one fails.
 fn write_event(
     counter: &mut Counter,
     memory: &impl UserMemory,
     segments: &[Segment],
-    total: u64,
 ) -> Result<u64, Error> {
-    if total != EVENT {
-        return Err(Error::EINVAL);
+    let mut add = |segment: &Segment| {
+        if segment.length != EVENT {
+            return Err(Error::EINVAL);
+        }
+        counter.add(memory.long(segment.address)?)
+    };
+    let (first, others) = segments.split_first().ok_or(Error::EINVAL)?;
+    add(first)?;
+    let mut done = EVENT;
+    for other in others.iter().filter(|segment| segment.length > 0) {
+        if add(other).is_err() {
+            break;
+        }
+        done += EVENT;
     }
-    let mut bytes = [0; EVENT as usize];
-    let read = each_piece(segments, EVENT, |at, address, limit| {
-        let rest = &mut bytes[at as usize..(at + limit) as usize];
-        memory.read(address, rest)?;
-        Ok(rest.len() as u64)
-    })?;
-    if read < EVENT {
-        return Err(Error::EFAULT);
-    }
-    counter.add(u64::from_le_bytes(bytes))?;
-    Ok(EVENT)
+    Ok(done)
 }
