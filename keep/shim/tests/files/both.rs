@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::mem::offset_of;
 
+use enarx_keep_shim::Error;
 use enarx_keep_shim::file::{Files, Limits, Object};
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY,
-    S_IFDIR, S_IFMT, S_IFREG, open_how, stat, statx,
+    AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFDIR,
+    S_IFMT, S_IFREG, open_how, stat, statx,
 };
 use linux_raw_sys::{errno, general as linux};
 
@@ -338,12 +339,18 @@ impl Both {
 
     fn differs(&self, what: &str) -> ! {
         let last = self.log.len().saturating_sub(60);
-        panic!("different: {what}\n{}", self.log[last..].join("\n"));
+        let first = self.log.first().map_or("", String::as_str);
+        panic!(
+            "different: {what}\n{first}\n{}",
+            self.log[last..].join("\n")
+        );
     }
 }
 
-/// `AT_EMPTY_PATH` as an argument.
-pub const EMPTY: u64 = AT_EMPTY_PATH as u64;
+/// An error as a call answers it.
+pub fn error(error: Error) -> i64 {
+    error.as_result()
+}
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap())
@@ -378,17 +385,19 @@ fn comparable_stat(record: &mut [u8]) {
     }
 }
 
-/// As [`comparable_stat`], of a `statx`.
+/// As [`comparable_stat`], of a `statx`: turns it into a `stat`.
 fn comparable_statx(record: &mut [u8]) {
-    let mode = u32_at(record, offset_of!(statx, stx_mode)) & S_IFMT;
-    let links = u32_at(record, offset_of!(statx, stx_nlink));
-    let size = u64_at(record, offset_of!(statx, stx_size));
-    let permissions = u32_at(record, offset_of!(statx, stx_mode));
+    let mut same = [0; size_of::<stat>()];
+    let mut copy = |from: usize, to: usize, length: usize| {
+        same[to..to + length].copy_from_slice(&record[from..from + length]);
+    };
+    copy(offset_of!(statx, stx_nlink), offset_of!(stat, st_nlink), 4);
+    copy(offset_of!(statx, stx_uid), offset_of!(stat, st_uid), 8);
+    copy(offset_of!(statx, stx_mode), offset_of!(stat, st_mode), 4);
+    copy(offset_of!(statx, stx_size), offset_of!(stat, st_size), 8);
+    copy(offset_of!(statx, stx_mtime), offset_of!(stat, st_mtime), 12);
+    copy(offset_of!(statx, stx_ctime), offset_of!(stat, st_ctime), 12);
+    comparable_stat(&mut same);
     record[..size_of::<statx>()].fill(0);
-    record[..4].copy_from_slice(&links.to_le_bytes());
-    record[4..8].copy_from_slice(&mode.to_le_bytes());
-    if mode == S_IFREG {
-        record[8..16].copy_from_slice(&size.to_le_bytes());
-        record[16..20].copy_from_slice(&permissions.to_le_bytes());
-    }
+    record[..same.len()].copy_from_slice(&same);
 }

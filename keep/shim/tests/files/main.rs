@@ -5,6 +5,11 @@
 //! answer and what they write to memory must be the same.
 
 mod both;
+mod descriptors;
 mod isolation;
+mod limits;
 mod memory;
+mod paths;
 mod random;
+mod rename;
+mod sizes;
