@@ -12,6 +12,7 @@ use crate::commands::read_signing_key;
 /// Where to write the manifest.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Manifest")]
+#[group(skip)]
 pub struct Arguments {
     /// Write the launch digests as a CoRIM manifest too
     #[arg(long, value_name = "FILE")]

@@ -19,6 +19,7 @@ use crate::{
 /// Where to fetch what evidence lacks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Collateral")]
+#[group(skip)]
 pub struct Arguments {
     /// Fetch what is missing or stale from the vendors' services, and keep it
     ///

@@ -16,6 +16,7 @@ use crate::{commands::read_signing_key, console::Console, exit::Status};
 /// The result for others, in the form EAR.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Attestation result")]
+#[group(skip)]
 pub struct Arguments {
     /// Write the result for other parties, as an EAT attestation result (EAR)
     #[arg(long, value_name = "FILE", requires = "ear_key")]
