@@ -6,5 +6,6 @@ mod deploy;
 mod harness;
 mod hostile;
 mod run;
+mod sgx;
 mod tamper;
 mod verify;

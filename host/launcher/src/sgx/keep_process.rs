@@ -101,6 +101,9 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
 /// written.
 const FILE_SYSTEM_SIZE: u64 = 1 << 20;
 
+/// What makes an enclave, and what makes quotes of its reports.
+pub(super) type Means = (Box<dyn EnclaveBuilder>, Box<dyn Quoting>);
+
 type Built = (Box<dyn Enclave>, Box<dyn Quoting>);
 
 fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, String> {
@@ -116,15 +119,14 @@ fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, 
     let mut config_id = [0; 64];
     hex::decode_to_slice(&configuration.config_id, &mut config_id)
         .map_err(|_| "the enclave's CONFIGID is none")?;
-    let (builder, quoting): (Box<dyn EnclaveBuilder>, Box<dyn Quoting>) =
-        match &configuration.simulator {
-            Some(directory) => simulated::open(directory)?,
-            None => {
-                let builder = HardwareBuilder::new()
-                    .map_err(|error| format!("the SGX driver cannot be used: {error}"))?;
-                (Box::new(builder), Box::new(NoQuoting))
-            }
-        };
+    let (builder, quoting): Means = match &configuration.simulator {
+        Some(directory) => simulated::open(directory)?,
+        None => {
+            let builder = HardwareBuilder::new()
+                .map_err(|error| format!("the SGX driver cannot be used: {error}"))?;
+            (Box::new(builder), Box::new(NoQuoting))
+        }
+    };
     let attributes = Attributes::of_keep(configuration.debug);
     let enclave = loader::load(builder, &pages, attributes, config_id, &sigstruct)
         .map_err(|error| error.to_string())?;

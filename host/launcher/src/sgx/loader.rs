@@ -63,12 +63,15 @@ mod tests {
     use super::super::test_image::{OPTIONS, TestImage};
     use super::*;
 
+    /// MRENCLAVE and CONFIGID.
+    type Finished = ([u8; 32], [u8; 64]);
+
     /// Measures what it is given, and fails where it is told to.
     struct Recorder {
         measurement: Option<Measurement>,
         config_id: [u8; 64],
         fail_at: Option<u64>,
-        finished: Arc<Mutex<Option<([u8; 32], [u8; 64])>>>,
+        finished: Arc<Mutex<Option<Finished>>>,
     }
 
     impl EnclaveBuilder for Recorder {

@@ -12,6 +12,7 @@ use enarx_wire_launch::PAGE_SIZE;
 use enarx_wire_launch::sgx::{Secs, Section, Sigstruct};
 
 use super::enclave::{Enclave, EnclaveBuilder, EnterFunction, Run};
+use super::keep_process::Means;
 use super::service::Quoting;
 
 /// Opens the simulated machine whose state is below `directory`.
@@ -19,9 +20,7 @@ use super::service::Quoting;
 /// # Errors
 ///
 /// What stands in the way.
-pub(super) fn open(
-    directory: &Path,
-) -> Result<(Box<dyn EnclaveBuilder>, Box<dyn Quoting>), String> {
+pub(super) fn open(directory: &Path) -> Result<Means, String> {
     let machine = Machine::open(directory).map_err(|error| error.to_string())?;
     let processor = machine
         .start_processor()

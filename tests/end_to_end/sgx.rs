@@ -1,0 +1,117 @@
+//! Keeps in simulated SGX enclaves.
+
+use serde_json::Value;
+
+use crate::harness::{Place, echo, program};
+
+const SGX: [&str; 4] = ["run", "--backend", "sgx", "--simulate"];
+
+#[test]
+fn output_and_status_are_the_programs_own() {
+    let place = Place::new();
+    let module = place.file(
+        "app.wat",
+        program(
+            "outerr",
+            "(call $write (i32.const 1) (i32.const 1024) (i32.const 3))
+             (call $write (i32.const 2) (i32.const 1027) (i32.const 3))
+             (call $proc_exit (i32.const 113))",
+        ),
+    );
+    let module = module.to_str().unwrap();
+    for suite in [&[][..], &["--suite", "dhkem-x25519"]] {
+        let arguments = [&SGX[..], suite, &[module]].concat();
+        let finished = place.run(arguments).expect(113);
+        assert_eq!(finished.text(), "out");
+        assert!(finished.stderr.ends_with("err"), "{}", finished.stderr);
+        finished.says("simulated");
+    }
+}
+
+#[test]
+fn input_streams_through_the_enclave() {
+    let place = Place::new();
+    let module = place.file("echo.wat", echo());
+    let input: Vec<u8> = (0..1_000_000u32)
+        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let arguments = [&SGX[..], &[module.to_str().unwrap()]].concat();
+    let finished = place.run_with_input(arguments, &input).expect(0);
+    assert!(finished.stdout == input, "{} bytes", finished.stdout.len());
+}
+
+#[test]
+fn a_trap_is_told_with_its_backtrace() {
+    let place = Place::new();
+    let module = place.file(
+        "trap.wat",
+        "(module (memory (export \"memory\") 1)
+           (func $deep (drop (i32.load (i32.const 0x7fffffff))))
+           (func (export \"_start\") (call $deep)))",
+    );
+    place
+        .run([&SGX[..], &[module.to_str().unwrap()]].concat())
+        .expect(134)
+        .says("out of bounds")
+        .says("deep");
+}
+
+#[test]
+fn without_sgx_and_without_a_flag_nothing_runs() {
+    if std::path::Path::new("/dev/sgx_enclave").exists() {
+        return;
+    }
+    let place = Place::new();
+    let module = place.file("app.wat", program("", ""));
+    let finished = place.run(["run", "--backend", "sgx", module.to_str().unwrap()]);
+    assert_ne!(finished.status, 0);
+    finished.says("/dev/sgx_enclave").says("--simulate");
+}
+
+#[test]
+fn the_measurement_is_the_one_that_is_told() {
+    let place = Place::new();
+    let key = place.path().join("key.pem");
+    let key = key.to_str().unwrap();
+    let signer = place.run(["key", "generate", key]).expect(0);
+    place.run(["key", "generate", key]).expect(1).says("never");
+    let shown = place.run(["key", "show", key, "--json"]).expect(0);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["mrsigner"], signer.text().trim());
+
+    let measured = ["measure", "--platform", "sgx", "--key", key, "--json"];
+    let measured = place.run(measured).expect(0);
+    let measured: Value = serde_json::from_slice(&measured.stdout).unwrap();
+    assert_eq!(measured["mrsigner"], shown["mrsigner"]);
+    let measurement = measured["launch_digests"]["sgx"][0].as_str().unwrap();
+    assert_eq!(measurement.len(), 64);
+
+    let module = place.file("app.wat", program("", ""));
+    let policy = |measurement: &str| {
+        let text = format!(
+            "name = \"pinned\"\nplatforms = [\"sgx\"]\nsimulation = \"allow\"\n\
+             measurements = [\"{measurement}\"]\n"
+        );
+        place.file("policy.toml", text)
+    };
+    let run = |policy: &std::path::Path| {
+        let policy = policy.to_str().unwrap();
+        let arguments = ["--policy", policy, module.to_str().unwrap()];
+        place.run([&SGX[..], &arguments].concat())
+    };
+    run(&policy(measurement)).expect(0);
+    let debug = ["measure", "--platform", "sgx", "--debug", "--json"];
+    let debug = place.run(debug).expect(0);
+    let debug: Value = serde_json::from_slice(&debug.stdout).unwrap();
+    let other = debug["launch_digests"]["sgx"][0].as_str().unwrap();
+    assert_ne!(run(&policy(other)).status, 0);
+
+    let file = place.path().join("keep.sigstruct");
+    let file = file.to_str().unwrap();
+    let signed = place
+        .run(["key", "sign", key, "-o", file, "--json"])
+        .expect(0);
+    let signed: Value = serde_json::from_slice(&signed.stdout).unwrap();
+    assert_eq!(signed["mrenclave"], measurement);
+    assert_eq!(std::fs::metadata(file).unwrap().len(), 1808);
+}
