@@ -184,7 +184,7 @@ pub enum SigningError {
         source: io::Error,
     },
     /// A file could not be written.
-    #[error("could not write {}: {source}; a key is never written over another", path.display())]
+    #[error("could not write {}: {source}; name a file that does not exist yet, in a directory of yours", path.display())]
     Write {
         /// The file.
         path: PathBuf,
