@@ -2,8 +2,9 @@
 
 mod image;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use enarx_host_launcher::sgx::{STOPPED_STATUS, SgxBackend, become_keep_if_asked};
@@ -11,6 +12,8 @@ use enarx_host_launcher::{
     Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
 };
 use enarx_wire_launch::{KeepImage, Platform, SgxImage};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
 
 const MEMORY: u64 = 64 << 20;
 
@@ -24,6 +27,10 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("exceptions_reach_the_enclave", exceptions_reach_the_enclave),
     ("a_keep_ends_with_its_handle", a_keep_ends_with_its_handle),
+    (
+        "a_keep_ends_with_its_launcher",
+        a_keep_ends_with_its_launcher,
+    ),
     ("processor_time_is_limited", processor_time_is_limited),
     ("the_process_is_confined", the_process_is_confined),
     (
@@ -40,6 +47,10 @@ const TESTS: &[(&str, Test)] = &[
 pub fn main() {
     let image = image::Image::new();
     become_keep_if_asked(|| image.keep_image());
+    if let Some(directory) = std::env::var_os(LAUNCH_ONLY) {
+        launch_only(Path::new(&directory));
+        return;
+    }
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let directory = tempfile::tempdir().unwrap();
     for (name, test) in TESTS {
@@ -121,6 +132,39 @@ fn a_keep_ends_with_its_handle(directory: &Path) {
     assert!(Path::new(&format!("/proc/{id}")).exists());
     drop(keep);
     assert!(!Path::new(&format!("/proc/{id}")).exists());
+}
+
+/// Names a directory for [`launch_only`], which this program does then instead of tests.
+const LAUNCH_ONLY: &str = "ENARX_TEST_LAUNCH_ONLY";
+
+/// Launches a Keep that never ends by itself, says which process it is, and waits.
+fn launch_only(directory: &Path) {
+    let mut keep = launch(directory);
+    keep.channel.write_all(b"l").unwrap();
+    println!("{}", keep.process.id());
+    let _ = keep.process.wait();
+}
+
+fn a_keep_ends_with_its_launcher(directory: &Path) {
+    let mut launcher = Command::new(std::env::current_exe().unwrap())
+        .env(LAUNCH_ONLY, directory)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(launcher.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let id = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
+    let keep = rustix::process::pidfd_open(id, PidfdFlags::empty()).unwrap();
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    let mut ended = [PollFd::new(&keep, PollFlags::IN)];
+    let long = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    assert_eq!(rustix::event::poll(&mut ended, Some(&long)).unwrap(), 1);
 }
 
 fn processor_time_is_limited(directory: &Path) {
