@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Place, echo, program};
+use crate::harness::{Place, program};
 
 const SGX: [&str; 4] = ["run", "--backend", "sgx", "--simulate"];
 
@@ -26,34 +26,6 @@ fn output_and_status_are_the_programs_own() {
         assert!(finished.stderr.ends_with("err"), "{}", finished.stderr);
         finished.says("simulated");
     }
-}
-
-#[test]
-fn input_streams_through_the_enclave() {
-    let place = Place::new();
-    let module = place.file("echo.wat", echo());
-    let input: Vec<u8> = (0..1_000_000u32)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    let arguments = [&SGX[..], &[module.to_str().unwrap()]].concat();
-    let finished = place.run_with_input(arguments, &input).expect(0);
-    assert!(finished.stdout == input, "{} bytes", finished.stdout.len());
-}
-
-#[test]
-fn a_trap_is_told_with_its_backtrace() {
-    let place = Place::new();
-    let module = place.file(
-        "trap.wat",
-        "(module (memory (export \"memory\") 1)
-           (func $deep (drop (i32.load (i32.const 0x7fffffff))))
-           (func (export \"_start\") (call $deep)))",
-    );
-    place
-        .run([&SGX[..], &[module.to_str().unwrap()]].concat())
-        .expect(134)
-        .says("out of bounds")
-        .says("deep");
 }
 
 #[test]
