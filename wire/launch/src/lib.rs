@@ -92,6 +92,7 @@ mod tests {
         let image = KeepImage {
             runtime: b"",
             runtime_digest: [1; 48],
+            sgx: SgxImage::default(),
         };
         let evidence = |platform| launch_page(platform, &image, 4096).evidence;
         assert_eq!(evidence(Platform::Sgx), EvidenceFormat::SgxQuote);

@@ -65,7 +65,7 @@ fn an_enclave_without_avx_is_interrupted_and_resumed() {
             assert_eq!(monitor.read(frame + 512) & !3, 0, "XSTATE_BV");
             assert_eq!(monitor.read(frame + 576), 0, "where AVX's state would be");
             monitor.recover(2);
-            assert_eq!(enclave.identity().attributes[8], 3);
+            assert_eq!(enclave.identity().attributes.xfrm, 3);
         },
     );
 }
