@@ -132,14 +132,19 @@ global_asm!(
     "  xrstor [rip + {initial_state}]",
     "  ret",
     //
-    // Relocates the shim, once; the thread that does it is the first one, since no other
-    // can have been asked for. RELATIVE is the one kind of relocation that there is.
+    // Relocates the shim, once. No other than the first thread can have been asked for yet,
+    // but the host enters whom it likes: who comes while another is at it has to turn back,
+    // for pointers that are not relocated lead out of the enclave. RELATIVE is the
+    // one kind of relocation that there is.
     "enclave_relocate:",
-    "  mov eax, 1",
-    "  lock xchg [rip + enclave_relocated], eax",
-    "  test eax, eax",
-    "  jnz 6f",
-    "  lea r8, [rip + relocations_start]",
+    "  mov eax, {NOT_RELOCATED}",
+    "  mov ecx, {RELOCATING}",
+    "  lock cmpxchg [rip + enclave_relocated], ecx",
+    "  je 4f",
+    "  cmp eax, {RELOCATED}",
+    "  jne enclave_refuse",
+    "  ret",
+    "4: lea r8, [rip + relocations_start]",
     "  lea r9, [rip + relocations_end]",
     "  lea r10, [rip + shim_base]",
     "5: cmp r8, r9",
@@ -150,7 +155,8 @@ global_asm!(
     "  mov [r10 + rax], r11",
     "  add r8, 24",
     "  jmp 5b",
-    "6: ret",
+    "6: mov dword ptr [rip + enclave_relocated], {RELOCATED}",
+    "  ret",
     //
     // fn enclave_go(registers: &Registers, extended: unused) -> !: becomes the runtime.
     ".globl enclave_go",
@@ -194,7 +200,7 @@ global_asm!(
     "  ret",
     ".data",
     ".balign 4",
-    "enclave_relocated: .long 0",
+    "enclave_relocated: .long {NOT_RELOCATED}",
     ".text",
     HOST_RSP = const page::HOST_RSP,
     HOST_RBP = const page::HOST_RBP,
@@ -229,6 +235,9 @@ global_asm!(
     RFLAGS = const core::mem::offset_of!(Registers, rflags),
     RIP = const core::mem::offset_of!(Registers, rip),
     FS_BASE = const core::mem::offset_of!(Registers, fs_base),
+    NOT_RELOCATED = const 0,
+    RELOCATING = const 1,
+    RELOCATED = const 2,
     stopped = sym STOPPED,
     initial_state = sym INITIAL_STATE,
     begin = sym main_thread::begin,
