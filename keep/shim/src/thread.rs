@@ -6,7 +6,19 @@ use crate::{Error, registers::Registers, signal::SignalState};
 
 /// The threads of a Keep. Their number was measured; each is entered by the host.
 #[derive(Debug)]
-pub struct Threads(Vec<Thread>);
+pub struct Threads {
+    all: Vec<Thread>,
+    /// How many threads were ever asked for.
+    spawned: u64,
+}
+
+/// A thread that was asked for, told apart from earlier and later ones of its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spawned {
+    /// Its index.
+    pub index: u32,
+    number: u64,
+}
 
 /// One thread.
 #[derive(Debug, Default)]
@@ -23,7 +35,11 @@ enum Life {
     #[default]
     Free,
     /// Asked for; the host has to enter it.
-    Starting(Box<Registers>),
+    Starting {
+        registers: Box<Registers>,
+        /// Of [`Spawned`].
+        number: u64,
+    },
     Running,
 }
 
@@ -35,15 +51,18 @@ impl Threads {
         if let Some(first) = threads.first_mut() {
             first.life = Life::Running;
         }
-        Self(threads)
+        Self {
+            all: threads,
+            spawned: 0,
+        }
     }
 
     /// The thread at `index`, which runs.
     pub fn running(&mut self, index: u32) -> &mut Thread {
-        &mut self.0[index as usize]
+        &mut self.all[index as usize]
     }
 
-    /// Takes a free thread that will begin with `registers`, and gives its index.
+    /// Takes a free thread that will begin with `registers`.
     ///
     /// # Errors
     ///
@@ -53,28 +72,49 @@ impl Threads {
         registers: Registers,
         clear_at_end: u64,
         mask: u64,
-    ) -> Result<u32, Error> {
+    ) -> Result<Spawned, Error> {
         let free = self
-            .0
+            .all
             .iter()
             .position(|thread| matches!(thread.life, Life::Free))
             .ok_or(Error::EAGAIN)?;
-        self.0[free] = Thread {
-            life: Life::Starting(Box::new(registers)),
+        self.spawned += 1;
+        let number = self.spawned;
+        self.all[free] = Thread {
+            life: Life::Starting {
+                registers: Box::new(registers),
+                number,
+            },
             clear_at_end,
             signals: SignalState {
                 mask,
                 ..SignalState::default()
             },
         };
-        Ok(free as u32)
+        Ok(Spawned {
+            index: free as u32,
+            number,
+        })
+    }
+
+    /// Takes a thread back that was asked for. Gives whether that was possible: not if it
+    /// has begun.
+    #[must_use]
+    pub fn withdraw(&mut self, spawned: Spawned) -> bool {
+        let thread = &mut self.all[spawned.index as usize];
+        let waits =
+            matches!(thread.life, Life::Starting { number, .. } if number == spawned.number);
+        if waits {
+            *thread = Thread::default();
+        }
+        waits
     }
 
     /// What the thread at `index` begins with, if it was asked for; it runs from now on.
     pub fn begin(&mut self, index: u32) -> Option<Registers> {
-        let thread = self.0.get_mut(index as usize)?;
+        let thread = self.all.get_mut(index as usize)?;
         match core::mem::replace(&mut thread.life, Life::Running) {
-            Life::Starting(registers) => Some(*registers),
+            Life::Starting { registers, .. } => Some(*registers),
             other => {
                 thread.life = other;
                 None
@@ -84,7 +124,7 @@ impl Threads {
 
     /// Frees the thread at `index` and gives what it leaves.
     pub fn end(&mut self, index: u32) -> Thread {
-        core::mem::take(&mut self.0[index as usize])
+        core::mem::take(&mut self.all[index as usize])
     }
 }
 
@@ -104,7 +144,8 @@ mod tests {
         assert!(threads.begin(0).is_none());
         assert!(threads.begin(1).is_none());
         assert!(threads.begin(2).is_none());
-        assert_eq!(threads.spawn(Registers::default(), 8, 3), Ok(1));
+        let spawned = threads.spawn(Registers::default(), 8, 3).unwrap();
+        assert_eq!(spawned.index, 1);
         assert_eq!(
             threads.spawn(Registers::default(), 0, 0),
             Err(Error::EAGAIN)
@@ -114,5 +155,20 @@ mod tests {
         assert_eq!(threads.running(1).signals.mask, 3);
         assert_eq!(threads.end(1).clear_at_end, 8);
         assert!(threads.spawn(Registers::default(), 0, 0).is_ok());
+    }
+    #[test]
+    fn threads_that_have_begun_are_not_taken_back() {
+        let mut threads = Threads::new(2);
+        let spawn = |threads: &mut Threads| threads.spawn(Registers::default(), 0, 0).unwrap();
+        let first = spawn(&mut threads);
+        assert!(threads.withdraw(first));
+        assert!(threads.begin(1).is_none());
+
+        let second = spawn(&mut threads);
+        assert!(!threads.withdraw(first));
+        assert!(threads.begin(1).is_some());
+        assert!(!threads.withdraw(second));
+        threads.end(1);
+        assert!(!threads.withdraw(second));
     }
 }

@@ -7,8 +7,12 @@ use linux_raw_sys::general;
 
 use super::Kernel;
 use crate::{
-    Error, UserMemory, memory::Access, platform::Platform, registers::Registers,
-    signal::SignalState, thread::thread_id,
+    Error, UserMemory,
+    memory::Access,
+    platform::{Platform, Stop},
+    registers::Registers,
+    signal::SignalState,
+    thread::thread_id,
 };
 
 /// What the C library passes to `clone` for a thread. Nothing else can be made.
@@ -54,22 +58,25 @@ impl<P: Platform> Kernel<P> {
         };
         let mut threads = self.threads.lock();
         let mask = threads.running(self.platform.thread()).signals.mask;
-        let index = threads.spawn(beginning, child_id, mask)?;
-        drop(threads);
-        let id = thread_id(index);
-        // The new thread finds its number there.
-        let told = UserMemory::write(self, parent_id, &id.to_le_bytes());
-        if let Err(error) = told {
-            self.threads.lock().end(index);
+        let spawned = threads.spawn(beginning, child_id, mask)?;
+        let id = thread_id(spawned.index);
+        // The new thread finds its number there. The host could enter it already, but without
+        // the lock it does not begin.
+        if let Err(error) = UserMemory::write(self, parent_id, &id.to_le_bytes()) {
+            let _ = threads.withdraw(spawned);
             return Err(error);
         }
-        let arguments = [index.into(), 0, 0, 0];
+        drop(threads);
+        let arguments = [spawned.index.into(), 0, 0, 0];
         let started = self
             .platform
             .call(Operation::StartThread, arguments, &[], 0, &mut []);
         if started.result != 0 {
-            // A host that starts it all the same stops the Keep.
-            self.threads.lock().end(index);
+            // A host that says so and has started it, or starts it all the same, stops the
+            // Keep: the program takes the thread's stack for its own again.
+            if !self.threads.lock().withdraw(spawned) {
+                self.platform.stop(Stop::Thread);
+            }
             return Err(Error::EAGAIN);
         }
         Ok(id.into())
