@@ -20,6 +20,12 @@ pub const fn is_known(leaf: u32) -> bool {
     )
 }
 
+/// Whether the answers to a leaf's subleaves differ.
+#[must_use]
+pub const fn has_subleaves(leaf: u32) -> bool {
+    matches!(leaf, 4 | 7 | 0xD)
+}
+
 /// What is let in of the host's answer to a leaf and subleaf (Intel SDM volume 2A, "CPUID").
 #[must_use]
 pub const fn filter(leaf: u32, subleaf: u32, [a, b, c, d]: Answer) -> Answer {

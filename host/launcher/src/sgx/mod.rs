@@ -20,6 +20,7 @@ mod hardware;
 mod keep_process;
 mod loader;
 mod parking;
+mod processor;
 mod run;
 mod service;
 mod signing;

@@ -19,6 +19,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::clock::Clock;
 use super::enclave::Enclave;
 use super::parking::Parking;
+use super::processor::Processor;
 use crate::keep::MAX_DIAGNOSTICS;
 
 /// Makes quotes of an enclave's reports.
@@ -51,6 +52,7 @@ pub(super) struct Services {
     channel: OwnedFd,
     diagnostics: Diagnostics,
     clock: Clock,
+    processor: Processor,
     parking: Vec<Parking>,
 }
 
@@ -83,6 +85,7 @@ impl Services {
                 room: Mutex::new(MAX_DIAGNOSTICS),
             },
             clock: Clock::new(),
+            processor: Processor::new(),
             parking: (0..threads).map(|_| Parking::default()).collect(),
         }
     }
@@ -157,7 +160,7 @@ impl Services {
                 payload.clear();
                 let leaf = u32::try_from(first).map_err(|_| Errno::INVAL)?;
                 let subleaf = u32::try_from(second).map_err(|_| Errno::INVAL)?;
-                payload.extend(cpuid(leaf, subleaf)?);
+                payload.extend(self.processor.cpuid(leaf, subleaf)?);
                 Ok(0)
             }
             Operation::QuoteTarget => {
@@ -336,22 +339,6 @@ fn again_if_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result
             other => return other,
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn cpuid(leaf: u32, subleaf: u32) -> Result<[u8; 16], Errno> {
-    let found = std::arch::x86_64::__cpuid_count(leaf, subleaf);
-    let mut bytes = [0; 16];
-    let registers = [found.eax, found.ebx, found.ecx, found.edx];
-    for (slot, register) in bytes.chunks_exact_mut(4).zip(registers) {
-        slot.copy_from_slice(&register.to_le_bytes());
-    }
-    Ok(bytes)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn cpuid(_: u32, _: u32) -> Result<[u8; 16], Errno> {
-    Err(Errno::NOSYS)
 }
 
 #[cfg(test)]

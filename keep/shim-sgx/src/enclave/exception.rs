@@ -1,7 +1,10 @@
 //! The handler of exceptions.
 
+use alloc::collections::BTreeMap;
+
 use enarx_keep_shim::{Next, Registers, Stop, vector};
 use enarx_wire_hostcall::call::Operation;
+use spin::Mutex;
 
 use super::{KERNEL, entry, host, save_area::SaveArea, stop};
 use crate::cpuid;
@@ -58,24 +61,43 @@ fn instruction(registers: &Registers) -> [u8; 2] {
 }
 
 fn answer_cpuid(registers: &mut Registers) {
-    let (leaf, subleaf) = (registers.rax as u32, registers.rcx as u32);
-    let mut answer = [0; 16];
-    if cpuid::is_known(leaf) {
-        let arguments = [leaf.into(), subleaf.into(), 0, 0];
-        let answered = host::call(Operation::Cpuid, arguments, &[], 0, &mut answer);
-        if answered.result != 0 || answered.length != answer.len() {
-            answer = [0; 16];
-        }
-    }
-    let word = |index: usize| {
-        let mut word = [0; 4];
-        word.copy_from_slice(&answer[4 * index..4 * index + 4]);
-        u32::from_le_bytes(word)
+    let leaf = registers.rax as u32;
+    let subleaf = if cpuid::has_subleaves(leaf) {
+        registers.rcx as u32
+    } else {
+        0
     };
-    let [a, b, c, d] = cpuid::filter(leaf, subleaf, [word(0), word(1), word(2), word(3)]);
+    let known = CPUID_ANSWERS.lock().get(&(leaf, subleaf)).copied();
+    let [a, b, c, d] = known.unwrap_or_else(|| {
+        let answer = cpuid::filter(leaf, subleaf, ask_cpuid(leaf, subleaf));
+        *CPUID_ANSWERS
+            .lock()
+            .entry((leaf, subleaf))
+            .or_insert(answer)
+    });
     registers.rax = a.into();
     registers.rbx = b.into();
     registers.rcx = c.into();
     registers.rdx = d.into();
     registers.rip += CPUID.len() as u64;
+}
+
+/// Answers that were given. The host is asked once for each, so that it cannot give two.
+static CPUID_ANSWERS: Mutex<BTreeMap<(u32, u32), cpuid::Answer>> = Mutex::new(BTreeMap::new());
+
+fn ask_cpuid(leaf: u32, subleaf: u32) -> cpuid::Answer {
+    if !cpuid::is_known(leaf) {
+        return [0; 4];
+    }
+    let mut bytes = [0; 16];
+    let arguments = [leaf.into(), subleaf.into(), 0, 0];
+    let answered = host::call(Operation::Cpuid, arguments, &[], 0, &mut bytes);
+    if answered.result != 0 || answered.length != bytes.len() {
+        return [0; 4];
+    }
+    let mut answer = [0; 4];
+    for (register, bytes) in answer.iter_mut().zip(bytes.as_chunks().0) {
+        *register = u32::from_le_bytes(*bytes);
+    }
+    answer
 }
