@@ -6,6 +6,7 @@ use linux_raw_sys::general::{
 
 use super::Files;
 use super::path::Target;
+use super::status::Status;
 use super::time::Time;
 use super::tree::{Kind, NodeNumber};
 use crate::{Error, UserMemory};
@@ -69,7 +70,9 @@ impl Files {
                 let node = self.tree.node(node)?;
                 node.is_directory() || node.permissions & ANYBODY_EXECUTES != 0
             }
-            Target::Open(_) => false,
+            Target::Open(description) => {
+                Status::of_stream(&description.object).mode & ANYBODY_EXECUTES != 0
+            }
         };
         if mode & X_OK != 0 && !executable {
             return Err(Error::EACCES);

@@ -28,10 +28,10 @@ const STREAMS_DEVICE: u32 = 2;
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// What `stat` and `statx` tell.
-struct Status {
+pub(super) struct Status {
     minor_device: u32,
     number: u64,
-    mode: u32,
+    pub mode: u32,
     links: u64,
     device: (u32, u32),
     size: u64,
@@ -173,7 +173,8 @@ impl Status {
         }
     }
 
-    fn of_stream(object: &Object) -> Self {
+    /// Of what is open and not in the file system.
+    pub fn of_stream(object: &Object) -> Self {
         let (number, mode, device) = match object {
             Object::Null => (1, S_IFCHR | 0o666, NULL_DEVICE),
             Object::Diagnostics => (2, S_IFIFO | 0o600, (0, 0)),
