@@ -11,11 +11,19 @@ use crate::both::{Both, system_call};
 /// How many descriptors can be open, here and there.
 pub const OPEN_FILES: u32 = 512;
 
-/// Runs a test where an empty directory is the root and the descriptors are those that a
+/// Runs a test as [`each_isolated`] does, once.
+pub fn isolated(test: impl FnOnce(&mut Both) + Send + 'static) {
+    each_isolated([test], |both, test| test(both));
+}
+
+/// Runs a test with each of some values, where an empty directory is the root and the descriptors are those that a
 /// runtime is started with.
 ///
 /// What some calls answer differs between kernels; those before 6.12 are too different.
-pub fn isolated(test: impl FnOnce(&mut Both) + Send + 'static) {
+pub fn each_isolated<T: Send + 'static>(
+    values: impl IntoIterator<Item = T>,
+    test: impl Fn(&mut Both, T) + Clone + Send + 'static,
+) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release
         .split('.')
@@ -25,7 +33,10 @@ pub fn isolated(test: impl FnOnce(&mut Both) + Send + 'static) {
         return;
     }
     if is_root() {
-        run(test);
+        for value in values {
+            let test = test.clone();
+            run(move |both| test(both, value));
+        }
         return;
     }
     let mapped = || {
