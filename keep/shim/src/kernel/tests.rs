@@ -29,12 +29,15 @@ use crate::{
 /// What the host answers: a result and a payload.
 type Reply = (i64, Vec<u8>);
 
+/// What the host saw of a call.
+type Seen = (Operation, [u64; 4], Vec<u8>);
+
 #[derive(Default)]
 struct Machine {
     /// Answers for the next calls of an operation, by its code.
     script: StdMutex<Vec<(Operation, VecDeque<Reply>)>>,
     /// What the host saw.
-    seen: StdMutex<Vec<(Operation, [u64; 4], Vec<u8>)>>,
+    seen: StdMutex<Vec<Seen>>,
     counter: Cell<u64>,
     thread: Cell<u32>,
 }
