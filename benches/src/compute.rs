@@ -81,7 +81,8 @@ fn measure(
         )
     };
     let figures = [
-        against("wasmtime, default configuration", &wasmtime).promised(Promise::RatioAtLeast(0.95)),
+        against("wasmtime, default configuration", &wasmtime)
+            .promised(Promise::RatioAtLeast(environment.backend.compute_promise())),
         against("native", &native),
     ];
     let ratios = figures

@@ -9,12 +9,14 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
-use crate::options::{Benchmark, Options};
+use crate::options::{Backend, Benchmark, Options};
 
 /// Where everything is, for the time of one run.
 pub struct Environment {
     /// Fewer rounds and less data.
     pub quick: bool,
+    /// The kind of Keep that is measured.
+    pub backend: Backend,
     /// The wasmtime command, where there is one.
     pub wasmtime: Option<PathBuf>,
     enarx: Option<PathBuf>,
@@ -48,6 +50,7 @@ impl Environment {
         };
         Ok(Self {
             quick: options.quick,
+            backend: options.backend,
             wasmtime,
             enarx,
             directory: TempDir::with_prefix("enarx-benches-")?,
@@ -103,10 +106,10 @@ impl Environment {
         self.command(path.expect("prepared for every benchmark that uses it"))
     }
 
-    /// `enarx run` of a module in a Keep without a TEE.
+    /// `enarx run` of a module in the kind of Keep that is measured.
     pub fn enarx_run(&self, module: &Path) -> Command {
         let mut command = self.enarx();
-        command.args(["run", "--backend", "process"]);
+        command.arg("run").args(self.backend.arguments());
         command.arg(module);
         command
     }

@@ -11,6 +11,9 @@ pub struct Options {
     /// Run only this benchmark; may be repeated
     #[arg(long, value_enum, value_name = "NAME")]
     pub only: Vec<Benchmark>,
+    /// The kind of Keep to measure
+    #[arg(long, value_enum, value_name = "BACKEND", default_value_t = Backend::Process)]
+    pub backend: Backend,
     /// Print JSON instead of tables
     #[arg(long)]
     pub json: bool,
@@ -39,6 +42,42 @@ impl Options {
             .copied()
             .filter(|benchmark| self.only.is_empty() || self.only.contains(benchmark))
             .collect()
+    }
+}
+
+/// A kind of Keep that runs on any machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// A child process, without a TEE
+    Process,
+    /// A simulated SGX enclave
+    Sgx,
+}
+
+impl Backend {
+    /// What makes `enarx run` take it.
+    pub const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Process => &["--backend", "process"],
+            Self::Sgx => &["--backend", "sgx", "--simulate"],
+        }
+    }
+
+    /// The least ratio of start-up times that is promised.
+    pub const fn startup_promise(self) -> f64 {
+        match self {
+            Self::Process => 1.0,
+            // Within three times.
+            Self::Sgx => 1.0 / 3.0,
+        }
+    }
+
+    /// The least ratio of computing times that is promised.
+    pub const fn compute_promise(self) -> f64 {
+        match self {
+            Self::Process => 0.95,
+            Self::Sgx => 0.9,
+        }
     }
 }
 

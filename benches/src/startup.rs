@@ -23,7 +23,7 @@ use crate::{
 pub fn run(environment: &Environment) -> anyhow::Result<Section> {
     let mut section = Section::new(Benchmark::Startup.title());
     let rounds = environment.rounds(60);
-    let promise = Some(Promise::RatioAtLeast(1.0));
+    let promise = Some(Promise::RatioAtLeast(environment.backend.startup_promise()));
     measure(
         environment,
         &mut section,
