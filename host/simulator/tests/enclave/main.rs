@@ -4,6 +4,7 @@ mod construction;
 mod entry;
 mod exceptions;
 mod harness;
+mod interference;
 mod leaves;
 mod pages;
 mod programs;

@@ -31,6 +31,14 @@ pub(super) struct Context {
     pub current_frame: u64,
     /// The components that ERESUME loads.
     pub xfrm: u64,
+    /// RFLAGS that EENTER sets in addition; 0 for none.
+    pub entry_flags: u64,
+    /// The instructions that are interrupted while the thread is stepping.
+    pub interrupted_start: u64,
+    /// As above.
+    pub interrupted_end: u64,
+    /// Where the latest step was.
+    pub interrupted_at: u64,
     /// The selectors of code and stack segment that all code has.
     pub code_selector: u16,
     /// As above.
@@ -41,6 +49,8 @@ pub(super) struct Context {
     pub is_inside: u8,
     /// Whether the coming entry is an ERESUME: 0 or 1.
     pub is_resuming: u8,
+    /// Whether each instruction in enclave mode is trapped: 0 or 1.
+    pub is_stepping: u8,
 }
 
 /// `SYSCALL_DISPATCH_FILTER_ALLOW`.

@@ -293,7 +293,7 @@ impl Running {
             ],
             rip: canonical(general.rip)?,
             code_selector: context.code_selector.into(),
-            rflags: general.rflags & RESUMED_FLAGS | FIXED_FLAGS,
+            rflags: general.rflags & RESUMED_FLAGS | FIXED_FLAGS | context.trap_flag(),
             rsp: general.registers[RSP],
             stack_selector: context.stack_selector.into(),
         };

@@ -8,7 +8,7 @@ use super::registers::{
     DIRECTION_FLAG, RAX, RBP, RBX, RCX, RDI, RDX, RESUME_FLAG, RSI, RSP, Registers, STATUS_FLAGS,
 };
 use super::state_save::{Frame, GENERAL_SIZE, General, xsave_size};
-use super::{Running, secs, system_failed, transition};
+use super::{INTERRUPT_VECTOR, Running, secs, system_failed, transition};
 
 /// Why the enclave is left without its doing.
 #[derive(Clone, Copy)]
@@ -18,6 +18,8 @@ pub(super) enum Cause {
     /// An interrupt: the host resumes the enclave, unless a signal handler that
     /// runs before prevents it.
     Interrupt,
+    /// An interrupt that the host sees in the run structure.
+    ReportedInterrupt,
 }
 
 impl Running {
@@ -72,14 +74,20 @@ impl Running {
         general.registers[RSP] = general.ursp;
         general.registers[RBP] = general.urbp;
         registers.set_rip(transition::after_interrupt());
-        if let Cause::Exception(exception) = cause {
-            self.counters.count_exception(exception.vector);
-            general.registers[RDI] = exception.vector.into();
-            general.registers[RSI] = exception.error_code.into();
-            general.registers[RDX] = exception.address & !(PAGE_SIZE as u64 - 1);
-            registers.set_rip(transition::after_exception());
-        } else {
-            self.counters.interrupts.count();
+        match cause {
+            Cause::Exception(exception) => {
+                self.counters.count_exception(exception.vector);
+                general.registers[RDI] = exception.vector.into();
+                general.registers[RSI] = exception.error_code.into();
+                general.registers[RDX] = exception.address & !(PAGE_SIZE as u64 - 1);
+                registers.set_rip(transition::after_exception());
+            }
+            Cause::ReportedInterrupt => {
+                self.counters.interrupts.count();
+                general.registers[RDI] = INTERRUPT_VECTOR.into();
+                registers.set_rip(transition::after_exception());
+            }
+            Cause::Interrupt => self.counters.interrupts.count(),
         }
         for (register, value) in general.registers.into_iter().enumerate() {
             registers.set(register, value);
@@ -94,7 +102,7 @@ impl Running {
         let has_exinfo = self.secs.misc_select & secs::EXINFO != 0;
         let exception = match cause {
             Cause::Exception(exception) => Some(exception),
-            Cause::Interrupt => None,
+            Cause::Interrupt | Cause::ReportedInterrupt => None,
         };
         let pages = self.memory.pages();
         let mut written = || {

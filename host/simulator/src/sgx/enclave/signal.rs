@@ -112,8 +112,6 @@ pub(super) unsafe extern "C" fn in_enclave(
     fs_base: u64,
     gs_base: u64,
 ) -> u64 {
-    const GO_ON_INSIDE: u64 = 1;
-    const GO_ON_OUTSIDE: u64 = 0;
     // SAFETY: all of them are valid until the handler returns.
     let (code, context, mut registers) = unsafe {
         (
@@ -126,33 +124,34 @@ pub(super) unsafe extern "C" fn in_enclave(
         // Enclave mode is entered through the running enclave alone.
         std::process::abort();
     };
-    let exception = match running.event(signal, code, &mut registers) {
-        Event::TrapSuppressed => return GO_ON_INSIDE,
-        Event::InterruptOnTheWay => {
-            // SAFETY: as for this function, and the host's segment bases are in place.
-            unsafe { pass_on(signal, info, frame) };
-            return GO_ON_INSIDE;
-        }
-        Event::Interrupt => {
-            running.asynchronous_exit(Cause::Interrupt, context, &mut registers);
-            // SAFETY: as for this function, and the thread is outside now.
-            unsafe { pass_on(signal, info, frame) };
-            return GO_ON_OUTSIDE;
-        }
-        Event::Leaf if registers.get(RAX) as u32 == entry::EEXIT => {
-            match running.exit(context, &mut registers) {
-                Ok(()) => return GO_ON_OUTSIDE,
-                Err(exception) => exception,
-            }
-        }
-        Event::Leaf => match running.execute(&mut registers) {
-            Ok(()) => return GO_ON_INSIDE,
-            Err(exception) => exception,
-        },
-        Event::Exception(exception) => exception,
+    // The host's trap flag is none of the enclave's; on the way in it is not set yet.
+    let trap_flag = if transition::contains(registers.rip()) {
+        0
+    } else {
+        context.trap_flag()
     };
-    running.asynchronous_exit(Cause::Exception(exception), context, &mut registers);
-    GO_ON_OUTSIDE
+    registers.set_rflags(registers.rflags() & !trap_flag);
+    let pass_on = || {
+        // SAFETY: as for this function, and the host's segment bases are in place.
+        unsafe { pass_on(signal, info, frame) }
+    };
+    match running.signalled(signal, code, &mut *context, &mut registers, pass_on) {
+        Way::Inside => {
+            registers.set_rflags(registers.rflags() | trap_flag);
+            1
+        }
+        Way::Outside => {
+            // Those that were set for the enclave alone.
+            registers.set_rflags(registers.rflags() & !context.entry_flags);
+            0
+        }
+    }
+}
+
+/// Where a thread goes on.
+enum Way {
+    Inside,
+    Outside,
 }
 
 /// Handles a signal that found its thread outside the enclave.
@@ -222,12 +221,67 @@ enum Event {
     Interrupt,
     /// As above, before the enclave's first instruction or after its last.
     InterruptOnTheWay,
+    /// One more instruction, by the host's own trap flag.
+    Step,
     /// The enclave had set TF, which has no effect there (SDM volume 3D, 43.2.5).
     TrapSuppressed,
 }
 
 impl Running {
-    fn event(&self, signal: c_int, code: c_int, registers: &mut Registers<'_>) -> Event {
+    /// Does about a signal what it means. `pass_on` does what would have been done without
+    /// the simulator.
+    fn signalled(
+        &self,
+        signal: c_int,
+        code: c_int,
+        context: &mut Context,
+        registers: &mut Registers<'_>,
+        pass_on: impl FnOnce(),
+    ) -> Way {
+        let mut may_be_interrupted = false;
+        let left = match self.event(signal, code, context, registers) {
+            Event::TrapSuppressed => Ok(Way::Inside),
+            Event::Step => {
+                may_be_interrupted = true;
+                Ok(Way::Inside)
+            }
+            Event::InterruptOnTheWay => {
+                pass_on();
+                Ok(Way::Inside)
+            }
+            Event::Interrupt => {
+                self.asynchronous_exit(Cause::Interrupt, context, registers);
+                // The thread is outside now.
+                pass_on();
+                Ok(Way::Outside)
+            }
+            Event::Leaf if registers.get(RAX) as u32 == entry::EEXIT => {
+                self.exit(context, registers).map(|()| Way::Outside)
+            }
+            Event::Leaf => {
+                may_be_interrupted = true;
+                self.execute(registers).map(|()| Way::Inside)
+            }
+            Event::Exception(exception) => Err(exception),
+        };
+        let cause = match left {
+            Err(exception) => Cause::Exception(exception),
+            Ok(Way::Inside) if may_be_interrupted && context.is_interrupted(registers) => {
+                Cause::ReportedInterrupt
+            }
+            Ok(way) => return way,
+        };
+        self.asynchronous_exit(cause, context, registers);
+        Way::Outside
+    }
+
+    fn event(
+        &self,
+        signal: c_int,
+        code: c_int,
+        context: &Context,
+        registers: &mut Registers<'_>,
+    ) -> Event {
         if code <= 0 {
             return if transition::contains(registers.rip()) {
                 Event::InterruptOnTheWay
@@ -258,6 +312,7 @@ impl Running {
             address: 0,
         };
         match raised.vector {
+            DEBUG if context.trap_flag() != 0 => Event::Step,
             DEBUG if registers.rflags() & TRAP_FLAG != 0 => {
                 registers.set_rflags(registers.rflags() & !TRAP_FLAG);
                 Event::TrapSuppressed

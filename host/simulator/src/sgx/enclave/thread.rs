@@ -133,6 +133,13 @@ impl ThreadAttachment {
     }
 }
 
+impl ThreadAttachment {
+    /// This thread's context: the attachment is about the thread that made it.
+    pub(super) fn context(&self) -> *mut Context {
+        stack_address(self.stack) as *mut Context
+    }
+}
+
 impl Drop for ThreadAttachment {
     fn drop(&mut self) {
         host_cpuid::set_faulting(false);

@@ -101,6 +101,16 @@ enarx_simulator_sgx_enter:
     mov rbx, [r10 + {tcs_address}]
     lea rcx, [rip + .Lafter_enclu]
     mov byte ptr [r10 + {selector}], {block}
+    cmp qword ptr [r10 + {entry_flags}], 0
+    jne .Lflagged
+    jmp qword ptr [r10 + {target}]
+
+    // The jump is the one instruction that the trap flag does not stop at.
+.Lflagged:
+    pushfq
+    mov r11, [r10 + {entry_flags}]
+    or [rsp], r11
+    popfq
     jmp qword ptr [r10 + {target}]
 
 .Lresume:
@@ -235,6 +245,7 @@ enarx_simulator_sgx_end:
     next_gs_base = const offset_of!(Context, next_gs_base),
     target = const offset_of!(Context, target),
     tcs_address = const offset_of!(Context, tcs_address),
+    entry_flags = const offset_of!(Context, entry_flags),
     current_frame = const offset_of!(Context, current_frame),
     xfrm = const offset_of!(Context, xfrm),
     selector = const offset_of!(Context, selector),
