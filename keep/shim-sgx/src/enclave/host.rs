@@ -50,6 +50,12 @@ pub fn call(
 
 /// Leaves for the last time.
 pub fn abort(reason: Stop) -> ! {
+    if thread_page::is_handling() {
+        // SAFETY: CSSA is 1, and the handler, which may have one, does not go on.
+        let mut interrupted = unsafe { SaveArea::first() };
+        // Resuming enters nothing that looks whether the Keep has stopped.
+        interrupted.set_instruction_pointer(entry::resumed_early());
+    }
     loop {
         // The entry code lets nobody in any more, and never returns here.
         enclave_call(Leave::Abort, reason as u64);
