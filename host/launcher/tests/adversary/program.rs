@@ -1,0 +1,322 @@
+//! The program that runs in the Keep: it holds a secret everywhere a program can hold one,
+//! asks its kernel for a little of everything, and checks that nothing was changed.
+
+use std::arch::global_asm;
+
+/// Eight bytes that exist in the enclave alone: what the host has are the factors.
+pub const CANARY: u64 = FACTORS[0].wrapping_mul(FACTORS[1]);
+const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
+
+/// How the program ends: all was as it should be.
+pub const RIGHT: i32 = 7;
+/// The kernel said that the host does not do something.
+pub const DENIED: i32 = 8;
+
+/// Each byte that is received is sent back with these bits turned over.
+pub const TURNED: u8 = 0x5a;
+
+/// What it writes to its diagnostics.
+pub const DIAGNOSTICS: &[u8] = b"hello\nchild\n";
+
+const DATA: usize = 4096;
+const DATA_SIZE: usize = 4 * 4096;
+
+global_asm!(
+    r#"
+    .pushsection .rodata.adversary_program, "a", @progbits
+    .balign 4096
+adversary_program:
+    mov rax, {factor}
+    mov rcx, {other_factor}
+    imul rax, rcx
+    mov rbx, rax
+    mov rbp, rax
+    mov r12, rax
+    mov r13, rax
+    mov r14, rax
+    mov r15, rax
+    .irp at, 0, 8, 16, 24
+    mov [rip + adversary_data + \at], rax
+    .endr
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vbroadcastsd ymm\n, qword ptr [rip + adversary_data]
+    .endr
+    // Rounding to zero.
+    mov dword ptr [rip + adversary_data + 32], 0x7f80
+    ldmxcsr [rip + adversary_data + 32]
+    .rept 16
+    push rax
+    .endr
+
+    // Diagnostics: write.
+    mov eax, 1
+    mov edi, 2
+    lea rsi, [rip + .Lhello]
+    mov edx, 6
+    call .Lkernel
+    cmp rax, 6
+    jne .Lwrong
+
+    // Time: clock_gettime, twice.
+    .irp at, 64, 80
+    mov eax, 228
+    mov edi, 1
+    lea rsi, [rip + adversary_data + \at]
+    call .Lkernel
+    test rax, rax
+    jnz .Lwrong
+    .endr
+    mov rax, [rip + adversary_data + 80]
+    sub rax, [rip + adversary_data + 64]
+    js .Lwrong
+    jnz 1f
+    mov rax, [rip + adversary_data + 88]
+    cmp rax, [rip + adversary_data + 72]
+    jb .Lwrong
+1:
+
+    // Memory: mmap, page faults, mprotect to reading alone and back, munmap.
+    mov eax, 9
+    xor edi, edi
+    mov esi, 0x8000
+    mov edx, 3
+    mov r10d, 0x22
+    mov r8, -1
+    xor r9d, r9d
+    call .Lkernel
+    cmp rax, -4096
+    ja .Lwrong
+    mov [rip + adversary_data + 96], rax
+    mov [rax], rbx
+    mov [rax + 0x7ff8], rbx
+    mov rdi, rax
+    mov esi, 0x8000
+    mov edx, 1
+    mov eax, 10
+    call .Lkernel
+    test rax, rax
+    jnz .Lwrong
+    mov rdi, [rip + adversary_data + 96]
+    cmp [rdi], rbx
+    jne .Lwrong
+    cmp [rdi + 0x7ff8], rbx
+    jne .Lwrong
+    cmp qword ptr [rdi + 0x1000], 0
+    jne .Lwrong
+    mov esi, 0x8000
+    mov edx, 3
+    mov eax, 10
+    call .Lkernel
+    test rax, rax
+    jnz .Lwrong
+    mov rdi, [rip + adversary_data + 96]
+    mov [rdi + 0x1000], rbx
+    mov esi, 0x8000
+    mov eax, 11
+    call .Lkernel
+    test rax, rax
+    jnz .Lwrong
+
+    // Random numbers: getrandom.
+    mov eax, 318
+    lea rdi, [rip + adversary_data + 128]
+    mov esi, 32
+    xor edx, edx
+    call .Lkernel
+    cmp rax, 32
+    jne .Lwrong
+    mov rax, [rip + adversary_data + 128]
+    cmp rax, [rip + adversary_data + 136]
+    je .Lwrong
+
+    // The processor: no hypervisor is seen, whatever the host says.
+    mov eax, 1
+    xor ecx, ecx
+    cpuid
+    mov rbx, rbp
+    test ecx, ecx
+    js .Lwrong
+
+    // The channel: read, and write what was read with some bits turned over.
+    xor eax, eax
+    mov edi, 3
+    lea rsi, [rip + adversary_data + 256]
+    mov edx, 64
+    call .Lkernel
+    test rax, rax
+    jle .Ldenied
+    cmp rax, 64
+    ja .Lwrong
+    mov [rip + adversary_data + 104], rax
+    lea rsi, [rip + adversary_data + 256]
+    mov [rip + adversary_data + 40], rsi
+    lea rcx, [rsi + rax]
+2:  xor byte ptr [rsi], {turned}
+    inc rsi
+    cmp rsi, rcx
+    jb 2b
+3:  mov eax, 1
+    mov edi, 3
+    mov rsi, [rip + adversary_data + 40]
+    mov rdx, [rip + adversary_data + 104]
+    call .Lkernel
+    test rax, rax
+    jle .Ldenied
+    cmp rax, [rip + adversary_data + 104]
+    ja .Lwrong
+    add [rip + adversary_data + 40], rax
+    sub [rip + adversary_data + 104], rax
+    jnz 3b
+
+    // Evidence: a request for it over 64 zeros, and the answer.
+    mov dword ptr [rip + adversary_data + 512], 2
+    mov dword ptr [rip + adversary_data + 516], 64
+    mov eax, 1
+    mov edi, 4
+    lea rsi, [rip + adversary_data + 512]
+    mov edx, 72
+    call .Lkernel
+    cmp rax, 72
+    jne .Lwrong
+    xor eax, eax
+    mov edi, 4
+    lea rsi, [rip + adversary_data + 1024]
+    mov edx, 3072
+    call .Lkernel
+    cmp rax, 8
+    jl .Lwrong
+    cmp dword ptr [rip + adversary_data + 1024], 0
+    jne .Ldenied
+
+    // A thread: clone, and a futex until it has ended.
+    mov dword ptr [rip + adversary_data + 116], 1
+    mov eax, 56
+    mov edi, 0x3d0f00
+    lea rsi, [rip + adversary_data + {data_size}]
+    lea rdx, [rip + adversary_data + 112]
+    lea r10, [rip + adversary_data + 116]
+    xor r8d, r8d
+    syscall
+    test rax, rax
+    jz .Lchild
+    js .Ldenied
+    cmp eax, [rip + adversary_data + 112]
+    jne .Lwrong
+4:  cmp dword ptr [rip + adversary_data + 116], 0
+    je 5f
+    mov eax, 202
+    lea rdi, [rip + adversary_data + 116]
+    mov esi, 128
+    mov edx, 1
+    xor r10d, r10d
+    call .Lkernel
+    jmp 4b
+5:  cmp [rip + adversary_data + 120], rbx
+    jne .Lwrong
+    mov edi, {right}
+    jmp .Lend
+
+.Lchild:
+    cmp dword ptr [rip + adversary_data + 112], 2
+    jne .Lwrong
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vbroadcastsd ymm\n, qword ptr [rip + adversary_data]
+    .endr
+    ldmxcsr [rip + adversary_data + 32]
+    mov [rip + adversary_data + 120], rbx
+    mov eax, 1
+    mov edi, 2
+    lea rsi, [rip + .Lchild_text]
+    mov edx, 6
+    call .Lkernel
+    cmp rax, 6
+    jne .Lwrong
+    mov eax, 60
+    xor edi, edi
+    syscall
+    ud2
+
+    // A system call, after which every register must still have its secret.
+.Lkernel:
+    syscall
+    .irp register, rbx, rbp, r12, r13, r14, r15
+    cmp \register, [rip + adversary_data]
+    jne .Lwrong
+    .endr
+    // The last vector register helps to check the others; of itself it must have all bits.
+    vptest ymm15, [rip + adversary_data]
+    jnc .Lwrong
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+    vpxor ymm15, ymm\n, [rip + adversary_data]
+    vptest ymm15, ymm15
+    jnz .Lwrong
+    .endr
+    vbroadcastsd ymm15, qword ptr [rip + adversary_data]
+    stmxcsr [rip + adversary_data + 36]
+    cmp dword ptr [rip + adversary_data + 36], 0x7f80
+    jne .Lwrong
+    ret
+
+.Ldenied:
+    mov edi, {denied}
+    jmp .Lend
+.Lwrong:
+    mov edi, 99
+.Lend:
+    mov eax, 231
+    syscall
+    ud2
+
+.Lhello:
+    .ascii "hello\n"
+.Lchild_text:
+    .ascii "child\n"
+    .balign 4096
+adversary_data:
+    .skip {data_size}
+    .popsection
+    "#,
+    factor = const FACTORS[0],
+    other_factor = const FACTORS[1],
+    turned = const TURNED,
+    right = const RIGHT,
+    denied = const DENIED,
+    data_size = const DATA_SIZE,
+);
+
+unsafe extern "C" {
+    static adversary_program: u8;
+}
+
+/// The program as a static-PIE file: headers, code and data in segments of their own.
+pub fn file() -> Vec<u8> {
+    const HEADERS: u64 = 64 + 3 * 56;
+    // SAFETY: the code and the data above, which never change here.
+    let bytes =
+        unsafe { std::slice::from_raw_parts(&raw const adversary_program, DATA + DATA_SIZE) };
+    let mut file = vec![0; 0x1000];
+    let mut put = |offset: usize, bytes: &[u8]| {
+        file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    };
+    put(0, b"\x7fELF\x02\x01\x01");
+    // ET_DYN for x86-64.
+    put(16, &[3, 0, 62, 0, 1]);
+    put(24, &0x1000u64.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(52, &[64, 0, 56, 0, 3, 0, 64]);
+    let segments = [
+        (4, 0, HEADERS),
+        (5, 0x1000, DATA as u64),
+        (6, 0x1000 + DATA as u64, DATA_SIZE as u64),
+    ];
+    for (index, (access, offset, size)) in segments.into_iter().enumerate() {
+        let at = 64 + 56 * index;
+        put(at, &[1, 0, 0, 0, access]);
+        put(at + 8, &u64::to_le_bytes(offset));
+        put(at + 16, &u64::to_le_bytes(offset));
+        put(at + 32, &size.to_le_bytes());
+        put(at + 40, &size.to_le_bytes());
+    }
+    file.extend(bytes);
+    file
+}

@@ -1,0 +1,65 @@
+//! Access to pages that is taken away, or is not.
+
+use enarx_wire_hostcall::call::Operation;
+use enarx_wire_launch::sgx::layout;
+
+use super::super::host::{Answer, Call, Host, Lies};
+
+pub struct Restricts(pub usize);
+
+impl Lies for Restricts {
+    fn answer(&mut self, host: &mut Host, call: &Call, answer: &mut Answer) {
+        if call.request.operation != Operation::Restrict {
+            return;
+        }
+        const READ: u64 = 1;
+        let [offset, pages, access, _] = call.request.arguments;
+        assert_eq!(access, READ);
+        host.faults += 1;
+        match self.0 {
+            // The honest host has done it already; of two restrictions the later one counts.
+            0 => drop(host.enclave.restrict(offset, pages, 0)),
+            1 => drop(host.enclave.restrict(offset + 4096 * (pages - 1), 1, 0)),
+            2 => answer.result = -i64::from(libc::EPERM),
+            3 => answer.result = -4095,
+            // It was not done at all.
+            _ => {}
+        }
+    }
+}
+
+pub struct RestrictsUnasked {
+    pub at: usize,
+    pub page: (u64, u8),
+}
+
+impl Lies for RestrictsUnasked {
+    fn answer(&mut self, host: &mut Host, call: &Call, _: &mut Answer) {
+        if call.number == self.at {
+            host.faults += 1;
+            let (offset, access) = self.page;
+            // Pages of some types are not restricted even by hostile hosts.
+            drop(host.enclave.restrict(offset, 1, access));
+        }
+    }
+}
+
+const FIRST: u64 = layout::thread_window(0);
+
+/// Pages, and what access to them is left.
+pub const PAGES: [(u64, u8); 14] = [
+    (layout::SHIM + 0x2000, 0),
+    (layout::SHIM + 0x2000, 1),
+    (layout::LAUNCH_PAGE, 0),
+    (layout::INFO_PAGE, 0),
+    (FIRST + layout::thread::TCS, 0),
+    (FIRST + layout::thread::SSA, 0),
+    (FIRST + layout::thread::SSA, 1),
+    (FIRST + layout::thread::SSA + 4096, 0),
+    (FIRST + layout::thread::HANDLER_STACK_END - 4096, 0),
+    (FIRST + layout::thread::HANDLER_STACK_END - 4096, 1),
+    (FIRST + layout::thread::THREAD_PAGE, 1),
+    (layout::SHIM_HEAP, 1),
+    (layout::RUNTIME + 0x1000, 0),
+    (layout::RUNTIME + 0x2000, 1),
+];
