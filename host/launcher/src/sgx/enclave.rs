@@ -10,7 +10,7 @@ use enarx_wire_launch::sgx::{Secs, Section, Sigstruct};
 
 /// An enclave that is being made.
 pub trait EnclaveBuilder {
-    /// ECREATE: all of `secs` but its base, which the builder chooses.
+    /// ECREATE.
     ///
     /// # Errors
     ///

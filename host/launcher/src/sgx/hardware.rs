@@ -72,10 +72,6 @@ impl HardwareBuilder {
 impl EnclaveBuilder for HardwareBuilder {
     fn create(&mut self, secs: Secs) -> io::Result<()> {
         let addresses = Addresses::reserve()?;
-        let secs = Secs {
-            base: addresses.base,
-            ..secs
-        };
         let page = AlignedPages::new(&secs.encode()[..]);
         let mut argument = page.address();
         // SAFETY: the structure is one number, the address of a page that is only read.
@@ -151,7 +147,7 @@ struct HardwareEnclave {
 
 impl Enclave for HardwareEnclave {
     fn base(&self) -> u64 {
-        self.addresses.base
+        layout::BASE
     }
 
     fn enter_function(&self) -> EnterFunction {
@@ -203,10 +199,10 @@ impl Quoting for NoQuoting {
     }
 }
 
-/// An enclave's range of addresses, aligned to its size.
+/// The enclave's range of addresses, but the lowest, at which the kernel lets nobody map anything
+/// and the enclave has no pages.
 struct Addresses {
     reservation: *mut c_void,
-    base: u64,
 }
 
 // SAFETY: addresses are numbers; nothing is read or written through them here.
@@ -214,23 +210,22 @@ unsafe impl Send for Addresses {}
 // SAFETY: as above.
 unsafe impl Sync for Addresses {}
 
-const RESERVED: usize = 2 * layout::ENCLAVE_SIZE as usize;
+/// Where the reservation begins: an offset.
+const RESERVATION: u64 = layout::SHIM;
+const RESERVED: usize = (layout::ENCLAVE_SIZE - RESERVATION) as usize;
 
 impl Addresses {
     fn reserve() -> io::Result<Self> {
-        // SAFETY: a new mapping at an address of the system's choice, without any access.
+        // SAFETY: a new mapping that replaces none, without any access.
         let reservation = unsafe {
             mmap_anonymous(
-                ptr::null_mut(),
+                (layout::BASE + RESERVATION) as *mut c_void,
                 RESERVED,
                 ProtFlags::empty(),
-                MapFlags::PRIVATE | MapFlags::NORESERVE,
+                MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE,
             )
         }?;
-        Ok(Self {
-            base: (reservation as u64).next_multiple_of(layout::ENCLAVE_SIZE),
-            reservation,
-        })
+        Ok(Self { reservation })
     }
 
     /// Maps the enclave's pages from `start` to `end`.
@@ -238,7 +233,7 @@ impl Addresses {
         // SAFETY: replaces a part of the reservation, in which nothing else lies.
         unsafe {
             mmap(
-                (self.base + start) as *mut c_void,
+                (layout::BASE + start) as *mut c_void,
                 (end - start) as usize,
                 access,
                 MapFlags::SHARED | MapFlags::FIXED,
@@ -429,9 +424,11 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_aligned_and_pages_too() {
+    fn pages_are_aligned_and_addresses_are_taken_once() {
         let addresses = Addresses::reserve().unwrap();
-        assert_eq!(addresses.base % layout::ENCLAVE_SIZE, 0);
+        assert!(Addresses::reserve().is_err());
+        drop(addresses);
+        assert!(Addresses::reserve().is_ok());
         let pages = AlignedPages::new(&[7; 5000]);
         assert_eq!((pages.address() % 4096, pages.size()), (0, 8192));
         assert_eq!(pages.pages[1].0[903..905], [7, 0]);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use enarx_wire_launch::sgx::{Attributes, EnclavePages, Secs, Sigstruct};
+use enarx_wire_launch::sgx::{Attributes, EnclavePages, Secs, Sigstruct, layout};
 
 use super::enclave::{Enclave, EnclaveBuilder};
 
@@ -20,7 +20,7 @@ pub(super) fn load(
 ) -> Result<Box<dyn Enclave>, LoadError> {
     builder
         .create(Secs {
-            base: 0,
+            base: layout::BASE,
             attributes,
             config_id,
         })

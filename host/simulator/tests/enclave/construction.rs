@@ -4,8 +4,8 @@ use enarx_host_simulator::sgx::Attributes;
 use enarx_host_simulator::sgx::enclave::{Builder, InitError, LeafError};
 
 use crate::harness::{
-    DATA, PAGE, READ, REGULAR, SIZE, TCS, THREADS, TestHardware, WRITE, construct, in_own_process,
-    secinfo, secs, tcs,
+    BASE, DATA, PAGE, READ, REGULAR, SIZE, TCS, THREADS, TestHardware, WRITE, construct,
+    in_own_process, secinfo, secs, tcs,
 };
 use crate::{programs, signer};
 
@@ -69,7 +69,7 @@ fn there_is_one_enclave() {
     in_own_process("construction::there_is_one_enclave", || {
         let first = Builder::create(&secs()).unwrap();
         assert!(matches!(Builder::create(&secs()), Err(LeafError::Occupied)));
-        assert_eq!(first.base(), 0x1000_0000_0000);
+        assert_eq!(first.base(), BASE);
         drop(first);
         let (builder, mrenclave) = construct(&secs(), 0);
         let mut sigstruct = signer::unsigned(&mrenclave);
@@ -165,7 +165,7 @@ fn einit_accepts_what_was_signed() {
             (identity.misc_select, identity.isv_prod_id, identity.isv_svn),
             (1, 0x1234, 5)
         );
-        assert_eq!((enclave.base(), enclave.size()), (0x1000_0000_0000, SIZE));
+        assert_eq!((enclave.base(), enclave.size()), (BASE, SIZE));
     });
 }
 

@@ -51,9 +51,13 @@ pub fn in_own_process(name: &str, test: impl FnOnce()) {
 }
 
 /// A SECS for an enclave of [`SIZE`].
+/// Where the tests' enclaves lie.
+pub const BASE: u64 = 0x1000_0000_0000;
+
 pub fn secs() -> [u8; 4096] {
     let mut secs = [0; 4096];
     secs[..8].copy_from_slice(&SIZE.to_le_bytes());
+    secs[8..16].copy_from_slice(&BASE.to_le_bytes());
     secs[16] = 1;
     secs[20] = 1;
     secs[48] = 4;

@@ -11,7 +11,7 @@ use enarx_keep_shim::{EXTENDED_STATE_SIZE, ExtendedState, Registers};
 use enarx_wire_hostcall::call::Leave;
 use enarx_wire_launch::sgx::layout::{self, thread};
 
-use super::{STOPPED, exception, main_thread, thread_page as page};
+use super::{STATE, exception, main_thread, state, thread_page as page};
 
 global_asm!(
     ".section .text.enclave_entry,\"ax\"",
@@ -21,7 +21,7 @@ global_asm!(
     "  mov gs:[{HOST_RSP}], rsp",
     "  mov gs:[{HOST_RBP}], rbp",
     "  mov gs:[{HOST_RETURN}], rcx",
-    "  cmp byte ptr [rip + {stopped}], 0",
+    "  cmp byte ptr [rip + {state}], {RUNNING}",
     "  jne enclave_refuse",
     "  cmp rax, 1",
     "  je 2f",
@@ -105,7 +105,9 @@ global_asm!(
     //
     // Entered where it must not be: the Keep has ended.
     "enclave_refuse:",
-    "  mov byte ptr [rip + {stopped}], 1",
+    "  cmp byte ptr [rip + {state}], {ENDED}",
+    "  je 8f",
+    "  mov byte ptr [rip + {state}], {STOPPED}",
     "  mov edi, {ABORT}",
     "  mov esi, {ENTRY}",
     "  jmp enclave_leave",
@@ -119,7 +121,7 @@ global_asm!(
     ".globl enclave_thread_ended",
     "enclave_thread_ended:",
     "  mov qword ptr gs:[{BEGUN}], 0",
-    "  mov edi, {THREAD_ENDED}",
+    "8: mov edi, {THREAD_ENDED}",
     "  xor esi, esi",
     "  jmp enclave_leave",
     //
@@ -238,7 +240,10 @@ global_asm!(
     NOT_RELOCATED = const 0,
     RELOCATING = const 1,
     RELOCATED = const 2,
-    stopped = sym STOPPED,
+    state = sym STATE,
+    RUNNING = const state::RUNNING,
+    STOPPED = const state::STOPPED,
+    ENDED = const state::ENDED,
     initial_state = sym INITIAL_STATE,
     begin = sym main_thread::begin,
     handle = sym exception::handle,

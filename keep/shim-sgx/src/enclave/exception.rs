@@ -33,11 +33,15 @@ pub extern "C" fn handle() {
             let next = kernel.system_call(&mut registers, &mut extended);
             *save_area.extended() = extended;
             if next == Next::End {
-                save_area.set_instruction_pointer(entry::thread_ended());
+                save_area.redirect(entry::thread_ended());
                 return;
             }
         }
         (_, Some(kernel)) if !own => {
+            if exception.vector == vector::BREAKPOINT {
+                // In an enclave it is seen at the instruction, elsewhere behind it.
+                registers.rip += BREAKPOINT_SIZE;
+            }
             let mut extended = *save_area.extended();
             kernel.exception(exception, &mut registers, &mut extended);
             *save_area.extended() = extended;
@@ -49,6 +53,7 @@ pub extern "C" fn handle() {
 
 const SYSCALL: [u8; 2] = [0x0F, 0x05];
 const CPUID: [u8; 2] = [0x0F, 0xA2];
+const BREAKPOINT_SIZE: u64 = 1;
 
 /// The instruction that was interrupted.
 fn instruction(registers: &Registers) -> [u8; 2] {

@@ -11,9 +11,10 @@ use enarx_wire_hostcall::call::{BLOCK_SIZE, Caller, Leave, Operation, Violation}
 use enarx_wire_launch::{PAGE_SIZE, sgx::layout};
 
 use super::{
+    STATE,
     entry::{self, enclave_call},
     save_area::SaveArea,
-    stop, thread_page,
+    state, stop, thread_page,
 };
 
 /// Asks the host. A violation stops the Keep.
@@ -31,6 +32,10 @@ pub fn call(
         .stage(operation, arguments, payload)
         .and_then(|staged| {
             let committed = staged.commit();
+            if operation == Operation::Exit {
+                // Other threads end too, whatever the host does.
+                STATE.store(state::ENDED, Ordering::SeqCst);
+            }
             leave();
             committed.collect(most, into)
         });
@@ -54,7 +59,7 @@ pub fn abort(reason: Stop) -> ! {
         // SAFETY: CSSA is 1, and the handler, which may have one, does not go on.
         let mut interrupted = unsafe { SaveArea::first() };
         // Resuming enters nothing that looks whether the Keep has stopped.
-        interrupted.set_instruction_pointer(entry::resumed_early());
+        interrupted.redirect(entry::resumed_early());
     }
     loop {
         // The entry code lets nobody in any more, and never returns here.
@@ -69,8 +74,15 @@ fn leave() {
         // needs from one before, and puts it back into another afterwards.
         let mut interrupted = unsafe { SaveArea::first() };
         let goes_on = interrupted.instruction_pointer();
-        interrupted.set_instruction_pointer(entry::resumed_early());
+        interrupted.redirect(entry::resumed_early());
         enclave_call(Leave::Call, 0);
+        // If it was resumed all the same, and faulted before its first instruction, the area
+        // was written again: with a fault that is not the runtime's.
+        let untouched = interrupted.instruction_pointer() == entry::resumed_early()
+            && interrupted.take_exception().is_none();
+        if !untouched {
+            stop(Stop::Entry);
+        }
         interrupted.set_instruction_pointer(goes_on);
     } else {
         enclave_call(Leave::Call, 0);

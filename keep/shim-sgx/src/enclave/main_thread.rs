@@ -16,11 +16,14 @@ use super::{
     KERNEL,
     entry::{self, enclave_go},
     platform::Enclave,
+    save_area::SaveArea,
     stop, thread_page,
 };
 
 /// A thread begins: the first one starts the runtime, and others must have been asked for.
 pub extern "C" fn begin() -> ! {
+    // SAFETY: called by the entry code with CSSA 0, before anything is interrupted.
+    unsafe { SaveArea::clear_all() };
     let registers = match KERNEL.get() {
         Some(kernel) => kernel.begin_thread(),
         None if thread_page::index() == 0 => start(),
@@ -41,6 +44,10 @@ const HEAP_SIZE: u64 = 4 << 30;
 fn start() -> Registers {
     // The first thread runs this once: a host that enters it again finds that it has begun.
     let base = entry::base();
+    // Not measured, and what lies at address zero must be the enclave's.
+    if base != layout::BASE {
+        stop(Stop::Launch);
+    }
     let (launch_page, info) = launched(base);
     verify(base, &info);
 

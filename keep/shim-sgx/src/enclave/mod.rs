@@ -12,7 +12,7 @@ mod save_area;
 mod thread_page;
 mod toolchain;
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use enarx_keep_shim::{Kernel, Stop};
 use spin::Once;
@@ -22,12 +22,21 @@ use platform::Enclave;
 /// What serves the runtime, once it is verified.
 static KERNEL: Once<Kernel<Enclave>> = Once::new();
 
-/// Set when the Keep has stopped itself. Every entry looks at it.
-static STOPPED: AtomicBool = AtomicBool::new(false);
+/// Whether the Keep goes on. Every entry looks at it.
+static STATE: AtomicU8 = AtomicU8::new(state::RUNNING);
 
-/// Stops the Keep: nothing in the enclave runs any more, on this or another thread, however it
-/// is entered.
+/// Values of [`STATE`].
+mod state {
+    pub const RUNNING: u8 = 0;
+    /// The Keep has stopped itself.
+    pub const STOPPED: u8 = 1;
+    /// The runtime has ended.
+    pub const ENDED: u8 = 2;
+}
+
+/// Stops the Keep: this thread runs nothing any more, however it is entered, and the others
+/// stop when they are entered again.
 fn stop(reason: Stop) -> ! {
-    STOPPED.store(true, Ordering::SeqCst);
+    STATE.store(state::STOPPED, Ordering::SeqCst);
     host::abort(reason)
 }

@@ -23,6 +23,7 @@ const GENERAL: usize = 18;
 const RIP: usize = 136;
 const EXITINFO: usize = 160;
 const FS_BASE: usize = 168;
+const GS_BASE: usize = 176;
 
 impl SaveArea {
     /// This thread's first save area.
@@ -32,6 +33,20 @@ impl SaveArea {
     /// The caller handles an exception (CSSA is 1), and uses no other of these.
     pub unsafe fn first() -> Self {
         Self(thread_page::window() + thread::SSA)
+    }
+
+    /// Clears this thread's save areas: the processor leaves bytes of them as they are, which
+    /// are the host's at first.
+    ///
+    /// # Safety
+    ///
+    /// Nothing is interrupted (CSSA is 0).
+    pub unsafe fn clear_all() {
+        let start = thread_page::window() + thread::SSA;
+        // SAFETY: pages of the enclave for this alone, which are not in use, by this
+        // function's own contract; an interruption now writes its area after it is cleared or
+        // is over before.
+        unsafe { ptr::write_bytes(start as *mut u8, 0, thread::SSA_COUNT as usize * PAGE_SIZE) };
     }
 
     /// The exception, unless what happened was an interruption alone. It is forgotten now:
@@ -121,6 +136,13 @@ impl SaveArea {
     /// Where whatever is resumed goes on.
     pub fn instruction_pointer(&self) -> u64 {
         self.read(GPRSGX + RIP)
+    }
+
+    /// Lets what is resumed go on in the shim's own code at `address`, whatever the runtime has
+    /// done to the base of GS.
+    pub fn redirect(&mut self, address: u64) {
+        self.set_instruction_pointer(address);
+        self.write(GPRSGX + GS_BASE, thread_page::address());
     }
 
     /// Lets whatever is resumed go on at `address`.

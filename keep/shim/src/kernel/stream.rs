@@ -42,8 +42,12 @@ impl<P: Platform> Kernel<P> {
             return Some(match number {
                 __NR_read => self.receive(stream, a[1], a[2]),
                 __NR_write => self.send(stream, a[1], a[2]),
-                __NR_readv => self.vectored(a, |at, length| self.receive(stream, at, length)),
-                _ => self.vectored(a, |at, length| self.send(stream, at, length)),
+                __NR_readv => self.vectored(a, stream, |stream, at, length| {
+                    self.receive(stream, at, length)
+                }),
+                _ => self.vectored(a, stream, |stream, at, length| {
+                    self.send(stream, at, length)
+                }),
             });
         }
         let now = self.wall();
@@ -66,6 +70,7 @@ impl<P: Platform> Kernel<P> {
     fn receive(&self, stream: Stream, into: u64, length: u64) -> Result<u64, Error> {
         let length = length.min(PAYLOAD_SIZE as u64);
         match stream {
+            _ if length == 0 => Ok(0),
             Stream::Diagnostics => Err(Error::EBADF),
             Stream::Attestation => {
                 let answer = self.device.lock().read(length as usize)?;
@@ -130,23 +135,28 @@ impl<P: Platform> Kernel<P> {
     fn vectored(
         &self,
         [_, vector, count, ..]: [u64; 6],
-        mut transfer: impl FnMut(u64, u64) -> Result<u64, Error>,
+        stream: Stream,
+        transfer: impl Fn(Stream, u64, u64) -> Result<u64, Error>,
     ) -> Result<u64, Error> {
         if count > MOST_BUFFERS {
             return Err(Error::EINVAL);
         }
-        let mut total = 0;
+        let (mut stream, mut total) = (stream, 0);
         for index in 0..count {
-            let at = vector + 16 * index;
-            let (address, length) = (self.long(at)?, self.long(at + 8)?);
+            let at = vector.wrapping_add(16 * index);
+            let (address, length) = (self.long(at)?, self.long(at.wrapping_add(8))?);
             if length == 0 {
                 continue;
             }
-            match transfer(address, length) {
+            match transfer(stream, address, length) {
                 Ok(done) => {
                     total += done;
                     if done < length {
                         break;
+                    }
+                    // What there is, is enough.
+                    if let Stream::Channel { waits } = &mut stream {
+                        *waits = false;
                     }
                 }
                 Err(error) if total == 0 => return Err(error),
@@ -158,10 +168,10 @@ impl<P: Platform> Kernel<P> {
 
     pub(super) fn poll(&self, [array, count, timeout, ..]: [u64; 6]) -> Result<u64, Error> {
         const MILLISECOND: u64 = 1_000_000;
-        let timeout = u32::try_from(timeout)
+        // As everywhere, the lower half of the register is the number.
+        let timeout = u64::try_from(timeout as i32)
             .ok()
-            .filter(|timeout| *timeout <= i32::MAX.unsigned_abs())
-            .map(|timeout| u64::from(timeout) * MILLISECOND);
+            .map(|timeout| timeout * MILLISECOND);
         self.poll_until(array, count, timeout)
     }
 
@@ -233,7 +243,7 @@ impl<P: Platform> Kernel<P> {
         match files.poll_events(entry.descriptor) {
             Err(_) => POLLNVAL as u16,
             // Diagnostics are always taken, and the device answers at once.
-            Ok(None) => POLLOUT as u16 & entry.events,
+            Ok(None) => (POLLIN | POLLOUT) as u16 & entry.events,
             Ok(Some(Readiness { readable, writable })) => {
                 let mut found = 0;
                 if readable {

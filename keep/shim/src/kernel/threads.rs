@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enarx_wire_hostcall::call::Operation;
-use linux_raw_sys::general;
+use linux_raw_sys::general::{self, SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
 
 use super::Kernel;
 use crate::{
@@ -185,13 +185,17 @@ impl<P: Platform> Kernel<P> {
         } else {
             a[1]
         };
-        match u32::try_from(signal) {
-            Ok(0) => Ok(0),
-            Ok(signal @ 1..=64) if !self.actions.lock().get(signal).is_handled() => {
-                self.exit(super::SIGNALED + u64::from(signal))
-            }
-            Ok(1..=64) => Err(Error::ENOSYS),
-            _ => Err(Error::EINVAL),
+        let ignored = [SIGCHLD, SIGURG, SIGWINCH, SIGCONT];
+        let Ok(signal @ 0..=64) = u32::try_from(signal) else {
+            return Err(Error::EINVAL);
+        };
+        let action = self.actions.lock().get(signal);
+        if action.is_handled() {
+            Err(Error::ENOSYS)
+        } else if signal == 0 || action.is_ignored() || ignored.contains(&signal) {
+            Ok(0)
+        } else {
+            self.exit(super::SIGNALED + u64::from(signal))
         }
     }
 

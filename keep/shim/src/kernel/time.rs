@@ -40,7 +40,7 @@ impl<P: Platform> Kernel<P> {
 
     /// The `struct timespec` at `address` in nanoseconds.
     pub(super) fn duration(&self, address: u64) -> Result<u64, Error> {
-        let [seconds, nanoseconds] = [self.long(address)?, self.long(address + 8)?];
+        let [seconds, nanoseconds] = [self.long(address)?, self.long(address.wrapping_add(8))?];
         if seconds > i64::MAX.unsigned_abs() || nanoseconds >= SECOND {
             return Err(Error::EINVAL);
         }

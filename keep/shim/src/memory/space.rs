@@ -26,6 +26,8 @@ pub struct AddressSpace {
     break_end: u64,
     /// Bytes of areas that can be written.
     used: u64,
+    /// Of these, bytes that the runtime did not ask for.
+    reserved: u64,
 }
 
 /// Where an address space lies, and how much may be in it.
@@ -64,6 +66,7 @@ impl AddressSpace {
             areas: RangeMap::new(),
             present: RangeMap::new(),
             used: 0,
+            reserved: 0,
         }
     }
 
@@ -76,6 +79,10 @@ impl AddressSpace {
     /// Maps a range that does not count as memory that the runtime asked for, and need not lie
     /// in the bounds.
     pub fn reserve(&mut self, range: Range<u64>, access: Access) {
+        if access.allows(Access::WRITE) {
+            self.used += range.end - range.start;
+            self.reserved += range.end - range.start;
+        }
         self.areas.insert(range, access);
     }
 
@@ -116,13 +123,18 @@ impl AddressSpace {
         replace: bool,
     ) -> Result<u64, Error> {
         let range = self.in_bounds(aligned(address)?, whole_pages(length)?)?;
-        if self.areas.overlaps(&range) {
-            if !replace {
-                return Err(Error::EEXIST);
-            }
-            self.remove(range.clone());
+        if self.areas.overlaps(&range) && !replace {
+            return Err(Error::EEXIST);
         }
-        self.place(pages, range, access)
+        // What is there is lost only if something else takes its place.
+        let before = self.writable_bytes_in(&range);
+        let after = if access.allows(Access::WRITE) {
+            range.end - range.start
+        } else {
+            0
+        };
+        self.charge(before, after)?;
+        Ok(self.occupy(pages, range, access))
     }
 
     /// Unmaps whatever is mapped in a range.
@@ -322,10 +334,10 @@ impl AddressSpace {
             .is_some_and(|allowed| allowed.allows(access))
     }
 
-    /// Bytes of areas that can be written.
+    /// Bytes of areas that can be written and that the runtime asked for.
     #[must_use]
     pub const fn used(&self) -> u64 {
-        self.used
+        self.used.saturating_sub(self.reserved)
     }
 
     /// Maps a free range.
@@ -338,11 +350,16 @@ impl AddressSpace {
         if access.allows(Access::WRITE) {
             self.charge(0, range.end - range.start)?;
         }
+        Ok(self.occupy(pages, range, access))
+    }
+
+    /// Makes a range an area, whose pages are zero.
+    fn occupy(&mut self, pages: &impl Pages, range: Range<u64>, access: Access) -> u64 {
         self.areas.insert(range.clone(), access);
         for (stale, from) in self.present_in(&range) {
             self.clear(pages, stale, from, access);
         }
-        Ok(range.start)
+        range.start
     }
 
     /// Unmaps a range; its pages stay.
@@ -388,9 +405,10 @@ impl AddressSpace {
     }
 
     fn charge(&mut self, before: u64, after: u64) -> Result<(), Error> {
+        let most = self.bounds.writable_bytes.saturating_add(self.reserved);
         let used = (self.used - before)
             .checked_add(after)
-            .filter(|used| *used <= self.bounds.writable_bytes || after <= before)
+            .filter(|used| *used <= most || after <= before)
             .ok_or(Error::ENOMEM)?;
         self.used = used;
         Ok(())
@@ -559,6 +577,25 @@ mod tests {
         space.protect(&model, reserved, PAGE, Access::READ).unwrap();
         space.map(&model, 0, PAGE, RW).unwrap();
         assert_eq!(space.used(), 500 * PAGE);
+    }
+
+    /// As the C library does with what it relocated (RELRO).
+    #[test]
+    fn what_was_there_from_the_start_does_not_count() {
+        let (mut space, model) = space();
+        let start = 0x80_0000;
+        pages_of(&model, start..start + 8 * PAGE);
+        space.register(start..start + 8 * PAGE, RW);
+        assert_eq!(space.used(), 0);
+        space
+            .protect(&model, start, 4 * PAGE, Access::READ)
+            .unwrap();
+        space.map(&model, 0, 500 * PAGE, RW).unwrap();
+        assert_eq!(space.map(&model, 0, 5 * PAGE, RW), Err(Error::ENOMEM));
+    }
+
+    fn pages_of(model: &Model, range: Range<u64>) {
+        model.add(range);
     }
 
     #[test]

@@ -117,6 +117,12 @@ impl Action {
     pub const fn is_handled(&self) -> bool {
         self.handler > 1
     }
+
+    /// Whether the program does not want to know.
+    #[must_use]
+    pub const fn is_ignored(&self) -> bool {
+        self.handler == 1
+    }
 }
 
 impl Actions {

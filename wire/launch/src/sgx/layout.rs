@@ -1,7 +1,8 @@
 //! Where things lie in an enclave: offsets from its base, in bytes.
 //!
 //! ```text
-//! 0x0_0000_0000  the shim
+//! 0x0_0000_0000  nothing, so that null pointers fault
+//! 0x0_0010_0000  the shim
 //! 0x0_0100_0000  the launch page, then the enclave information page
 //! 0x0_0200_0000  threads, one each 1 MiB
 //! 0x0_1000_0000  the runtime
@@ -14,8 +15,16 @@
 /// WebAssembly reserves 4 GiB and its guards for each linear memory.
 pub const ENCLAVE_SIZE: u64 = 1 << 36;
 
+/// Where every enclave lies.
+///
+/// An enclave can read, write and jump to what its host has mapped around it. Compiled WebAssembly
+/// relies on null pointers to fault: calls through an empty element of a table, and
+/// accesses that are out of bounds, go there. So address zero must be the enclave's own, and
+/// have no page. The base is not measured: the shim refuses to run at any other.
+pub const BASE: u64 = 0;
+
 /// The shim, linked to address zero.
-pub const SHIM: u64 = 0;
+pub const SHIM: u64 = 0x0010_0000;
 
 /// The launch page.
 pub const LAUNCH_PAGE: u64 = 0x0100_0000;

@@ -13,10 +13,6 @@ use super::sigstruct::{self, SIGSTRUCT_SIZE};
 use super::thread_control::ThreadControl;
 use super::{Counters, Enclave, Running, machine, signal, thread};
 
-/// Where enclaves lie: aligned to every size that there is, and far from where the kernel
-/// places programs.
-const BASE: u64 = 0x1000_0000_0000;
-
 /// Whether this process has an enclave.
 static OCCUPIED: AtomicBool = AtomicBool::new(false);
 
@@ -35,17 +31,17 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// ECREATE (SDM volume 3D, 41.3): an enclave as `secs` describes it. BASEADDR must be
-    /// 0 or what [`base`](Self::base) says.
+    /// ECREATE (SDM volume 3D, 41.3): an enclave as `secs` describes it, where nothing
+    /// else may be mapped.
     ///
     /// # Errors
     ///
     /// [`LeafError::GeneralProtection`] for a SECS that hardware would refuse,
     /// [`LeafError::Occupied`], [`LeafError::Memory`].
     pub fn create(secs: &[u8; PAGE_SIZE]) -> Result<Self, LeafError> {
-        let secs = Secs::parse(secs, BASE)?;
+        let secs = Secs::parse(secs)?;
         let occupation = Occupation::take()?;
-        let memory = Memory::reserve(BASE, secs.size).map_err(LeafError::Memory)?;
+        let memory = Memory::reserve(secs.base, secs.size).map_err(LeafError::Memory)?;
         Ok(Self {
             memory,
             measurement: Measurement::of_creation(secs.ssa_frame_pages, secs.size),
@@ -84,6 +80,12 @@ impl Builder {
             return Err(LeafError::GeneralProtection(
                 "the page is outside the enclave",
             ));
+        }
+        if !self.memory.can_have_page(offset) {
+            return Err(LeafError::PageFault {
+                offset,
+                reason: "the kernel keeps the lowest addresses free",
+            });
         }
         if self.added.contains(&offset) {
             return Err(LeafError::PageFault {

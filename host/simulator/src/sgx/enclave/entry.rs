@@ -301,10 +301,12 @@ impl Running {
     }
 }
 
+/// Addresses of programs have this many bits.
+pub(super) const USER_ADDRESS_BITS: u32 = 47;
+
 /// `address`, if it is one that a program can have: loading another into RIP or a
 /// segment base raises a general protection exception.
 pub(super) fn canonical(address: u64) -> Result<u64, Exception> {
-    const USER_ADDRESS_BITS: u32 = 47;
     if address >> USER_ADDRESS_BITS == 0 {
         Ok(address)
     } else {

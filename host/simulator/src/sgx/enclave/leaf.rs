@@ -169,10 +169,16 @@ impl Running {
     /// The offset of an operand. Operands are aligned to at least their size, so that none
     /// lies in two pages.
     fn operand(&self, address: u64, size: usize, alignment: u64) -> Result<u64, Exception> {
-        self.memory
+        let offset = self
+            .memory
             .offset_of(address, size as u64)
             .filter(|_| address.is_multiple_of(alignment))
-            .ok_or(Exception::GENERAL_PROTECTION)
+            .ok_or(Exception::GENERAL_PROTECTION)?;
+        if self.memory.can_have_page(offset) {
+            Ok(offset)
+        } else {
+            Err(Exception::epcm_fault(address, 0))
+        }
     }
 
     fn secinfo(&self, pages: &Pages<'_>, offset: u64) -> Result<SecInfo, Exception> {

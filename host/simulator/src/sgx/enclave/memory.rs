@@ -13,8 +13,10 @@ use super::page::{EXECUTE, PAGE_SIZE, Page, READ, WRITE};
 
 /// ELRANGE, reserved and readable, with one EPCM entry a page.
 pub(super) struct Memory {
-    base: NonNull<u8>,
+    base: u64,
     size: u64,
+    /// Where the mapping begins: an offset.
+    start: u64,
     entries: NonNull<AtomicU16>,
     changing: AtomicBool,
 }
@@ -30,23 +32,23 @@ impl Memory {
     pub(super) fn reserve(base: u64, size: u64) -> io::Result<Self> {
         let length = usize::try_from(size).map_err(io::Error::other)?;
         let entries = map(0, length / PAGE_SIZE * size_of::<AtomicU16>())?;
-        let base = match map(base, length) {
-            Ok(base) => base,
-            Err(error) => {
-                unmap(entries, length / PAGE_SIZE * size_of::<AtomicU16>());
-                return Err(error);
-            }
-        };
+        // Below, Linux lets programs map nothing (`vm.mmap_min_addr`).
+        let start = LOWEST_ADDRESS.saturating_sub(base);
+        if let Err(error) = map(base + start, length - start as usize) {
+            unmap(entries, length / PAGE_SIZE * size_of::<AtomicU16>());
+            return Err(error);
+        }
         Ok(Self {
             base,
             size,
+            start,
             entries: entries.cast(),
             changing: AtomicBool::new(false),
         })
     }
 
     pub(super) fn base(&self) -> u64 {
-        self.base.as_ptr() as u64
+        self.base
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -57,6 +59,11 @@ impl Memory {
     pub(super) fn offset_of(&self, address: u64, length: u64) -> Option<u64> {
         let offset = address.checked_sub(self.base())?;
         (offset.checked_add(length)? <= self.size).then_some(offset)
+    }
+
+    /// Whether there can be a page at `offset`: not at addresses that the kernel keeps free.
+    pub(super) fn can_have_page(&self, offset: u64) -> bool {
+        (self.start..self.size).contains(&offset)
     }
 
     /// Waits for other changes to end, and keeps new ones away.
@@ -83,7 +90,7 @@ impl Memory {
     /// are the offsets of all valid pages, in ascending order.
     pub(super) fn protect(&self, added: &[u64]) -> io::Result<()> {
         let pages = self.pages();
-        self.protect_range(0, self.size, 0)?;
+        self.protect_range(self.start, self.size - self.start, 0)?;
         let access = |offset: u64| pages.get(offset).map_or(0, Page::access);
         let is_one_run = |before: &u64, after: &u64| {
             *after == *before + PAGE_SIZE as u64 && access(*after) == access(*before)
@@ -113,8 +120,8 @@ impl Memory {
     }
 
     fn pointer(&self, offset: u64) -> *mut u8 {
-        debug_assert!(offset < self.size);
-        self.base.as_ptr().wrapping_add(offset as usize)
+        debug_assert!(self.can_have_page(offset));
+        (self.base + offset) as *mut u8
     }
 
     fn entry(&self, offset: u64) -> &AtomicU16 {
@@ -131,7 +138,9 @@ impl Drop for Memory {
             self.entries.cast(),
             self.size as usize / PAGE_SIZE * size_of::<AtomicU16>(),
         );
-        unmap(self.base, self.size as usize);
+        if let Some(start) = NonNull::new(self.pointer(self.start)) {
+            unmap(start, (self.size - self.start) as usize);
+        }
     }
 }
 
@@ -260,6 +269,9 @@ fn protection(access: u16) -> libc::c_int {
     }
     protection
 }
+
+/// The lowest address that programs can map on Linux as it is usually configured.
+const LOWEST_ADDRESS: u64 = 64 << 10;
 
 /// Maps memory that costs nothing until it is touched; at `address` unless that is 0.
 fn map(address: u64, length: usize) -> io::Result<NonNull<u8>> {

@@ -1,6 +1,7 @@
 //! SECS: what ECREATE accepts.
 
 use super::bytes::{array, is_zero, u16_at, u32_at, u64_at};
+use super::entry::USER_ADDRESS_BITS;
 use super::error::LeafError;
 use super::page::PAGE_SIZE;
 use super::state_save;
@@ -31,6 +32,7 @@ const LARGEST_SIZE: u64 = 1 << 36;
 #[derive(Clone)]
 pub(super) struct Secs {
     pub size: u64,
+    pub base: u64,
     pub ssa_frame_pages: u32,
     pub misc_select: u32,
     pub attributes: u64,
@@ -40,10 +42,11 @@ pub(super) struct Secs {
 }
 
 impl Secs {
-    /// Checks a SECS as ECREATE does, for an enclave at `base`.
-    pub(super) fn parse(secs: &[u8; PAGE_SIZE], base: u64) -> Result<Self, LeafError> {
+    /// Checks a SECS as ECREATE does.
+    pub(super) fn parse(secs: &[u8; PAGE_SIZE]) -> Result<Self, LeafError> {
         let parsed = Self {
             size: u64_at(secs, 0),
+            base: u64_at(secs, 8),
             ssa_frame_pages: u32_at(secs, 16),
             misc_select: u32_at(secs, 20),
             attributes: u64_at(secs, 48),
@@ -51,7 +54,6 @@ impl Secs {
             config_id: array(secs, 192),
             config_svn: u16_at(secs, 260),
         };
-        let base_address = u64_at(secs, 8);
         require(
             parsed.xfrm & REQUIRED_XFRM == REQUIRED_XFRM,
             "XFRM without x87 and SSE",
@@ -73,8 +75,8 @@ impl Secs {
             "the enclave's size is not between 8 KiB and 64 GiB",
         )?;
         require(
-            base_address == 0 || base_address == base,
-            "BASEADDR is neither 0 nor where the simulator places enclaves",
+            parsed.base.is_multiple_of(parsed.size) && parsed.base >> USER_ADDRESS_BITS == 0,
+            "BASEADDR is not a multiple of the size, or no address of a program's",
         )?;
         require(
             u64::from(parsed.ssa_frame_pages) * PAGE_SIZE as u64

@@ -353,7 +353,9 @@ impl Running {
     fn page_fault(&self, registers: &Registers<'_>) -> Exception {
         let address = registers.fault_address();
         let mut error_code = registers.error_code();
-        if let Some(offset) = self.memory.offset_of(address, 1) {
+        if let Some(offset) = self.memory.offset_of(address, 1)
+            && self.memory.can_have_page(offset)
+        {
             self.augment_if_absent(&self.memory.pages(), page_start(offset));
             error_code |= FAULT_PRESENT | FAULT_SGX;
         }
