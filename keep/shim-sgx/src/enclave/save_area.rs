@@ -35,18 +35,21 @@ impl SaveArea {
         Self(thread_page::window() + thread::SSA)
     }
 
-    /// Clears this thread's save areas: the processor leaves bytes of them as they are, which
-    /// are the host's at first.
+    /// Clears the extended states of this thread's save areas: the processor leaves bytes of them
+    /// as they are, which are the host's at first. Below the registers, since among those entering
+    /// has put the host's stack pointer.
     ///
     /// # Safety
     ///
     /// Nothing is interrupted (CSSA is 0).
     pub unsafe fn clear_all() {
-        let start = thread_page::window() + thread::SSA;
-        // SAFETY: pages of the enclave for this alone, which are not in use, by this
-        // function's own contract; an interruption now writes its area after it is cleared or
-        // is over before.
-        unsafe { ptr::write_bytes(start as *mut u8, 0, thread::SSA_COUNT as usize * PAGE_SIZE) };
+        for index in 0..thread::SSA_COUNT as usize {
+            let start = thread_page::window() + thread::SSA + (index * PAGE_SIZE) as u64;
+            // SAFETY: memory of the enclave for this alone, which is not in use, by this
+            // function's own contract; an interruption now writes its area after it is cleared
+            // or is over before.
+            unsafe { ptr::write_bytes(start as *mut u8, 0, EXINFO) };
+        }
     }
 
     /// The exception, unless what happened was an interruption alone. It is forgotten now:
