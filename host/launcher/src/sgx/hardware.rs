@@ -133,7 +133,7 @@ impl EnclaveBuilder for HardwareBuilder {
         Ok(Box::new(HardwareEnclave {
             device: self.device,
             enter: self.enter,
-            addresses,
+            _addresses: addresses,
         }))
     }
 }
@@ -142,7 +142,7 @@ impl EnclaveBuilder for HardwareBuilder {
 struct HardwareEnclave {
     device: File,
     enter: EnterFunction,
-    addresses: Addresses,
+    _addresses: Addresses,
 }
 
 impl Enclave for HardwareEnclave {
