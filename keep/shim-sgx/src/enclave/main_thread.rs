@@ -8,13 +8,14 @@ use enarx_keep_shim::{
 };
 use enarx_wire_launch::{
     LaunchPage, PAGE_SIZE, Platform,
-    sgx::{EnclaveInfo, layout},
+    sgx::{self, Attributes, EnclaveInfo, layout},
 };
 use sha2::{Digest as _, Sha256};
 
 use super::{
     KERNEL,
     entry::{self, enclave_go},
+    leaf::{self, TargetInfo},
     platform::Enclave,
     save_area::SaveArea,
     stop, thread_page,
@@ -48,6 +49,7 @@ fn start() -> Registers {
     if base != layout::BASE {
         stop(Stop::Launch);
     }
+    check_own_attributes();
     let (launch_page, info) = launched(base);
     verify(base, &info);
 
@@ -105,6 +107,33 @@ fn start() -> Registers {
         rsp: initial.pointer,
         rflags: INTERRUPTS,
         ..Registers::default()
+    }
+}
+
+/// The shim's own report says with which attributes the enclave was made. MRENCLAVE does not, and
+/// whoever signs the enclave may choose others: of the state of features that the shim does
+/// not know, it would clear nothing on the way in and out.
+fn check_own_attributes() {
+    const MISC_SELECT: usize = 16;
+    const ATTRIBUTES: usize = 48;
+    let report = leaf::report(&TargetInfo([0; 512]), &[0; 64]).0;
+    let mut attributes = [0; 16];
+    attributes.copy_from_slice(&report[ATTRIBUTES..ATTRIBUTES + 16]);
+    let as_made = |debug| {
+        let Attributes {
+            flags,
+            extended_features,
+        } = Attributes::of_keep(debug);
+        Attributes {
+            flags: flags | Attributes::INIT,
+            extended_features,
+        }
+        .encode()
+    };
+    // Whether a debugger may look in is for the owner's policy to judge.
+    let known = [false, true].map(as_made).contains(&attributes);
+    if !known || report[MISC_SELECT..MISC_SELECT + 4] != sgx::MISC_SELECT.to_le_bytes() {
+        stop(Stop::Launch);
     }
 }
 
