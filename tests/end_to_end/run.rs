@@ -3,6 +3,7 @@
 use crate::harness::{Place, echo, in_every_keep, program};
 
 in_every_keep!(
+    output_and_status_are_the_programs_own,
     every_status_is_passed_through,
     input_streams_through_the_keep,
     a_trap_is_told_with_its_backtrace,
@@ -22,9 +23,7 @@ fn without_a_tee_and_without_a_flag_nothing_runs() {
     finished.says("--backend process").says("--simulate");
 }
 
-#[test]
-fn output_and_status_are_the_programs_own() {
-    let place = Place::new();
+fn output_and_status_are_the_programs_own(place: &Place) {
     let module = place.file(
         "app.wat",
         program(
@@ -36,8 +35,7 @@ fn output_and_status_are_the_programs_own() {
     );
     let module = module.to_str().unwrap();
     for arguments in [
-        &["run", "--backend", "process", module][..],
-        &["run", "--simulate", module],
+        &["run", "--simulate", module][..],
         &["run", "--simulate", "--suite", "dhkem-x25519", module],
         &["run", "--simulate", "--no-cache", module],
     ] {

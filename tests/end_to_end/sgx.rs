@@ -7,28 +7,6 @@ use crate::harness::{Place, program};
 const SGX: [&str; 4] = ["run", "--backend", "sgx", "--simulate"];
 
 #[test]
-fn output_and_status_are_the_programs_own() {
-    let place = Place::new();
-    let module = place.file(
-        "app.wat",
-        program(
-            "outerr",
-            "(call $write (i32.const 1) (i32.const 1024) (i32.const 3))
-             (call $write (i32.const 2) (i32.const 1027) (i32.const 3))
-             (call $proc_exit (i32.const 113))",
-        ),
-    );
-    let module = module.to_str().unwrap();
-    for suite in [&[][..], &["--suite", "dhkem-x25519"]] {
-        let arguments = [&SGX[..], suite, &[module]].concat();
-        let finished = place.run(arguments).expect(113);
-        assert_eq!(finished.text(), "out");
-        assert!(finished.stderr.ends_with("err"), "{}", finished.stderr);
-        finished.says("simulated");
-    }
-}
-
-#[test]
 fn without_sgx_and_without_a_flag_nothing_runs() {
     if std::path::Path::new("/dev/sgx_enclave").exists() {
         return;

@@ -26,7 +26,67 @@ pub struct Registers {
     pub fs_base: u64,
 }
 
+/// Registers beside the base of FS.
+pub const GENERAL_REGISTERS: usize = 18;
+
 impl Registers {
+    /// All but the base of FS, in the order of the fields, which is that of GPRSGX in an
+    /// enclave's save area.
+    #[must_use]
+    pub const fn general(&self) -> [u64; GENERAL_REGISTERS] {
+        let r = self;
+        [
+            r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15, r.rflags, r.rip,
+        ]
+    }
+
+    /// Registers from [`general`](Self::general) and the base of FS.
+    #[must_use]
+    pub const fn new(general: [u64; GENERAL_REGISTERS], fs_base: u64) -> Self {
+        let [
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rsp,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rflags,
+            rip,
+        ] = general;
+        Self {
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rsp,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rflags,
+            rip,
+            fs_base,
+        }
+    }
+
     /// The arguments of a system call.
     #[must_use]
     pub const fn arguments(&self) -> [u64; 6] {

@@ -5,8 +5,9 @@
 
 use core::ptr;
 
-use enarx_keep_shim::Exception;
-use enarx_keep_shim::{EXTENDED_STATE_SIZE, ExtendedState, Registers, vector};
+use enarx_keep_shim::{
+    EXTENDED_STATE_SIZE, Exception, ExtendedState, GENERAL_REGISTERS, Registers, vector,
+};
 use enarx_wire_launch::{PAGE_SIZE, sgx::layout::thread};
 
 use super::thread_page;
@@ -19,7 +20,6 @@ const GPRSGX: usize = PAGE_SIZE - 184;
 const EXINFO: usize = GPRSGX - 16;
 
 // Offsets in GPRSGX.
-const GENERAL: usize = 18;
 const RIP: usize = 136;
 const EXITINFO: usize = 160;
 const FS_BASE: usize = 168;
@@ -76,64 +76,19 @@ impl SaveArea {
 
     /// The registers.
     pub fn registers(&self) -> Registers {
-        let mut general = [0; GENERAL];
+        let mut general = [0; GENERAL_REGISTERS];
         for (index, register) in general.iter_mut().enumerate() {
             *register = self.read(GPRSGX + 8 * index);
         }
-        let [
-            rax,
-            rcx,
-            rdx,
-            rbx,
-            rsp,
-            rbp,
-            rsi,
-            rdi,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            rflags,
-            rip,
-        ] = general;
-        Registers {
-            rax,
-            rcx,
-            rdx,
-            rbx,
-            rsp,
-            rbp,
-            rsi,
-            rdi,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            rflags,
-            rip,
-            fs_base: self.read(GPRSGX + FS_BASE),
-        }
+        Registers::new(general, self.read(GPRSGX + FS_BASE))
     }
 
     /// Lets the runtime go on with these registers.
     pub fn set_registers(&mut self, registers: &Registers) {
-        let r = registers;
-        let general = [
-            r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11,
-            r.r12, r.r13, r.r14, r.r15, r.rflags, r.rip,
-        ];
-        for (index, register) in general.into_iter().enumerate() {
+        for (index, register) in registers.general().into_iter().enumerate() {
             self.write(GPRSGX + 8 * index, register);
         }
-        self.write(GPRSGX + FS_BASE, r.fs_base);
+        self.write(GPRSGX + FS_BASE, registers.fs_base);
     }
 
     /// Where whatever is resumed goes on.

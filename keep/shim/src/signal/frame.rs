@@ -9,7 +9,7 @@ use linux_raw_sys::general;
 use super::{Action, Signal, SignalState, longs};
 use crate::{
     UserMemory,
-    registers::{EXTENDED_STATE_SIZE, ExtendedState, Registers, sanitize},
+    registers::{EXTENDED_STATE_SIZE, ExtendedState, GENERAL_REGISTERS, Registers, sanitize},
 };
 
 /// Puts a frame for `action` onto the stack of its choice, and lets `registers` go on in
@@ -43,8 +43,9 @@ pub fn push(
     put(&mut frame, 0, action.restorer);
     put(&mut frame, CONTEXT, CONTEXT_FLAGS);
     frame[CONTEXT + 16..CONTEXT + 40].copy_from_slice(&stack.encode(registers.rsp));
-    for (index, register) in in_context_order(registers).into_iter().enumerate() {
-        put(&mut frame, MACHINE + 8 * index, register);
+    let general = registers.general();
+    for (index, place) in IN_CONTEXT.into_iter().enumerate() {
+        put(&mut frame, MACHINE + 8 * index, general[place]);
     }
     put(&mut frame, SEGMENTS, SEGMENT_SELECTORS);
     put(&mut frame, FAULT_CODE, signal.cause.code.into());
@@ -96,28 +97,13 @@ pub fn pop(
     let mut frame = [0; FRAME_SIZE];
     let frame_at = registers.rsp.wrapping_sub(8);
     memory.read(frame_at, &mut frame).map_err(|_| FrameError)?;
-    let mut machine = [0; MACHINE_REGISTERS * 8];
-    machine.copy_from_slice(&frame[MACHINE..MACHINE + MACHINE_REGISTERS * 8]);
-    let [
-        r8,
-        r9,
-        r10,
-        r11,
-        r12,
-        r13,
-        r14,
-        r15,
-        rdi,
-        rsi,
-        rbp,
-        rbx,
-        rdx,
-        rax,
-        rcx,
-        rsp,
-        rip,
-        rflags,
-    ] = longs(&machine);
+    let mut machine = [0; GENERAL_REGISTERS * 8];
+    machine.copy_from_slice(&frame[MACHINE..MACHINE + GENERAL_REGISTERS * 8]);
+    let mut general = [0; GENERAL_REGISTERS];
+    let found: [u64; GENERAL_REGISTERS] = longs(&machine);
+    for (place, register) in IN_CONTEXT.into_iter().zip(found) {
+        general[place] = register;
+    }
     let [extended_at, mask] = [EXTENDED_POINTER, MASK].map(|at| {
         let mut long = [0; 8];
         long.copy_from_slice(&frame[at..at + 8]);
@@ -133,27 +119,8 @@ pub fn pop(
         *extended = image;
     }
     state.mask = mask;
-    *registers = Registers {
-        rax,
-        rcx,
-        rdx,
-        rbx,
-        rsp,
-        rbp,
-        rsi,
-        rdi,
-        r8,
-        r9,
-        r10,
-        r11,
-        r12,
-        r13,
-        r14,
-        r15,
-        rip,
-        rflags: rflags & USER_FLAGS | ALWAYS_SET_FLAGS,
-        fs_base: registers.fs_base,
-    };
+    *registers = Registers::new(general, registers.fs_base);
+    registers.rflags = registers.rflags & USER_FLAGS | ALWAYS_SET_FLAGS;
     Ok(())
 }
 
@@ -167,8 +134,7 @@ const RED_ZONE: u64 = 128;
 // Offsets in the frame.
 const CONTEXT: usize = 8;
 const MACHINE: usize = CONTEXT + 40;
-const MACHINE_REGISTERS: usize = 18;
-const SEGMENTS: usize = MACHINE + 8 * MACHINE_REGISTERS;
+const SEGMENTS: usize = MACHINE + 8 * GENERAL_REGISTERS;
 const FAULT_CODE: usize = SEGMENTS + 8;
 const FAULT_VECTOR: usize = SEGMENTS + 16;
 const FAULT_ADDRESS: usize = SEGMENTS + 32;
@@ -176,6 +142,11 @@ const EXTENDED_POINTER: usize = SEGMENTS + 40;
 const MASK: usize = MACHINE + 256;
 const INFO: usize = MASK + 8;
 const FRAME_SIZE: usize = INFO + 128;
+
+/// The registers in `sigcontext`, by their places in [`Registers::general`]: R8 to R15, RDI,
+/// RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, RFLAGS.
+const IN_CONTEXT: [usize; GENERAL_REGISTERS] =
+    [8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 3, 2, 0, 1, 4, 17, 16];
 
 /// UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS
 const CONTEXT_FLAGS: u64 = 0b111;
@@ -198,14 +169,6 @@ const RESUME: u64 = 1 << 16;
 const USER_FLAGS: u64 = 0x4_0DD5;
 /// Bit 1 and IF.
 const ALWAYS_SET_FLAGS: u64 = 0x202;
-
-fn in_context_order(registers: &Registers) -> [u64; MACHINE_REGISTERS] {
-    let r = registers;
-    [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx,
-        r.rax, r.rcx, r.rsp, r.rip, r.rflags,
-    ]
-}
 
 fn put(bytes: &mut [u8], at: usize, value: u64) {
     bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());

@@ -1,7 +1,7 @@
 //! Calls from a Keep to its host through memory that both can write.
 //!
 //! A Keep that is a TEE of its own has no kernel beneath it. What it cannot do itself it asks
-//! of the host: it writes a request into a [`block`] of untrusted memory, leaves, and reads
+//! of the host: it writes a request into a block of untrusted memory, leaves, and reads
 //! the answer when it is entered again. There is one block for each thread, and no pointer
 //! ever crosses: requests carry numbers and bytes alone.
 //!
