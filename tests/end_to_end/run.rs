@@ -7,6 +7,8 @@ in_every_keep!(
     every_status_is_passed_through,
     input_streams_through_the_keep,
     a_trap_is_told_with_its_backtrace,
+    every_kind_of_fault_is_a_trap,
+    memory_that_grows_is_zero_and_can_be_written,
     a_component_runs_with_wasi_preview_2,
     limits_end_the_program_with_a_reason,
     a_missing_import_is_named,
@@ -80,6 +82,72 @@ fn a_trap_is_told_with_its_backtrace(place: &Place) {
         .expect(134)
         .says("out of bounds")
         .says("deep");
+}
+
+/// Some of these are null pointers in machine code, which a host must not be able to fill.
+fn every_kind_of_fault_is_a_trap(place: &Place) {
+    // Zero that no compiler can know.
+    const ZERO: &str = "(i32.load (i32.const 64))";
+    for (name, functions, body, words) in [
+        (
+            "division",
+            "",
+            format!("(drop (i32.div_s (i32.const 1) {ZERO}))"),
+            "integer divide by zero",
+        ),
+        (
+            "null element",
+            "",
+            format!("(call_indirect (type $nothing) {ZERO})"),
+            "uninitialized element",
+        ),
+        (
+            "element",
+            "",
+            format!("(call_indirect (type $nothing) (i32.sub {ZERO} (i32.const 1)))"),
+            "out of bounds",
+        ),
+        (
+            "stack",
+            "(func $deeper (param i32) (result i32)
+               (i32.add (i32.const 1) (call $deeper (i32.add (local.get 0) (i32.const 1)))))",
+            format!("(drop (call $deeper {ZERO}))"),
+            "call stack exhausted",
+        ),
+        ("unreachable", "", "unreachable".into(), "unreachable"),
+    ] {
+        let module = format!(
+            "(module (type $nothing (func)) (table 4 funcref) (memory (export \"memory\") 1)
+               {functions} (func (export \"_start\") {body}))"
+        );
+        let module = place.file(&format!("{name}.wat"), module);
+        place
+            .run(["run", "--simulate", module.to_str().unwrap()])
+            .expect(134)
+            .says(words);
+    }
+}
+
+fn memory_that_grows_is_zero_and_can_be_written(place: &Place) {
+    // 64 MiB, touched once each 4 KiB.
+    let module = place.file(
+        "grow.wat",
+        program(
+            "",
+            "(local $address i32)
+             (if (i32.eq (memory.grow (i32.const 1024)) (i32.const -1)) (then unreachable))
+             (local.set $address (i32.const 65536))
+             (loop $again
+               (if (i32.load (local.get $address)) (then unreachable))
+               (i32.store (local.get $address) (i32.const 7))
+               (if (i32.ne (i32.load (local.get $address)) (i32.const 7)) (then unreachable))
+               (local.set $address (i32.add (local.get $address) (i32.const 4096)))
+               (br_if $again (i32.lt_u (local.get $address) (i32.const 67108864))))",
+        ),
+    );
+    place
+        .run(["run", "--simulate", module.to_str().unwrap()])
+        .expect(0);
 }
 
 fn a_component_runs_with_wasi_preview_2(place: &Place) {

@@ -1,6 +1,10 @@
 //! What the embedded image is, and what it must not contain.
 
-use enarx_host_image::{RUNTIME_DIGEST, runtime};
+use enarx_host_image::{RUNTIME_DIGEST, RUNTIME_PAGES_DIGEST, runtime, shim_sgx};
+use enarx_wire_launch::{
+    KeepImage, SgxImage,
+    sgx::{EnclaveOptions, EnclavePages, runtime_pages_digest},
+};
 use sha2::{Digest as _, Sha384};
 
 #[test]
@@ -15,6 +19,33 @@ fn the_digest_is_the_images() {
 fn the_image_is_small() {
     let limit = 12 << 20;
     assert!(runtime().len() <= limit, "{} bytes", runtime().len());
+}
+
+#[test]
+fn the_digest_of_pages_is_the_images() {
+    assert_eq!(runtime_pages_digest(runtime()), Ok(RUNTIME_PAGES_DIGEST));
+}
+
+/// Each measured page costs every launch on hardware.
+#[test]
+fn an_enclave_has_few_measured_pages() {
+    const MOST: u64 = 64;
+    let image = KeepImage {
+        runtime: runtime(),
+        runtime_digest: RUNTIME_DIGEST,
+        sgx: SgxImage {
+            shim: shim_sgx(),
+            runtime_pages_digest: RUNTIME_PAGES_DIGEST,
+        },
+    };
+    let options = EnclaveOptions {
+        memory_bytes: 1 << 30,
+        threads: EnclaveOptions::THREADS,
+        debug: false,
+    };
+    let pages = EnclavePages::new(&image, options).unwrap();
+    let measured = pages.measured_pages();
+    assert!(measured <= MOST, "{measured}");
 }
 
 #[test]
@@ -84,10 +115,11 @@ fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
 
 fn contains(text: &[u8]) -> bool {
     let first = text[0];
-    let image = runtime();
-    image
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == first)
-        .any(|(index, _)| image[index..].starts_with(text))
+    [runtime(), shim_sgx()].into_iter().any(|image| {
+        image
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == first)
+            .any(|(index, _)| image[index..].starts_with(text))
+    })
 }
