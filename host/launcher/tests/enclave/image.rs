@@ -2,7 +2,7 @@
 
 use std::arch::global_asm;
 
-use enarx_wire_launch::sgx::runtime_pages_digest;
+use enarx_wire_launch::sgx::{layout, runtime_pages_digest};
 use enarx_wire_launch::{KeepImage, SgxImage};
 
 // The shim, entered with its call block in RDI, the save areas in use in EAX, and where to
@@ -82,7 +82,7 @@ global_asm!(
     "enarx_test_shim_end:",
     ".popsection",
     // From the code, at 0x1000, to the first save area's EXITINFO.
-    exit_info = const 0x200_0000 + 0x2000 + 0x1000 - 184 + 160 - 0x1000,
+    exit_info = const layout::THREADS - layout::SHIM + 0x2000 + 0x1000 - 184 + 160 - 0x1000,
 );
 
 unsafe extern "C" {
