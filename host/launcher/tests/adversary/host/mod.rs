@@ -75,7 +75,7 @@ pub enum Ending {
     Exited(i32),
     /// It stopped itself, with this reason.
     Aborted(u64),
-    /// The processor does not let anybody in any more.
+    /// Nobody is let in any more.
     Refused,
     /// An exception that the enclave is not told about, or that happens again and again.
     Faulted(u16),
@@ -115,6 +115,8 @@ pub struct Host {
     preferred: Option<usize>,
     /// The thread that stopped the Keep, if one did in the middle of something.
     stopped_by: Option<usize>,
+    /// Whether the runtime has said that it ends.
+    exit_asked: bool,
     machine: Machine,
     threads: Vec<Thread>,
     calls: usize,
@@ -150,6 +152,7 @@ impl Host {
             wakes_early: false,
             preferred: None,
             stopped_by: None,
+            exit_asked: false,
             machine,
             threads: (0..THREADS).map(|_| thread()).collect(),
             calls: 0,
@@ -317,6 +320,7 @@ impl Host {
                 }
                 return Some(Ending::Aborted(reason));
             }
+            Left::Exit(Leave::ThreadEnded, _) if self.exit_asked => return Some(Ending::Refused),
             Left::Exit(Leave::ThreadEnded, _) => {
                 self.threads[index].state = State::Ended;
                 self.threads[index].is_begun = false;

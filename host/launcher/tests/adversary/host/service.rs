@@ -36,6 +36,7 @@ impl Host {
         };
         match request.operation {
             Operation::Exit => {
+                self.exit_asked = true;
                 // A hostile host answers; an honest one ends it.
                 lies.answer(self, &call, &mut answer);
                 let is_honest = answer.sequence == self.threads[thread].block.sequence()

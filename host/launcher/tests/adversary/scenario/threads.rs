@@ -121,11 +121,10 @@ impl Lies for DeniesThread {
                     _ => {}
                 }
             }
-            // It runs when the program was told that it does not.
+            // It is to run when the program was told that it does not, and has ended.
             (Operation::Exit, 2) => {
                 host.faults += 1;
-                let ending = host.run_beside(1);
-                assert!(matches!(ending, Some(Ending::Aborted(_))), "{ending:?}");
+                assert_eq!(host.run_beside(1), Some(Ending::Refused));
                 answer.sequence = 0;
             }
             _ => {}
