@@ -7,6 +7,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod adversary;
+#[cfg(target_arch = "x86_64")]
+mod elf;
 
 fn main() {
     #[cfg(target_arch = "x86_64")]

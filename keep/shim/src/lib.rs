@@ -28,7 +28,9 @@ mod user;
 pub use error::Error;
 pub use kernel::{Beginning, Kernel, Next, RETURN_ROOM};
 pub use platform::{Answer, Platform, Stop};
-pub use registers::{EXTENDED_STATE_SIZE, ExtendedState, GENERAL_REGISTERS, Registers};
+pub use registers::{
+    EXTENDED_STATE_SIZE, ExtendedState, GENERAL_REGISTERS, INITIAL_EXTENDED_STATE, Registers,
+};
 pub use signal::{Exception, vector};
 pub use start::{InitialStack, Program, initial_stack};
 pub use user::UserMemory;

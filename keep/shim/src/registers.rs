@@ -101,6 +101,18 @@ pub const EXTENDED_STATE_SIZE: usize = 576 + 256;
 /// "XSAVE area").
 pub type ExtendedState = [u8; EXTENDED_STATE_SIZE];
 
+/// The state of a program that has not used any: no component is in the image, so that XRSTOR
+/// gives all of them their initial values, and MXCSR its usual one.
+pub const INITIAL_EXTENDED_STATE: ExtendedState = {
+    let mut state = [0; EXTENDED_STATE_SIZE];
+    // x87 control word 0x037F, MXCSR 0x1F80: all exceptions masked.
+    state[0] = 0x7F;
+    state[1] = 0x03;
+    state[24] = 0x80;
+    state[25] = 0x1F;
+    state
+};
+
 /// Makes `state` one that XRSTOR accepts, whatever is in it.
 pub fn sanitize(state: &mut ExtendedState) {
     const MXCSR: usize = 24;

@@ -7,7 +7,8 @@ use enarx_host_launcher::sgx::{SigningKey, today};
 use enarx_host_simulator::sgx::Machine;
 use enarx_host_simulator::sgx::enclave::{Builder, Enclave};
 use enarx_wire_launch::sgx::{
-    Attributes, EnclaveOptions, EnclavePages, EnclaveStatement, Secs, Section, runtime_pages_digest,
+    Attributes, EnclaveOptions, EnclavePages, EnclaveStatement, Secs, Section, layout,
+    runtime_pages_digest,
 };
 use enarx_wire_launch::{KeepImage, PAGE_SIZE, SgxImage};
 
@@ -39,7 +40,7 @@ pub fn enclave(directory: &Path) -> (Enclave, Machine) {
     let machine = Machine::open(directory).unwrap();
     let runtime = program::file();
     let secs = Secs {
-        base: 0,
+        base: layout::BASE,
         attributes: Attributes::of_keep(OPTIONS.debug),
         config_id: [0; 64],
     };
@@ -53,6 +54,14 @@ pub fn enclave(directory: &Path) -> (Enclave, Machine) {
         .init(&signature.try_into().unwrap(), Box::new(processor))
         .unwrap();
     (enclave, machine)
+}
+
+/// Where the shim is entered: an offset from its start.
+pub fn shim_entry() -> u64 {
+    const ENTRY: usize = 24;
+    let mut entry = [0; 8];
+    entry.copy_from_slice(&enarx_host_image::shim_sgx()[ENTRY..ENTRY + 8]);
+    u64::from_le_bytes(entry)
 }
 
 fn add(builder: &mut Builder, section: &Section<'_>) {

@@ -3,6 +3,8 @@
 
 use std::arch::global_asm;
 
+use crate::elf::{Part, static_pie};
+
 /// Eight bytes that exist in the enclave alone: what the host has are the factors.
 pub const CANARY: u64 = FACTORS[0].wrapping_mul(FACTORS[1]);
 const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
@@ -290,33 +292,12 @@ unsafe extern "C" {
 
 /// The program as a static-PIE file: headers, code and data in segments of their own.
 pub fn file() -> Vec<u8> {
-    const HEADERS: u64 = 64 + 3 * 56;
     // SAFETY: the code and the data above, which never change here.
     let bytes =
         unsafe { std::slice::from_raw_parts(&raw const adversary_program, DATA + DATA_SIZE) };
-    let mut file = vec![0; 0x1000];
-    let mut put = |offset: usize, bytes: &[u8]| {
-        file[offset..offset + bytes.len()].copy_from_slice(bytes);
-    };
-    put(0, b"\x7fELF\x02\x01\x01");
-    // ET_DYN for x86-64.
-    put(16, &[3, 0, 62, 0, 1]);
-    put(24, &0x1000u64.to_le_bytes());
-    put(32, &64u64.to_le_bytes());
-    put(52, &[64, 0, 56, 0, 3, 0, 64]);
-    let segments = [
-        (4, 0, HEADERS),
-        (5, 0x1000, DATA as u64),
-        (6, 0x1000 + DATA as u64, DATA_SIZE as u64),
-    ];
-    for (index, (access, offset, size)) in segments.into_iter().enumerate() {
-        let at = 64 + 56 * index;
-        put(at, &[1, 0, 0, 0, access]);
-        put(at + 8, &u64::to_le_bytes(offset));
-        put(at + 16, &u64::to_le_bytes(offset));
-        put(at + 32, &size.to_le_bytes());
-        put(at + 40, &size.to_le_bytes());
-    }
-    file.extend(bytes);
-    file
+    let parts = [(5, DATA), (6, DATA_SIZE)].map(|(access, size)| Part {
+        access,
+        size: size as u64,
+    });
+    static_pie(bytes, &parts)
 }

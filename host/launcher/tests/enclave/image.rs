@@ -5,6 +5,8 @@ use std::arch::global_asm;
 use enarx_wire_launch::sgx::{layout, runtime_pages_digest};
 use enarx_wire_launch::{KeepImage, SgxImage};
 
+use crate::elf::{Part, static_pie};
+
 // The shim, entered with its call block in RDI, the save areas in use in EAX, and where to
 // return to in RCX. It remembers nothing but what it finds in the block: the host of this test
 // is honest.
@@ -122,28 +124,8 @@ impl Image {
     }
 }
 
-/// A static-PIE file: its headers, and `code` at 0x1000, where it is entered.
+/// A static-PIE file that is `code` alone.
 fn elf(code: &[u8]) -> Vec<u8> {
-    const HEADERS: u64 = 64 + 2 * 56;
-    let mut file = vec![0; 0x1000];
-    let mut put = |offset: usize, bytes: &[u8]| {
-        file[offset..offset + bytes.len()].copy_from_slice(bytes);
-    };
-    put(0, b"\x7fELF\x02\x01\x01");
-    // ET_DYN for x86-64.
-    put(16, &[3, 0, 62, 0, 1]);
-    put(24, &0x1000u64.to_le_bytes());
-    put(32, &64u64.to_le_bytes());
-    put(52, &[64, 0, 56, 0, 2, 0, 64]);
-    let segments = [(4, 0, HEADERS), (5, 0x1000, code.len() as u64)];
-    for (index, (access, offset, size)) in segments.into_iter().enumerate() {
-        let at = 64 + 56 * index;
-        put(at, &[1, 0, 0, 0, access]);
-        put(at + 8, &u64::to_le_bytes(offset));
-        put(at + 16, &u64::to_le_bytes(offset));
-        put(at + 32, &size.to_le_bytes());
-        put(at + 40, &size.to_le_bytes());
-    }
-    file.extend(code);
-    file
+    let size = code.len() as u64;
+    static_pie(code, &[Part { access: 5, size }])
 }

@@ -7,7 +7,7 @@
 
 use core::arch::global_asm;
 
-use enarx_keep_shim::{EXTENDED_STATE_SIZE, ExtendedState, Registers};
+use enarx_keep_shim::{ExtendedState, INITIAL_EXTENDED_STATE, Registers};
 use enarx_wire_hostcall::call::Leave;
 use enarx_wire_launch::sgx::layout::{self, thread};
 
@@ -160,7 +160,7 @@ global_asm!(
     "6: mov dword ptr [rip + enclave_relocated], {RELOCATED}",
     "  ret",
     //
-    // fn enclave_go(registers: &Registers, extended: unused) -> !: becomes the runtime.
+    // fn enclave_go(registers: &Registers) -> !: becomes the runtime.
     ".globl enclave_go",
     "enclave_go:",
     "  mov rax, [rdi + {FS_BASE}]",
@@ -288,14 +288,5 @@ pub fn thread_ended() -> u64 {
 #[repr(C, align(64))]
 struct AlignedState(ExtendedState);
 
-/// An image that XRSTOR makes the initial state of: no component is in it, so that all get
-/// their initial values, and MXCSR its usual one.
-static INITIAL_STATE: AlignedState = AlignedState({
-    let mut state = [0; EXTENDED_STATE_SIZE];
-    // x87 control word 0x037F, MXCSR 0x1F80: all exceptions masked.
-    state[0] = 0x7F;
-    state[1] = 0x03;
-    state[24] = 0x80;
-    state[25] = 0x1F;
-    state
-});
+/// What XRSTOR makes the initial state of.
+static INITIAL_STATE: AlignedState = AlignedState(INITIAL_EXTENDED_STATE);

@@ -9,7 +9,10 @@ use linux_raw_sys::general;
 use super::{Action, Signal, SignalState, longs};
 use crate::{
     UserMemory,
-    registers::{EXTENDED_STATE_SIZE, ExtendedState, GENERAL_REGISTERS, Registers, sanitize},
+    registers::{
+        EXTENDED_STATE_SIZE, ExtendedState, GENERAL_REGISTERS, INITIAL_EXTENDED_STATE, Registers,
+        sanitize,
+    },
 };
 
 /// Puts a frame for `action` onto the stack of its choice, and lets `registers` go on in
@@ -24,7 +27,7 @@ pub fn push(
     action: &Action,
     state: &mut SignalState,
     registers: &mut Registers,
-    extended: &ExtendedState,
+    extended: &mut ExtendedState,
 ) -> Result<(), FrameError> {
     let stack = state.stack;
     let wants_alternate = action.flags & u64::from(general::SA_ONSTACK) != 0;
@@ -72,6 +75,8 @@ pub fn push(
     if action.flags & u64::from(general::SA_NODEFER) == 0 {
         state.mask |= 1 << (signal.number - 1);
     }
+    // As Linux does: an exception of the floating-point units must not meet the handler again.
+    *extended = INITIAL_EXTENDED_STATE;
     registers.rip = action.handler;
     registers.rsp = frame_at;
     registers.rdi = signal.number.into();
@@ -117,6 +122,8 @@ pub fn pop(
         image[SOFTWARE..SOFTWARE + SOFTWARE_SIZE].fill(0);
         sanitize(&mut image);
         *extended = image;
+    } else {
+        *extended = INITIAL_EXTENDED_STATE;
     }
     state.mask = mask;
     *registers = Registers::new(general, registers.fs_base);

@@ -13,7 +13,7 @@ use enarx_wire_hostcall::call::{Leave, Request};
 use enarx_wire_launch::sgx::layout;
 
 use super::crossing::Crossing;
-use super::launch::THREADS;
+use super::launch::{self, THREADS};
 use block::Block;
 use judge::search;
 
@@ -39,6 +39,9 @@ pub trait Lies {
     fn interrupted(&mut self, _: &mut Host, _thread: usize, _at: u64) -> u32 {
         ERESUME
     }
+
+    /// An exception came; the enclave's handler is entered next.
+    fn excepted(&mut self, _: &mut Host) {}
 
     /// The leaf function after the Keep asked to be resumed.
     fn resumed(&mut self, _: &mut Host) -> u32 {
@@ -192,7 +195,20 @@ impl Host {
 
     /// Where the shim's code lies.
     pub fn shim(&self) -> std::ops::Range<u64> {
-        self.enclave.base()..self.enclave.base() + layout::LAUNCH_PAGE
+        self.enclave.base() + layout::SHIM..self.enclave.base() + layout::LAUNCH_PAGE
+    }
+
+    /// Gives or takes access to the page of the shim where it is entered, as page tables do.
+    pub fn let_entry_page_be_accessed(&self, accessible: bool) {
+        let page = self.shim().start + launch::shim_entry() / 4096 * 4096;
+        let protection = if accessible {
+            libc::PROT_READ | libc::PROT_EXEC
+        } else {
+            libc::PROT_NONE
+        };
+        // SAFETY: a page of the enclave's code, which no code of the host's uses.
+        let result = unsafe { libc::mprotect(page as *mut _, 4096, protection) };
+        assert_eq!(result, 0);
     }
 
     /// Lets interrupts arrive at every instruction of the shim.
@@ -311,6 +327,7 @@ impl Host {
                 if self.faults_in_a_row == MOST_FAULTS || self.threads[index].depth > 1 {
                     return Some(Ending::Faulted(vector));
                 }
+                lies.excepted(self);
                 EENTER
             }
             Left::Exit(Leave::Resume, _) => lies.resumed(self),

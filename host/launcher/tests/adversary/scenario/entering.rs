@@ -56,7 +56,16 @@ impl Lies for EntersInsteadOfResuming {
 
 pub struct ResumesCall {
     pub at: usize,
-    pub interrupt: bool,
+    pub meanwhile: Meanwhile,
+}
+
+/// What happens where a call was resumed, before its first instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Meanwhile {
+    Nothing,
+    Interrupt,
+    /// The host has taken the page away, and gives it back.
+    PageFault,
 }
 
 impl Lies for ResumesCall {
@@ -66,8 +75,16 @@ impl Lies for ResumesCall {
         }
         host.faults += 1;
         host.resume_next(call.thread);
-        if self.interrupt {
-            host.interrupt_everywhere(0);
+        match self.meanwhile {
+            Meanwhile::Nothing => {}
+            Meanwhile::Interrupt => host.interrupt_everywhere(0),
+            Meanwhile::PageFault => host.let_entry_page_be_accessed(false),
+        }
+    }
+
+    fn excepted(&mut self, host: &mut Host) {
+        if self.meanwhile == Meanwhile::PageFault {
+            host.let_entry_page_be_accessed(true);
         }
     }
 

@@ -9,7 +9,7 @@ mod threads;
 use super::host::{EENTER, ERESUME, Ending, Honest, Host};
 use super::program::{DENIED, RIGHT};
 use answers::{Answers, CLOCKS, Clock, LIES};
-use entering::{EntersInsteadOfResuming, Interrupts, ResumesCall};
+use entering::{EntersInsteadOfResuming, Interrupts, Meanwhile, ResumesCall};
 use pages::{PAGES, Restricts, RestrictsUnasked};
 use registers::{BLOCKS, EXTENDED, GivesBlock, JUNK, LeavesJunk, SetsExtended};
 use threads::{
@@ -108,7 +108,7 @@ pub const SCENARIOS: &[Scenario] = &[
         run: |host, variant| {
             host.run(&mut ResumesCall {
                 at: variant,
-                interrupt: false,
+                meanwhile: Meanwhile::Nothing,
             })
         },
         outcome: Outcome::Stopped,
@@ -119,10 +119,21 @@ pub const SCENARIOS: &[Scenario] = &[
         run: |host, variant| {
             host.run(&mut ResumesCall {
                 at: variant,
-                interrupt: true,
+                meanwhile: Meanwhile::Interrupt,
             })
         },
         outcome: Outcome::Either,
+    },
+    Scenario {
+        name: "the same, with a page fault at once, and entered",
+        variants: |calls| calls,
+        run: |host, variant| {
+            host.run(&mut ResumesCall {
+                at: variant,
+                meanwhile: Meanwhile::PageFault,
+            })
+        },
+        outcome: Outcome::Stopped,
     },
     Scenario {
         name: "a thread that nobody asked for",
