@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use enarx_host_agent::{Limits, Service};
 use enarx_owner_deployer::HostConnection;
-use enarx_wire_launch::{KeepImage, SgxImage};
+use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
 
 use crate::console::Console;
 
@@ -24,6 +24,7 @@ pub fn keep_image() -> KeepImage<'static> {
             shim: enarx_host_image::shim_sgx(),
             runtime_pages_digest: enarx_host_image::RUNTIME_PAGES_DIGEST,
         },
+        vm: VmImage::default(),
     }
 }
 

@@ -174,6 +174,7 @@ fn attested(host: &Host) -> Result<Attested, AttestError> {
         runtime: b"",
         runtime_digest: [0; 48],
         sgx: enarx_wire_launch::SgxImage::default(),
+        vm: enarx_wire_launch::VmImage::default(),
     };
     let request = KeepRequest {
         backend: "sgx".to_owned(),

@@ -2,7 +2,7 @@
 
 use enarx_host_image::{RUNTIME_DIGEST, RUNTIME_PAGES_DIGEST, runtime, shim_sgx};
 use enarx_wire_launch::{
-    KeepImage, SgxImage,
+    KeepImage, SgxImage, VmImage,
     sgx::{EnclaveOptions, EnclavePages, runtime_pages_digest},
 };
 use sha2::{Digest as _, Sha384};
@@ -37,6 +37,7 @@ fn an_enclave_has_few_measured_pages() {
             shim: shim_sgx(),
             runtime_pages_digest: RUNTIME_PAGES_DIGEST,
         },
+        vm: VmImage::default(),
     };
     let options = EnclaveOptions {
         memory_bytes: 1 << 30,

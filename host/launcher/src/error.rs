@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use enarx_wire_launch::sgx::ElfError;
+use enarx_wire_launch::ElfError;
 
 use crate::child::ChildStep;
 use crate::sgx::SigningError;
@@ -32,8 +32,8 @@ pub enum LaunchError {
         "this build of enarx has no SGX shim, without which no Keep runs in an enclave; take another backend, or a build that has one"
     )]
     NoShim,
-    /// The image cannot be made into an enclave.
-    #[error("the Keep image cannot be made into an enclave: {0}; rebuild the image")]
+    /// The image cannot be made into an enclave or a machine.
+    #[error("the Keep image cannot be made into pages of a TEE: {0}; rebuild the image")]
     Pages(#[source] ElfError),
     /// The enclave could not be signed.
     #[error("{0}")]

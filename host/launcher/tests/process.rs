@@ -60,6 +60,7 @@ fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKe
         runtime: &fixture.keep,
         runtime_digest: fixture.digest,
         sgx: enarx_wire_launch::SgxImage::default(),
+        vm: enarx_wire_launch::VmImage::default(),
     };
     backend
         .launch(&LaunchRequest {
@@ -322,6 +323,7 @@ fn the_attestation_device_describes_and_reports() {
         runtime: &fixture.keep,
         runtime_digest: fixture.digest,
         sgx: enarx_wire_launch::SgxImage::default(),
+        vm: enarx_wire_launch::VmImage::default(),
     };
     let measurement = enarx_wire_launch::process_launch_digest(&image, MEMORY);
     assert_eq!(first[0x50..0x90], [0x5A; 64]);
@@ -348,6 +350,7 @@ fn requests_that_cannot_be_served_are_refused() {
         runtime: b"not an executable",
         runtime_digest: fixture.digest,
         sgx: enarx_wire_launch::SgxImage::default(),
+        vm: enarx_wire_launch::VmImage::default(),
     };
     let request = LaunchRequest {
         image: &image,

@@ -3,6 +3,7 @@
 use enarx_wire_launch::{
     KeepImage, Platform, process_launch_digest,
     sgx::{EnclaveOptions, EnclavePages},
+    vm::GuestPages,
 };
 
 /// The measurements that a Keep of the owner's own image has, each as long as its platform
@@ -31,7 +32,15 @@ impl ReferenceValues {
                 // An image without a shim runs in no enclave.
                 pages.map_or_else(|_| Self::default(), |pages| Self::new([pages.measure()]))
             }
-            Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => Self::default(),
+            Platform::Kvm => {
+                let pages = GuestPages::new(platform, image, memory_bytes);
+                // An image without a shim runs in no machine.
+                pages.map_or_else(
+                    |_| Self::default(),
+                    |pages| Self::new([pages.launch_digest()]),
+                )
+            }
+            Platform::Snp | Platform::Tdx | Platform::Cvm => Self::default(),
         }
     }
 
@@ -58,11 +67,13 @@ mod tests {
             runtime: b"",
             runtime_digest: [1; 48],
             sgx: enarx_wire_launch::SgxImage::default(),
+            vm: enarx_wire_launch::VmImage::default(),
         };
         let other = KeepImage {
             runtime: b"",
             runtime_digest: [2; 48],
             sgx: enarx_wire_launch::SgxImage::default(),
+            vm: enarx_wire_launch::VmImage::default(),
         };
         let values = |image, bytes| ReferenceValues::of_keep_image(Platform::Process, image, bytes);
         let digest = process_launch_digest(&image, 4096);

@@ -12,15 +12,20 @@
 
 extern crate alloc;
 
+mod content;
 mod digest;
 mod page;
 mod platform;
+mod program;
 mod save_area;
 pub mod sgx;
+pub mod vm;
 
+pub use content::Content;
 pub use digest::{MeasuredPage, PAGE_SIZE, PageKind, snp_launch_digest};
 pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
 pub use platform::{EvidenceFormat, Platform, UnknownPlatform};
+pub use program::{ElfError, MAX_SEGMENTS};
 pub use save_area::{SAVE_AREA_ADDRESS, SaveArea, Segment};
 
 /// A SHA-384 digest.
@@ -35,6 +40,8 @@ pub struct KeepImage<'a> {
     pub runtime_digest: Digest,
     /// What SGX enclaves need beside it.
     pub sgx: SgxImage<'a>,
+    /// What virtual machines need beside it.
+    pub vm: VmImage<'a>,
 }
 
 /// The parts of a Keep image that are of use in SGX enclaves alone.
@@ -44,6 +51,15 @@ pub struct SgxImage<'a> {
     pub shim: &'a [u8],
     /// SHA-256 of the runtime's pages ([`sgx::runtime_pages_digest`]).
     pub runtime_pages_digest: [u8; 32],
+}
+
+/// The parts of a Keep image that are of use in virtual machines alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VmImage<'a> {
+    /// The shim beneath the runtime: an ELF file with the addresses of [`vm::layout`].
+    pub shim: &'a [u8],
+    /// SHA-256 of the runtime's file ([`vm::file_digest`]).
+    pub runtime_file_digest: [u8; 32],
 }
 
 /// The launch page of a Keep of `image` on `platform` with `memory_bytes` of memory.
@@ -93,6 +109,7 @@ mod tests {
             runtime: b"",
             runtime_digest: [1; 48],
             sgx: SgxImage::default(),
+            vm: VmImage::default(),
         };
         let evidence = |platform| launch_page(platform, &image, 4096).evidence;
         assert_eq!(evidence(Platform::Sgx), EvidenceFormat::SgxQuote);

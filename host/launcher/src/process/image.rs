@@ -183,6 +183,7 @@ mod tests {
             runtime,
             runtime_digest,
             sgx: enarx_wire_launch::SgxImage::default(),
+            vm: enarx_wire_launch::VmImage::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A Keep image for tests: two ELF files of one segment each, with nothing to run.
 
 use enarx_wire_launch::sgx::{EnclaveOptions, runtime_pages_digest};
-use enarx_wire_launch::{KeepImage, SgxImage};
+use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
 
 pub const OPTIONS: EnclaveOptions = EnclaveOptions {
     memory_bytes: 64 << 20,
@@ -30,6 +30,7 @@ impl TestImage {
                 shim: &self.shim,
                 runtime_pages_digest: runtime_pages_digest(&self.runtime).unwrap(),
             },
+            vm: VmImage::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use enarx_wire_launch::sgx::{
     Attributes, EnclaveOptions, EnclavePages, EnclaveStatement, Secs, Section, layout,
     runtime_pages_digest,
 };
-use enarx_wire_launch::{KeepImage, PAGE_SIZE, SgxImage};
+use enarx_wire_launch::{KeepImage, PAGE_SIZE, SgxImage, VmImage};
 
 use super::program;
 
@@ -84,6 +84,7 @@ fn pages(runtime: &[u8]) -> EnclavePages<'_> {
             shim: enarx_host_image::shim_sgx(),
             runtime_pages_digest: runtime_pages_digest(runtime).unwrap(),
         },
+        vm: VmImage::default(),
     };
     EnclavePages::new(&image, OPTIONS).unwrap()
 }

@@ -3,7 +3,7 @@
 use std::arch::global_asm;
 
 use enarx_wire_launch::sgx::{layout, runtime_pages_digest};
-use enarx_wire_launch::{KeepImage, SgxImage};
+use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
 
 use crate::elf::{Part, static_pie};
 
@@ -120,6 +120,7 @@ impl Image {
                 shim: &self.shim,
                 runtime_pages_digest: runtime_pages_digest(&self.runtime).unwrap(),
             },
+            vm: VmImage::default(),
         }
     }
 }

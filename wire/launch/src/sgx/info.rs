@@ -1,9 +1,6 @@
 //! The enclave information page: what the shim must know and could not check otherwise.
 
-use crate::PAGE_SIZE;
-
-/// Segments that a runtime can have.
-pub const MAX_SEGMENTS: usize = 8;
+use crate::{MAX_SEGMENTS, PAGE_SIZE};
 
 /// The measured page that describes an enclave to its shim.
 ///

@@ -20,10 +20,10 @@ mod runtime;
 mod sigstruct;
 mod structures;
 
-pub use info::{EnclaveInfo, EnclaveInfoError, MAX_SEGMENTS, RuntimeSegment};
+pub use info::{EnclaveInfo, EnclaveInfoError, RuntimeSegment};
 pub use measurement::{Measurement, MrEnclave};
-pub use pages::{Content, EnclaveOptions, EnclavePages, Section};
-pub use runtime::{ElfError, runtime_pages_digest};
+pub use pages::{EnclaveOptions, EnclavePages, Section};
+pub use runtime::runtime_pages_digest;
 pub use sigstruct::{
     EnclaveStatement, MODULUS_SIZE, MrSigner, SIGNED_SIZE, SIGSTRUCT_SIZE, SigningDate, Sigstruct,
     SigstructError, SigstructSignature, mr_signer,

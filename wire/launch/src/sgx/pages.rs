@@ -3,10 +3,9 @@
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::{
-    ElfError, EnclaveInfo, MAX_SEGMENTS, Measurement, MrEnclave, PageType, RuntimeSegment, SecInfo,
-    Tcs, layout, runtime,
+    EnclaveInfo, Measurement, MrEnclave, PageType, RuntimeSegment, SecInfo, Tcs, layout, runtime,
 };
-use crate::{KeepImage, PAGE_SIZE, Platform, launch_page};
+use crate::{Content, ElfError, KeepImage, MAX_SEGMENTS, PAGE_SIZE, Platform, launch_page};
 
 /// What can be chosen about an enclave, and shows in its measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,22 +125,6 @@ pub struct Section<'a> {
     pub content: Content<'a>,
 }
 
-/// The contents of a [`Section`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content<'a> {
-    /// `bytes` from `lead` of the first page on, and zeros around them.
-    Bytes {
-        /// The bytes.
-        bytes: &'a [u8],
-        /// Zeros before them, less than a page.
-        lead: usize,
-    },
-    /// One page.
-    Page(Box<[u8; PAGE_SIZE]>),
-    /// Zeros.
-    Zeros,
-}
-
 impl Section<'_> {
     /// Where the last page ends.
     #[must_use]
@@ -152,19 +135,7 @@ impl Section<'_> {
     /// The contents of page `index` of this section.
     #[must_use]
     pub fn page(&self, index: u64) -> [u8; PAGE_SIZE] {
-        let mut page = [0; PAGE_SIZE];
-        match &self.content {
-            Content::Zeros => {}
-            Content::Page(contents) => page = **contents,
-            Content::Bytes { bytes, lead } => {
-                let start = (index as usize).saturating_mul(PAGE_SIZE);
-                let into = if index == 0 { *lead } else { 0 };
-                let from = (start + into).saturating_sub(*lead).min(bytes.len());
-                let count = (PAGE_SIZE - into).min(bytes.len() - from);
-                page[into..into + count].copy_from_slice(&bytes[from..from + count]);
-            }
-        }
-        page
+        self.content.page(index)
     }
 
     fn described(offset: u64, contents: [u8; PAGE_SIZE]) -> Self {
@@ -222,30 +193,4 @@ fn segments(sections: &[Section<'_>]) -> [RuntimeSegment; MAX_SEGMENTS] {
         };
     }
     segments
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn contents_lie_where_they_should_whatever_the_lead() {
-        let bytes: Vec<u8> = (0..9000u32).map(|n| (n % 251) as u8).collect();
-        for lead in [0, 1, 100, 4095] {
-            let section = Section {
-                offset: 0,
-                pages: 5,
-                info: SecInfo::regular(SecInfo::READ),
-                measured: true,
-                content: Content::Bytes {
-                    bytes: &bytes,
-                    lead,
-                },
-            };
-            let laid: Vec<u8> = (0..5).flat_map(|index| section.page(index)).collect();
-            assert!(laid[..lead].iter().all(|byte| *byte == 0));
-            assert_eq!(laid[lead..lead + bytes.len()], bytes);
-            assert!(laid[lead + bytes.len()..].iter().all(|byte| *byte == 0));
-        }
-    }
 }

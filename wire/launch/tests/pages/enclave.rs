@@ -2,94 +2,16 @@
 //! that a measurement is the SHA-256 of, and reads it back as a canonical one.
 
 use enarx_wire_launch::{
-    KeepImage, PAGE_SIZE, SgxImage,
+    ElfError, KeepImage, PAGE_SIZE, SgxImage, VmImage,
     sgx::{
-        ElfError, EnclaveInfo, EnclaveOptions, EnclavePages, PageType, SSA_FRAME_PAGES, layout,
+        EnclaveInfo, EnclaveOptions, EnclavePages, PageType, SSA_FRAME_PAGES, layout,
         runtime_pages_digest,
     },
 };
 use sgxs::sgxs::{Meas, MeasECreate, PageReader, SecinfoTruncated, SgxsWrite as _, copy_measured};
 use sha2::{Digest as _, Sha256};
 
-/// A segment of a made-up ELF file.
-struct Segment {
-    flags: u32,
-    address: u64,
-    contents: Vec<u8>,
-    size_in_memory: u64,
-}
-
-const READ: u32 = 4;
-const WRITE: u32 = 2;
-const EXECUTE: u32 = 1;
-
-/// A static-PIE file with the given segments, whose first holds the headers.
-fn elf(segments: &[Segment]) -> Vec<u8> {
-    const HEADER: usize = 64;
-    const PROGRAM_HEADER: usize = 56;
-    let headers = HEADER + PROGRAM_HEADER * segments.len();
-    let mut file = vec![0; headers];
-    file[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\x00");
-    file[16..18].copy_from_slice(&3u16.to_le_bytes());
-    file[18..20].copy_from_slice(&62u16.to_le_bytes());
-    file[20..24].copy_from_slice(&1u32.to_le_bytes());
-    file[24..32].copy_from_slice(&0x1010u64.to_le_bytes());
-    file[32..40].copy_from_slice(&(HEADER as u64).to_le_bytes());
-    file[52..54].copy_from_slice(&(HEADER as u16).to_le_bytes());
-    file[54..56].copy_from_slice(&(PROGRAM_HEADER as u16).to_le_bytes());
-    file[56..58].copy_from_slice(&(segments.len() as u16).to_le_bytes());
-    file[58..60].copy_from_slice(&64u16.to_le_bytes());
-    for (index, segment) in segments.iter().enumerate() {
-        let (offset, length) = if index == 0 {
-            (0, headers + segment.contents.len())
-        } else {
-            file.resize(file.len().next_multiple_of(PAGE_SIZE), 0);
-            let lead = (segment.address % PAGE_SIZE as u64) as usize;
-            file.resize(file.len() + lead, 0);
-            (file.len(), segment.contents.len())
-        };
-        file.extend(&segment.contents);
-        let header = &mut file[HEADER + PROGRAM_HEADER * index..][..PROGRAM_HEADER];
-        header[..4].copy_from_slice(&1u32.to_le_bytes());
-        header[4..8].copy_from_slice(&segment.flags.to_le_bytes());
-        let numbers = [
-            offset as u64,
-            segment.address,
-            segment.address,
-            length as u64,
-            segment.size_in_memory.max(length as u64),
-            PAGE_SIZE as u64,
-        ];
-        for (slot, number) in header[8..].chunks_exact_mut(8).zip(numbers) {
-            slot.copy_from_slice(&number.to_le_bytes());
-        }
-    }
-    file
-}
-
-fn program(seed: u8) -> Vec<u8> {
-    let bytes = |length: usize| (0..length).map(|n| (n as u8).wrapping_mul(seed)).collect();
-    elf(&[
-        Segment {
-            flags: READ,
-            address: 0,
-            contents: bytes(100),
-            size_in_memory: 0,
-        },
-        Segment {
-            flags: READ | EXECUTE,
-            address: 0x1000,
-            contents: bytes(5000),
-            size_in_memory: 0,
-        },
-        Segment {
-            flags: READ | WRITE,
-            address: 0x4123,
-            contents: bytes(300),
-            size_in_memory: 0x2800,
-        },
-    ])
-}
+use crate::elf::{EXECUTE, READ, Segment, WRITE, elf, program};
 
 struct Files {
     shim: Vec<u8>,
@@ -112,6 +34,7 @@ impl Files {
                 shim: &self.shim,
                 runtime_pages_digest: runtime_pages_digest(&self.runtime).unwrap(),
             },
+            vm: VmImage::default(),
         }
     }
 }

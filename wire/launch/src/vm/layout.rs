@@ -1,0 +1,144 @@
+//! Where things lie in a Keep's virtual machine: guest physical addresses, in bytes. The shim maps
+//! all of these to addresses of the same value.
+//!
+//! ```text
+//! 0x0000_0000  nothing, so that null pointers fault
+//! 0x0020_0000  the shim: code, constants, data
+//! 0x0030_0000  the launch page, then the information page
+//! 0x0032_0000  a window for each virtual processor
+//! 0x00C0_0000  the doorbell, where there is no memory
+//! 0x0100_0000  shared: the boot page, then a block for each virtual processor
+//! 0x0400_0000  shared: the runtime's file
+//! 0x0800_0000  private memory
+//! ```
+
+use crate::PAGE_SIZE;
+
+/// The shim, whose code begins here.
+pub const SHIM: u64 = 0x0020_0000;
+
+/// Where the first virtual processor starts, in the state of a PVH guest: 32-bit protected mode
+/// without paging (Xen, "x86/HVM direct boot ABI").
+pub const ENTRY: u64 = SHIM;
+
+/// Where every other virtual processor starts, in the same state and with its index in ESI.
+pub const THREAD_ENTRY: u64 = SHIM + 0x10;
+
+/// The shim's constants; its code ends here at the latest.
+pub const SHIM_CONSTANTS: u64 = 0x0024_0000;
+
+/// The shim's data; its constants end here at the latest.
+pub const SHIM_DATA: u64 = 0x0026_0000;
+
+/// The end of the room for the shim.
+pub const SHIM_END: u64 = LAUNCH_PAGE;
+
+/// The launch page.
+pub const LAUNCH_PAGE: u64 = 0x0030_0000;
+
+/// The information page.
+pub const INFO_PAGE: u64 = 0x0030_1000;
+
+/// The first virtual processor's window.
+pub const WINDOWS: u64 = 0x0032_0000;
+
+/// Distance from one window to the next.
+pub const WINDOW_SIZE: u64 = 0x1_8000;
+
+/// Virtual processors for which there is room, and which every Keep has: one for each thread.
+pub const PROCESSORS: u32 = 8;
+
+/// What lies in a processor's window: offsets from its start. Pages that are not named are
+/// not mapped, so that a stack that overflows faults.
+pub mod window {
+    /// The stack on which the shim runs.
+    pub const STACK: u64 = 0x1000;
+    /// Its end.
+    pub const STACK_END: u64 = 0x1_4000;
+    /// The stack on which a double fault is noticed.
+    pub const FAULT_STACK: u64 = 0x1_5000;
+    /// Its end.
+    pub const FAULT_STACK_END: u64 = 0x1_6000;
+    /// The page that the shim's segment registers point to.
+    pub const PROCESSOR_PAGE: u64 = 0x1_6000;
+}
+
+/// The doorbell. There is no memory: writing here leaves the machine.
+pub const DOORBELL: u64 = 0x00C0_0000;
+
+/// The port that is the doorbell where the host wants that.
+pub const DOORBELL_PORT: u16 = 0xE9;
+
+/// The page with which the host says how it wants to be spoken to ([`Boot`](super::Boot)).
+pub const BOOT_PAGE: u64 = 0x0100_0000;
+
+/// The first virtual processor's block for calls.
+pub const BLOCKS: u64 = 0x0120_0000;
+
+/// Distance from one block to the next.
+pub const BLOCK_STRIDE: u64 = 0x0020_0000;
+
+/// The end of the blocks.
+pub const BLOCKS_END: u64 = block(PROCESSORS);
+
+/// The room for the runtime's file.
+pub const RUNTIME_FILE: u64 = 0x0400_0000;
+
+/// The end of that room.
+pub const RUNTIME_FILE_END: u64 = PRIVATE;
+
+/// Private memory that holds nothing at the launch.
+pub const PRIVATE: u64 = 0x0800_0000;
+
+/// Where the runtime is mapped.
+///
+/// Above all that the shim maps for itself; addresses cost nothing, and compiled WebAssembly
+/// reserves gigabytes.
+pub const RUNTIME: u64 = 1 << 40;
+
+/// The end of the room for the runtime.
+pub const RUNTIME_END: u64 = RUNTIME + (1 << 32);
+
+/// What the runtime maps.
+pub const USER: u64 = 2 << 40;
+
+/// The end of what the runtime maps.
+pub const USER_END: u64 = 1 << 46;
+
+/// The start of virtual processor `index`'s window.
+#[must_use]
+pub const fn window_of(index: u32) -> u64 {
+    WINDOWS + index as u64 * WINDOW_SIZE
+}
+
+/// Where virtual processor `index`'s block for calls lies.
+#[must_use]
+pub const fn block(index: u32) -> u64 {
+    BLOCKS + index as u64 * BLOCK_STRIDE
+}
+
+/// Bytes of private memory from [`PRIVATE`] on of a Keep with `memory_bytes` of memory for a
+/// runtime whose file has `file_bytes`: the memory and the file, and what the shim needs to
+/// map and account for them. A multiple of 2 MiB.
+#[must_use]
+pub const fn private_bytes(memory_bytes: u64, file_bytes: u64) -> u64 {
+    const LARGE_PAGE: u64 = 2 << 20;
+    /// The shim's own, whatever the size.
+    const LEAST: u64 = 32 << 20;
+    // A table of 4 KiB maps 2 MiB at the best; memory that is mapped piece by piece needs more.
+    let tables = memory_bytes / 64;
+    let bytes = memory_bytes
+        .saturating_add(tables)
+        .saturating_add(file_bytes)
+        .saturating_add(LEAST);
+    match bytes.checked_next_multiple_of(LARGE_PAGE) {
+        Some(bytes) => bytes,
+        None => u64::MAX - (LARGE_PAGE - 1),
+    }
+}
+
+const _: () = {
+    assert!(window_of(PROCESSORS) <= 0x0040_0000);
+    assert!(window::PROCESSOR_PAGE + PAGE_SIZE as u64 <= WINDOW_SIZE);
+    assert!(BLOCKS_END <= RUNTIME_FILE);
+};
