@@ -105,7 +105,7 @@ impl Manifest {
     ///
     /// Those are values that say nothing but a digest, of the measurement
     /// `launch-measurement` or of none in particular: what also asks for a version or a
-    /// flag would be accepted without it.
+    /// flag, or is for one machine or a group of them, would be accepted without that.
     pub fn launch_measurements(&self) -> impl Iterator<Item = &[u8]> {
         let is_launch = |value: &&ReferenceValue| {
             let key = match &value.key {
@@ -118,7 +118,8 @@ impl Manifest {
                 &value.raw_value,
                 value.flags,
             );
-            key && conditions == (&None, &None, &None, Flags::default())
+            let whose = (&value.environment.instance, &value.environment.group);
+            key && whose == (&None, &None) && conditions == (&None, &None, &None, Flags::default())
         };
         let digests = self.values.iter().filter(is_launch);
         digests.flat_map(|value| value.digests.iter().map(|digest| digest.bytes.as_slice()))

@@ -229,6 +229,20 @@ fn only_bare_digests_are_launch_measurements() {
         },
         ReferenceValue {
             key: Some(MeasurementKey::Number(1)),
+            ..keep.clone()
+        },
+        ReferenceValue {
+            environment: Environment {
+                instance: Some(Identifier::Ueid(vec![1; 7])),
+                ..keep.environment.clone()
+            },
+            ..keep.clone()
+        },
+        ReferenceValue {
+            environment: Environment {
+                group: Some(Identifier::Bytes(vec![1])),
+                ..keep.environment.clone()
+            },
             ..keep
         },
     ] {
