@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// One way to verify, with its name.
-pub type Rival<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+pub type Rival<'a> = (&'a str, Box<dyn FnMut() + 'a>);
 
 const ROUNDS: usize = 7;
 const TURN: Duration = Duration::from_millis(400);
