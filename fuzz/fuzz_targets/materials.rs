@@ -4,8 +4,9 @@
 use enarx_owner_evidence::{
     Genuine, UnixTime, azure,
     cca::{self, PlatformKey},
+    dcap,
     materials::{Materials, Roots},
-    nitro, nvidia, sev,
+    nitro, nvidia, se, sev,
 };
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -20,12 +21,18 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(keys) = PlatformKey::<Genuine>::read(bytes) {
         roots.cca = keys;
     }
+    if let Ok(digests) = se::roots(&materials.certificates()) {
+        roots.se = digests;
+    }
     let _ = materials.verify(&roots, now);
+    let _ = materials.verify_host_key(&roots, now);
+    let _ = dcap::with_certificates(bytes, &materials.certificates());
     let _ = materials.claimed_nonce();
     // Each reader by itself too, whatever the bytes look like.
     let _ = cca::verify(bytes, &roots.cca);
     let _ = nitro::verify(bytes, &nitro::GenuineRoots, now);
     let _ = nvidia::Report::parse(bytes);
     let _ = azure::Evidence::parse(bytes);
+    let _ = azure::snp_report(bytes);
     let _ = sev::verify_platform(&[bytes]);
 });

@@ -10,7 +10,12 @@ use std::path::PathBuf;
 use clap::Args;
 use enarx_owner_appraisal::{BareEvidence, Policy, Profile, ReferenceValues, appraise_evidence};
 use enarx_owner_deployer::application::parse_bytes;
-use enarx_owner_evidence::{Genuine, UnixTime, cca::PlatformKey, materials::Roots};
+use enarx_owner_evidence::{
+    Digest, Genuine, UnixTime,
+    cca::PlatformKey,
+    materials::{Materials, Roots},
+    se,
+};
 use enarx_wire_launch::Platform;
 
 use self::{files::gather, result::Outcome};
@@ -66,11 +71,18 @@ pub struct Arguments {
     #[arg(short, long, value_name = "PLACE")]
     collateral: Vec<PathBuf>,
 
-    /// A file with the platform keys of Arm CCA that you trust, as JSON Web Keys
+    /// A file with the platform keys of Arm CCA that you trust, as JSON Web Keys or PEM
     ///
     /// Arm publishes no root key, so somebody must say whose tokens count.
     #[arg(long, value_name = "FILE")]
     cca_keys: Option<PathBuf>,
+
+    /// A file with the root certificate that you trust to lead to IBM's signing key
+    ///
+    /// For host key documents of IBM Secure Execution, which attest nothing of what runs: IBM's
+    /// key is certified by a public authority. Also takes part in the chain.
+    #[arg(long, value_name = "FILE")]
+    host_key_root: Option<PathBuf>,
 
     #[command(flatten)]
     fetch: fetch::Arguments,
@@ -124,33 +136,45 @@ impl Arguments {
         }
         let now = self.now.unwrap_or_else(deployment::now);
         let policy = self.reference.apply(self.policy()?, now)?;
-        let materials = gather(&self.files, &self.collateral)?;
+        let mut materials = gather(&self.files, &self.collateral)?;
         let roots = Roots {
             snp: policy.simulated_roots(),
             dcap: policy.simulated_roots(),
             cca: self.cca_keys()?,
+            se: self.host_key_roots(&mut materials)?,
         };
-        let outcome = match self.fetch.verify(&materials, &roots, now, console)? {
-            Err(error) => Outcome::Unverified(error),
-            Ok(evidence) => {
-                let verdict = appraise_evidence(
-                    &BareEvidence {
-                        evidence: &evidence,
-                        report_data: self.report_data.as_ref().map(|bytes| bytes.0.as_slice()),
-                        now,
-                    },
-                    &policy,
-                    &self.keep_images(),
-                );
-                Outcome::Appraised {
-                    evidence: Box::new(evidence),
-                    verdict,
-                }
-            }
-        };
+        let mut outcomes = Vec::new();
+        for device in materials.by_device() {
+            outcomes.push(self.outcome(&device, &roots, &policy, now, console)?);
+        }
+        let outcome = Outcome::of(outcomes);
         self.result.write(&outcome, now)?;
         outcome.show(console, self.json)?;
         Ok(outcome.status())
+    }
+
+    fn outcome(
+        &self,
+        materials: &Materials,
+        roots: &Roots,
+        policy: &Policy,
+        now: UnixTime,
+        console: &Console,
+    ) -> anyhow::Result<Outcome> {
+        let evidence = match self.fetch.verify(materials, roots, now, console)? {
+            Err(error) => return Ok(Outcome::Unverified(error)),
+            Ok(evidence) => evidence,
+        };
+        let bare = BareEvidence {
+            evidence: &evidence,
+            report_data: self.report_data.as_ref().map(|bytes| bytes.0.as_slice()),
+            now,
+        };
+        let verdict = appraise_evidence(&bare, policy, &self.keep_images());
+        Ok(Outcome::Appraised {
+            evidence: Box::new(evidence),
+            verdict,
+        })
     }
 
     fn cca_keys(&self) -> anyhow::Result<Vec<PlatformKey<Genuine>>> {
@@ -160,10 +184,25 @@ impl Arguments {
         PlatformKey::read(&files::read(file)?).with_advice(|| {
             (
                 format!("{} holds no platform keys", file.display()),
-                "give a JSON Web Key on P-256, P-384 or P-521, or a list of objects with one \
-                 under `pkey`",
+                "give a public key on P-256, P-384 or P-521: a JSON Web Key, a list of objects with \
+                 one under `pkey`, or PEM",
             )
         })
+    }
+
+    fn host_key_roots(&self, materials: &mut Materials) -> anyhow::Result<Vec<Digest>> {
+        let Some(file) = &self.host_key_root else {
+            return Ok(Vec::new());
+        };
+        let root = gather(core::slice::from_ref(file), &[])?;
+        let digests = se::roots(&root.certificates()).with_advice(|| {
+            (
+                format!("{} holds no root", file.display()),
+                "give a certificate, in PEM or DER",
+            )
+        })?;
+        materials.add_endorsements(root);
+        Ok(digests)
     }
 
     /// The measurements of the Keep image inside this program, on every platform.

@@ -130,7 +130,7 @@ const NVIDIA: Sources = Sources {
     product: "NVIDIA attestation report, opaque data",
     tcb: "NVIDIA reference integrity manifests",
     privilege: "DMTF DSP0274: the report tells no level",
-    machine: "NVIDIA device identity certificates, serial number",
+    machine: "NVIDIA device identity certificates, the device's key",
     host_data: "DMTF DSP0274: the report has none",
     particulars: "NVIDIA attestation report, opaque data",
 };

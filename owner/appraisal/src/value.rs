@@ -105,12 +105,13 @@ pub(crate) fn bytes<const LENGTH: usize>(text: &str) -> Result<[u8; LENGTH], Str
 }
 
 /// A machine's identity: an AMD chip's of 64 bytes, or the 8 that matter from Turin on; a
-/// PPID of Intel's with 16; an instance of Arm's with 33.
+/// PPID of Intel's with 16; an instance of Arm's with 33; the digest of an NVIDIA device's
+/// key with 48.
 pub(crate) fn machine(text: &str) -> Result<Vec<u8>, String> {
     hex::decode(text)
         .ok()
-        .filter(|bytes| [8, 16, 33, 64].contains(&bytes.len()))
-        .ok_or_else(|| "must be 8, 16, 33 or 64 bytes in hexadecimal".to_owned())
+        .filter(|bytes| [8, 16, 33, 48, 64].contains(&bytes.len()))
+        .ok_or_else(|| "must be 8, 16, 33, 48 or 64 bytes in hexadecimal".to_owned())
 }
 
 /// Any number of bytes in hexadecimal, at most 1024.

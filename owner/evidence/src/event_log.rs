@@ -92,14 +92,22 @@ impl EventLog {
         &self.events
     }
 
+    /// The events that RTMR 0 to 3 bear witness to, with the number of theirs. For the others,
+    /// such as those of the initial measurement, the log's word is all that there is.
+    pub fn witnessed(&self) -> impl Iterator<Item = (usize, &Event)> {
+        let events = self.events.iter().filter(|event| event.kind != NO_ACTION);
+        events.filter_map(|event| {
+            let number = usize::try_from(event.register.checked_sub(1)?).ok()?;
+            (number < RTMRS).then_some((number, event))
+        })
+    }
+
     /// The values that RTMR 0 to 3 have after all events.
     #[must_use]
     pub fn replay(&self) -> [[u8; 48]; RTMRS] {
         let mut registers = [[0; 48]; RTMRS];
-        for event in self.events.iter().filter(|event| event.kind != NO_ACTION) {
-            let index = event.register.checked_sub(1);
-            let index = index.and_then(|index| usize::try_from(index).ok());
-            let Some(register) = index.and_then(|index| registers.get_mut(index)) else {
+        for (number, event) in self.witnessed() {
+            let Some(register) = registers.get_mut(number) else {
                 continue;
             };
             let mut extended = Context::new(&SHA384);

@@ -23,7 +23,8 @@
 //! Nothing here performs I/O, reads a clock, or panics on what it is given, and all
 //! sizes are bounded before anything is parsed. Each technology has a module of its
 //! own: [`snp`] for AMD SEV-SNP, [`dcap`] for Intel SGX and TDX, [`cca`] for Arm, [`nitro`]
-//! for AWS, [`nvidia`] for GPUs, and [`azure`] for virtual TPMs in front of the first two.
+//! for AWS, [`nvidia`] for GPUs, and [`azure`] for virtual TPMs in front of the first two. What
+//! attests no running guest is beside them: [`sev`] before SEV-SNP, and [`se`], IBM's.
 
 mod assurance;
 pub mod azure;
@@ -37,11 +38,13 @@ pub mod materials;
 mod names;
 pub mod nitro;
 pub mod nvidia;
+pub mod se;
 pub mod sev;
 mod simulated;
 pub mod snp;
 mod summary;
 mod technology;
+mod text;
 mod time;
 mod verified;
 mod x509;

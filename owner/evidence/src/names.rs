@@ -28,6 +28,31 @@ impl Technology {
     }
 }
 
+/// The registers of a virtual TPM in front of the hardware, by their numbers.
+pub(crate) const TPM_REGISTERS: [&str; 24] = [
+    "pcr0", "pcr1", "pcr2", "pcr3", "pcr4", "pcr5", "pcr6", "pcr7", "pcr8", "pcr9", "pcr10",
+    "pcr11", "pcr12", "pcr13", "pcr14", "pcr15", "pcr16", "pcr17", "pcr18", "pcr19", "pcr20",
+    "pcr21", "pcr22", "pcr23",
+];
+
+/// These names, with [`TPM_REGISTERS`] behind them.
+const fn with_registers<const OWN: usize, const ALL: usize>(
+    own: [&'static str; OWN],
+) -> [&'static str; ALL] {
+    assert!(OWN + TPM_REGISTERS.len() == ALL);
+    let mut all = [""; ALL];
+    let mut index = 0;
+    while index < ALL {
+        all[index] = if index < OWN {
+            own[index]
+        } else {
+            TPM_REGISTERS[index - OWN]
+        };
+        index += 1;
+    }
+    all
+}
+
 /// Guest policy and platform information (AMD #56860, section 4.3 and structure
 /// `ATTESTATION_REPORT`).
 const SNP: Names = Names {
@@ -52,15 +77,17 @@ const SNP: Names = Names {
         "author_key_enabled",
     ],
     numbers: &["guest_svn", "minimum_abi_major", "minimum_abi_minor"],
-    values: &[
-        "id_key_digest",
-        "author_key_digest",
-        "family_id",
-        "image_id",
-        "report_id",
-        "report_id_ma",
-    ],
+    values: &SNP_VALUES,
 };
+
+const SNP_VALUES: [&str; 30] = with_registers([
+    "id_key_digest",
+    "author_key_digest",
+    "family_id",
+    "image_id",
+    "report_id",
+    "report_id_ma",
+]);
 
 /// The enclave's report (Intel SDM, volume 3D, structure `REPORT`).
 const SGX: Names = Names {
@@ -105,22 +132,24 @@ const TDX: Names = Names {
         "smt_enabled",
     ],
     numbers: &["evaluation_number"],
-    values: &[
-        "mrconfigid",
-        "mrowner",
-        "mrownerconfig",
-        "rtmr0",
-        "rtmr1",
-        "rtmr2",
-        "rtmr3",
-        "mrseam",
-        "mrsignerseam",
-        "mrservicetd",
-        "td_attributes",
-        "xfam",
-        "fmspc",
-    ],
+    values: &TDX_VALUES,
 };
+
+const TDX_VALUES: [&str; 37] = with_registers([
+    "mrconfigid",
+    "mrowner",
+    "mrownerconfig",
+    "rtmr0",
+    "rtmr1",
+    "rtmr2",
+    "rtmr3",
+    "mrseam",
+    "mrsignerseam",
+    "mrservicetd",
+    "td_attributes",
+    "xfam",
+    "fmspc",
+]);
 
 /// The platform's and the realm's claims (draft-ffm-rats-cca-token).
 const CCA: Names = Names {

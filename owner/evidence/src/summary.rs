@@ -55,6 +55,16 @@ pub struct Summary {
     pub validity: Validity,
 }
 
+impl Summary {
+    /// Whether the evidence is for these report data or this nonce: they are what it carries,
+    /// with nothing but zeros behind them, as fields of a fixed size have.
+    #[must_use]
+    pub fn carries(&self, report_data: &[u8]) -> bool {
+        let rest = self.report_data.strip_prefix(report_data);
+        rest.is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+    }
+}
+
 /// The security version of one part of a platform's trusted computing base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcbComponent {

@@ -2,7 +2,10 @@
 
 use core::marker::PhantomData;
 
-use crate::{AnchorKind, Assurance, Genuine, Simulated, Step, Summary, azure::VirtualTpm, snp};
+use crate::{
+    AnchorKind, Assurance, Genuine, Simulated, Step, Summary, Value, azure::VirtualTpm,
+    names::TPM_REGISTERS, snp,
+};
 
 /// Evidence whose signature and chain of certificates were verified under a trust
 /// anchor of kind `A`.
@@ -40,9 +43,15 @@ impl<A: Assurance> VerifiedEvidence<A> {
     }
 
     /// The same of a guest behind a virtual TPM that the hardware vouches for: the nonce is
-    /// then in the TPM's quote.
+    /// then in the TPM's quote, with the registers.
     fn behind(mut self, tpm: &VirtualTpm) -> Self {
         self.summary.report_data = tpm.nonce().to_vec();
+        let registers = tpm.registers().iter().filter_map(|(number, bytes)| {
+            let name = TPM_REGISTERS.get(*number)?;
+            let bytes = bytes.to_vec();
+            Some(Value { name, bytes })
+        });
+        self.summary.values.extend(registers);
         self.steps.extend(tpm.steps());
         self
     }

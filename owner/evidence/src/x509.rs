@@ -36,9 +36,11 @@ const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
 const RSA_4096_BYTES: usize = 512;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(crate) const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 
@@ -100,6 +102,9 @@ pub enum CertificateError {
     /// It is not signed with RSASSA-PKCS1-v1_5 and SHA-384.
     #[error("is not signed with RSASSA-PKCS1-v1_5 and SHA-384")]
     Pkcs1Algorithm,
+    /// It is not signed with RSASSA-PKCS1-v1_5 and one of SHA-2.
+    #[error("is not signed with RSASSA-PKCS1-v1_5 and SHA-256, SHA-384 or SHA-512")]
+    Pkcs1Sha2Algorithm,
     /// Its issuer's key is not RSA.
     #[error("is signed by a key that is not RSA")]
     IssuerNotRsa,
@@ -187,6 +192,11 @@ impl<'a> Certificate<'a> {
         if self.contents.issuer() != issuer.subject() {
             return Err(CertificateError::IssuerName);
         }
+        self.check_signed_by(issuer)
+    }
+
+    /// Checks that `issuer` signed this certificate, whatever its issuer is named.
+    pub(crate) fn check_signed_by(&self, issuer: &Certificate<'_>) -> Result<(), CertificateError> {
         self.scheme.verify(issuer, self.signed, self.signature)
     }
 
@@ -260,6 +270,11 @@ impl<'a> Certificate<'a> {
     /// The P-256 point of the subject's key, uncompressed.
     pub(crate) fn p256_key(&self) -> Option<&[u8]> {
         self.key_on(SECP256R1)
+    }
+
+    /// The P-521 point of the subject's key, uncompressed.
+    pub(crate) fn p521_key(&self) -> Option<&[u8]> {
+        self.key_on(SECP521R1)
     }
 
     pub(crate) fn issuer(&self) -> &Name {

@@ -8,6 +8,7 @@ use enarx_owner_evidence::{
     cca::PlatformKey,
     dcap,
     materials::{self, Materials, Roots},
+    se,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -171,13 +172,16 @@ fn endorsed(materials: &Materials, now: UnixTime, lacking: &materials::Error) ->
 fn agrees(expected: &str, found: &str) -> bool {
     match expected.trim_end_matches("/POLICY") {
         _ if found == UNJUDGED => false,
-        "REJECT" => found.starts_with("REJECT") && found != DEBUG,
+        "REJECT" => found == REVOKED || found.starts_with("REJECT") && found != DEBUG,
         expected => found == expected,
     }
 }
 
 /// The verdict about evidence of a TEE that the host can look into.
 const DEBUG: &str = "REJECT(debug)";
+
+/// The verdict about a platform that Intel has given up on, which is a refusal.
+const REVOKED: &str = "TCB:Revoked";
 
 /// What stands for a verdict where none could be found.
 const UNJUDGED: &str = "?";
@@ -258,15 +262,20 @@ impl Case {
         let mut roots = Roots::genuine();
         for (role, bytes) in files {
             // Whom a case trusts is the case's to say, where no vendor says it.
-            if role == "trust_anchor" {
-                match PlatformKey::read(bytes) {
-                    Ok(keys) => roots.cca = keys,
-                    Err(error) => return Found::refused(error.to_string()),
+            let added = match (self.tech.as_str(), role.as_str()) {
+                ("ibm-se", "root" | "trust_anchor") => {
+                    trust_root(bytes, &mut materials, &mut roots)
                 }
-                continue;
-            }
-            if let Err(error) = materials.add(bytes) {
-                return Found::refused(format!("{role} {error}"));
+                (_, "trust_anchor") => PlatformKey::read(bytes)
+                    .map(|keys| roots.cca.extend(keys))
+                    .map_err(|error| error.to_string()),
+                _ => materials
+                    .add(bytes)
+                    .map(drop)
+                    .map_err(|error| format!("{role} {error}")),
+            };
+            if let Err(error) = added {
+                return Found::refused(error);
             }
         }
         if self.now == "-" {
@@ -288,10 +297,12 @@ impl Case {
     fn verdict(&self, materials: &Materials, roots: &Roots, now: UnixTime) -> Found {
         match materials.verify(roots, now) {
             // A platform that attests nothing can still be genuine.
-            Err(error @ materials::Error::SevPlatform(_)) => Found {
-                label: "ACCEPT".to_owned(),
-                detail: error.to_string(),
-            },
+            Err(error @ (materials::Error::SevPlatform(_) | materials::Error::HostKey(_))) => {
+                Found {
+                    label: "ACCEPT".to_owned(),
+                    detail: error.to_string(),
+                }
+            }
             Err(error)
                 if error.kind() == FailureKind::Collateral && materials.has_uvm_endorsement() =>
             {
@@ -329,7 +340,7 @@ impl Case {
         let nonce = self.nonce.as_ref().map(hex::decode);
         let fresh = match nonce {
             None => true,
-            Some(Ok(nonce)) => summary.report_data.starts_with(&nonce),
+            Some(Ok(nonce)) => summary.carries(&nonce),
             Some(Err(_)) => false,
         };
         let label = match summary.tcb_status {
@@ -349,11 +360,22 @@ impl Case {
 fn refusal(error: &materials::Error) -> &'static str {
     match error {
         materials::Error::Dcap(dcap::Error::NoCertificates { .. }) => "REJECT(needs PCK)",
+        materials::Error::Dcap(dcap::Error::RevokedTcb) => REVOKED,
         // Signatures and certificates are looked at before collateral.
         materials::Error::Dcap(dcap::Error::MissingDocument(_)) => CHAIN_OK,
         error if error.kind() == FailureKind::Collateral => "REJECT(stale collateral)",
         _ => "REJECT",
     }
+}
+
+/// Takes a root in that the case trusts to lead to IBM's signing key.
+fn trust_root(file: &[u8], materials: &mut Materials, roots: &mut Roots) -> Result<(), String> {
+    let mut alone = Materials::default();
+    alone.add(file).map_err(|error| error.to_string())?;
+    let digests = se::roots(&alone.certificates()).map_err(|error| error.to_string())?;
+    roots.se.extend(digests);
+    materials.add_endorsements(alone);
+    Ok(())
 }
 
 impl Operation {

@@ -1,12 +1,15 @@
 //! What came out, for people, programs and relying parties.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use enarx_owner_appraisal::{
     Level, Verdict,
-    ear::{AttestationResult, VerifierId},
+    ear::{Appraisal, AttestationResult, VerifierId},
 };
 use enarx_owner_evidence::{Evidence, FailureKind, Summary, UnixTime, materials};
 use serde_json::{Value, json};
@@ -52,12 +55,45 @@ pub enum Outcome {
         /// What the policy says.
         verdict: Verdict,
     },
+    /// Of several devices, each by itself.
+    Devices(Vec<Outcome>),
 }
 
 impl Outcome {
-    /// The status to exit with.
+    /// What came out of one device or several; a device that is there twice is refused.
+    pub fn of(mut devices: Vec<Self>) -> Self {
+        let mut seen = BTreeSet::new();
+        for device in &mut devices {
+            if let Self::Appraised { evidence, .. } = device
+                && let Some(machine) = evidence.summary().machine.clone()
+                && !seen.insert(machine)
+            {
+                *device = Self::Unverified(materials::Error::SameDevice);
+            }
+        }
+        match devices.pop() {
+            Some(alone) if devices.is_empty() => alone,
+            last => {
+                devices.extend(last);
+                Self::Devices(devices)
+            }
+        }
+    }
+
+    /// The status to exit with; of several devices, the worst.
     pub fn status(&self) -> Status {
         match self {
+            Self::Devices(devices) => {
+                let found: Vec<_> = devices.iter().map(Self::status).collect();
+                let worst = [
+                    Status::NOT_GENUINE,
+                    Status::MALFORMED,
+                    Status::COLLATERAL,
+                    Status::REJECTED,
+                ];
+                let worst = worst.into_iter().find(|status| found.contains(status));
+                worst.unwrap_or(Status::SUCCESS)
+            }
             Self::Unverified(error) => match error.kind() {
                 FailureKind::Malformed => Status::MALFORMED,
                 FailureKind::NotGenuine => Status::NOT_GENUINE,
@@ -86,6 +122,45 @@ impl Outcome {
                 Ok(())
             }
             Self::Appraised { verdict, .. } => console.print(verdict),
+            Self::Devices(devices) => {
+                for (device, number) in devices.iter().zip(1..) {
+                    console.print(format_args!("device {number} of {}", devices.len()))?;
+                    device.show(console, as_json)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// How good it is; of several devices, the worst.
+    fn level(&self) -> Level {
+        match self {
+            Self::Unverified(_) => Level::Rejected,
+            Self::Appraised { verdict, .. } => verdict.level(),
+            Self::Devices(devices) => {
+                let levels = devices.iter().map(Self::level);
+                levels.min().unwrap_or(Level::Rejected)
+            }
+        }
+    }
+
+    /// The verdicts by name, as attestation results have them; `None` when evidence did not
+    /// verify: nobody knows whom a result would be about.
+    fn appraisals(&self) -> Option<Vec<(String, Appraisal)>> {
+        match self {
+            Self::Unverified(_) => None,
+            Self::Appraised { evidence, verdict } => {
+                let technology = evidence.summary().technology.as_str().to_owned();
+                Some(vec![(technology, verdict.to_appraisal())])
+            }
+            Self::Devices(devices) => {
+                let mut all = Vec::new();
+                for (device, number) in devices.iter().zip(1..) {
+                    let named = device.appraisals()?.into_iter();
+                    all.extend(named.map(|(name, one)| (format!("{name}-{number}"), one)));
+                }
+                Some(all)
+            }
         }
     }
 
@@ -101,6 +176,10 @@ impl Outcome {
                 "policy": verdict.policy(),
                 "checks": verdict.checks(),
                 "evidence": describe(evidence.summary()),
+            }),
+            Self::Devices(devices) => json!({
+                "level": self.level(),
+                "devices": devices.iter().map(Self::to_json).collect::<Vec<_>>(),
             }),
         }
     }
@@ -155,11 +234,10 @@ impl Arguments {
         let (Some(file), Some(key)) = (&self.ear, &self.ear_key) else {
             return Ok(());
         };
-        let Outcome::Appraised { evidence, verdict } = outcome else {
+        let Some(appraisals) = outcome.appraisals() else {
             return Ok(());
         };
         let key = read_signing_key(key)?;
-        let technology = evidence.summary().technology.as_str().to_owned();
         let result = AttestationResult {
             issued_at: now,
             expires_at: None,
@@ -169,7 +247,7 @@ impl Arguments {
             },
             nonce: None,
             raw_evidence: None,
-            submodules: BTreeMap::from([(technology, verdict.to_appraisal())]),
+            submodules: appraisals.into_iter().collect(),
         };
         let encoded = match self.ear_form {
             Form::Jwt => result.to_jwt(&key)?.into_bytes(),

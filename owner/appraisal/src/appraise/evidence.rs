@@ -50,7 +50,7 @@ impl Appraisal<'_> {
 
     pub(super) fn report_data(&self) -> Option<Check> {
         let expected = self.report_data?;
-        let passed = self.holds(|summary| is_padded(&summary.report_data, expected));
+        let passed = self.holds(|summary| summary.carries(expected));
         Some(
             check("report data", passed)
                 .expected(hex::encode(expected))

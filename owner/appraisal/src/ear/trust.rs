@@ -114,7 +114,7 @@ impl TrustClaim {
     pub const UNSAFE: Self = Self(32);
     /// Executables: not recognized.
     pub const UNRECOGNIZED_RUNTIME: Self = Self(33);
-    /// Any category but identity: must not be used.
+    /// Any category: the worst that can be said of what is known: not to be trusted or used.
     pub const CONTRAINDICATED: Self = Self(96);
     /// Instance identity and hardware: not recognized.
     pub const UNRECOGNIZED: Self = Self(97);

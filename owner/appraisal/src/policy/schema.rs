@@ -31,7 +31,7 @@ impl Policy {
             "debug": permission,
             "maximum_vmpl": { "type": "integer", "minimum": 0, "maximum": 3 },
             "machines": list(json!({ "anyOf": [
-                hexadecimal(8), hexadecimal(16), hexadecimal(33), hexadecimal(64),
+                hexadecimal(8), hexadecimal(16), hexadecimal(33), hexadecimal(48), hexadecimal(64),
             ] })),
             "host_data": hexadecimal(32),
             "simulation": permission,

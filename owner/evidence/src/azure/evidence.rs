@@ -2,13 +2,12 @@
 
 use core::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{
     Deserialize, Deserializer,
     de::{self, SeqAccess, Unexpected, Visitor},
 };
 
-use crate::Step;
+use crate::{Step, text};
 
 use super::{Error, hcl::HclReport, quote::TpmQuote};
 
@@ -183,8 +182,7 @@ impl<'de> Deserialize<'de> for Octets {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Octets, E> {
-                let bytes = hex::decode(text).ok().or_else(|| base64(text));
-                bytes
+                text::octets(text)
                     .map(Octets)
                     .ok_or_else(|| E::invalid_value(Unexpected::Str("other text"), &self))
             }
@@ -234,15 +232,7 @@ impl<'de> Deserialize<'de> for Registers {
     }
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let standard = text
-        .trim_end_matches('=')
-        .replace('-', "+")
-        .replace('_', "/");
-    STANDARD_NO_PAD.decode(standard).ok()
-}
-
 /// In PEM as it stands, or DER in base64.
 fn certificate(text: &str) -> Vec<u8> {
-    base64(text).unwrap_or_else(|| text.as_bytes().to_vec())
+    text::base64(text).unwrap_or_else(|| text.as_bytes().to_vec())
 }

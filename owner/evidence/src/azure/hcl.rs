@@ -7,14 +7,14 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use crate::bytes::Bytes;
+use crate::{bytes::Bytes, snp::Report};
 
 use super::{Error, error::in_the};
 
 /// Largest report looked at; real ones have 2600 bytes.
 const MAX_REPORT_BYTES: usize = 64 * 1024;
 /// What every report begins with.
-const SIGNATURE: [u8; 4] = *b"HCLA";
+pub(crate) const SIGNATURE: [u8; 4] = *b"HCLA";
 /// Bytes of the header behind the signature.
 const HEADER_BYTES: usize = 28;
 /// Bytes kept for the hardware's report: those of an SEV-SNP report.
@@ -36,6 +36,23 @@ pub(super) struct HclReport {
     hash: &'static Algorithm,
     runtime_data: Vec<u8>,
     key: RsaPublicKeyComponents<Vec<u8>>,
+}
+
+/// The SEV-SNP report in a paravisor's report, which must vouch for the runtime data beside it.
+///
+/// # Errors
+///
+/// The first thing found wrong; [`Error::Field`] for a TD's, which has only what its own
+/// machine can verify.
+pub fn snp_report(hcl_report: &[u8]) -> Result<Vec<u8>, Error> {
+    let report = HclReport::parse(hcl_report)?;
+    if !report.is_snp {
+        return Err(Error::Field("td_quote"));
+    }
+    let parsed = Report::parse(&report.hardware);
+    let parsed = parsed.map_err(|_| Error::Malformed("SEV-SNP report"))?;
+    report.check(&parsed.report_data)?;
+    Ok(report.hardware)
 }
 
 impl HclReport {

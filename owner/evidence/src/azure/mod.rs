@@ -11,6 +11,9 @@
 //! [`Evidence::check`] follows these arrows; the hardware report itself is verified like
 //! any other, by [`snp`](crate::snp) or [`dcap`](crate::dcap).
 //!
+//! A paravisor's report by itself proves no more than its SEV-SNP report does ([`snp_report`]).
+//! Whose paravisor it is, only its launch measurement tells: anybody's VM could be its own.
+//!
 //! Of the VMs in which confidential containers run, a [`UvmEndorsement`] says what their launch
 //! measurement is.
 //!
@@ -25,4 +28,6 @@ mod uvm;
 
 pub use error::Error;
 pub use evidence::{Evidence, Hardware, VirtualTpm};
+pub(crate) use hcl::SIGNATURE as HCL_SIGNATURE;
+pub use hcl::snp_report;
 pub use uvm::{MICROSOFT_SUPPLY_CHAIN_ROOT, UvmEndorsement, UvmError};

@@ -78,13 +78,20 @@ const REALM_KEY_HASH: i64 = 44240;
 /// The digest of a firmware component.
 const COMPONENT_MEASUREMENT: i64 = 2;
 
-/// The platform's profile before the draft, and since.
-const PLATFORM_PROFILES: [&str; 2] = [
+/// The platform's profile before the draft, in it, and since its version 3. The later ones add
+/// claims, of which none is looked at.
+const PLATFORM_PROFILES: [&str; 3] = [
     "http://arm.com/CCA-SSD/1.0.0",
     "tag:arm.com,2023:cca_platform#1.0.0",
+    "tag:arm.com,2024:cca_platform#2.0.0",
 ];
-/// The realm's profile since the draft; before it there was none.
-const REALM_PROFILE: &str = "tag:arm.com,2023:realm#1.0.0";
+/// The realm's profile in the draft, and since its version 3; before it there was none.
+const REALM_PROFILES: [&str; 2] = [
+    "tag:arm.com,2023:realm#1.0.0",
+    "tag:arm.com,2024:realm#2.0.0",
+];
+/// What an uncompressed point begins with (SEC 1, section 2.3.3).
+const UNCOMPRESSED: u8 = 4;
 /// Sizes of digests in bytes.
 const DIGESTS: [usize; 3] = [32, 48, 64];
 
@@ -160,11 +167,13 @@ impl RealmClaims {
         let map = read(payload).and_then(Map::new).map_err(Error::Realm)?;
         let part = "realm";
         let claims = Claims { part, map };
-        let drafted = match claims.map.get(PROFILE) {
-            None => false,
-            Some(profile) if profile.as_text() == Some(REALM_PROFILE) => true,
-            Some(_) => return Err(claims.wrong("profile")),
+        let known = |profile: &Value| {
+            let profile = profile.as_text();
+            profile.is_some_and(|profile| REALM_PROFILES.contains(&profile))
         };
+        if !claims.map.get(PROFILE).is_none_or(known) {
+            return Err(claims.wrong("profile"));
+        }
         claims.text(REALM_HASH, "hash algorithm")?;
         let extensible = claims.map.get(EXTENSIBLE_MEASUREMENTS);
         let extensible = extensible.and_then(Value::as_array);
@@ -177,10 +186,10 @@ impl RealmClaims {
             list.iter().map(digest).collect::<Option<Vec<_>>>()
         });
         let key = claims.bytes(REALM_KEY, "public key", &[])?;
-        let point = if drafted {
-            point_of_cose_key(&key).ok_or(claims.wrong("public key"))?
-        } else {
-            key.clone()
+        // Before the draft it was a point, whose first byte no map begins with.
+        let point = match key.first() {
+            Some(&UNCOMPRESSED) => key.clone(),
+            _ => point_of_cose_key(&key).ok_or(claims.wrong("public key"))?,
         };
         Ok(Self {
             challenge: claims.bytes(CHALLENGE, "challenge", &[64])?,
@@ -215,7 +224,7 @@ fn point_of_cose_key(key: &[u8]) -> Option<Vec<u8>> {
         () if is(-1, 3) => 66,
         () => return None,
     };
-    let mut point = vec![4];
+    let mut point = vec![UNCOMPRESSED];
     for label in [-2, -3] {
         let coordinate = map.get(label)?.as_bytes()?;
         if coordinate.len() != bytes {

@@ -4,13 +4,22 @@ use core::{fmt, marker::PhantomData};
 
 use aws_lc_rs::{
     digest,
-    signature::ParsedPublicKey,
-    signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED},
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
+        EcdsaVerificationAlgorithm, ParsedPublicKey,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
+use x509_cert::{
+    der::{Decode as _, asn1::ObjectIdentifier, pem},
+    spki::SubjectPublicKeyInfoRef,
+};
 
-use crate::{Assurance, Digest};
+use crate::{
+    Assurance, Digest,
+    x509::{EC_PUBLIC_KEY, SECP256R1, SECP384R1, SECP521R1},
+};
 
 use super::Error;
 
@@ -18,6 +27,8 @@ use super::Error;
 const MAX_KEY_BYTES: usize = 64 * 1024;
 /// Most keys in a file.
 const MAX_KEYS: usize = 64;
+/// What every DER-encoded `SubjectPublicKeyInfo` begins with, and no JSON.
+const DER_SEQUENCE: u8 = 0x30;
 
 /// The attestation key of a platform (CPAK), trusted by whoever made this value to vouch
 /// for what `A` says.
@@ -29,29 +40,73 @@ pub struct PlatformKey<A: Assurance> {
 }
 
 impl<A: Assurance> PlatformKey<A> {
-    /// Reads the keys of a file: a JSON Web Key (RFC 7517), or a list of objects with one
-    /// under `pkey`, as verifiers keep them for several platforms.
+    /// Reads the keys of a file: a JSON Web Key or a set of them (RFC 7517), a list of objects
+    /// with one under `pkey`, as verifiers keep them for several platforms, or a
+    /// `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in PEM or DER.
     ///
     /// # Errors
     ///
-    /// [`Error::PlatformKey`] when it is neither, or a key is no point of its curve.
+    /// [`Error::PlatformKey`] when it is none of these, or a key is no point of its curve.
     pub fn read(file: &[u8]) -> Result<Vec<Self>, Error> {
         let wrong = Error::PlatformKey;
         if file.len() > MAX_KEY_BYTES {
             return Err(wrong("the file is too large"));
         }
+        if let Some(key) = Self::from_info(file) {
+            return Ok(vec![key?]);
+        }
         let value: Value = serde_json::from_slice(file).map_err(|_| wrong("it is not JSON"))?;
-        match &value {
-            Value::Array(list) if (1..=MAX_KEYS).contains(&list.len()) => list
+        let countable = |list: &Vec<Value>| (1..=MAX_KEYS).contains(&list.len());
+        match (&value, value.get("keys")) {
+            (Value::Array(list), _) if countable(list) => list
                 .iter()
                 .map(|entry| {
                     let key = entry.get("pkey").ok_or(wrong("an entry has no `pkey`"))?;
                     Self::from_jwk(key)
                 })
                 .collect(),
-            Value::Object(_) => Ok(vec![Self::from_jwk(&value)?]),
+            (_, Some(Value::Array(set))) if countable(set) => {
+                set.iter().map(Self::from_jwk).collect()
+            }
+            (Value::Object(_), None) => Ok(vec![Self::from_jwk(&value)?]),
             _ => Err(wrong("it is neither a key nor a list of keys")),
         }
+    }
+
+    /// `None` when the file is neither PEM nor DER.
+    fn from_info(file: &[u8]) -> Option<Result<Self, Error>> {
+        let wrong = Error::PlatformKey;
+        let pem = file.trim_ascii();
+        let der = if pem.starts_with(b"-----BEGIN ") {
+            match pem::decode_vec(pem) {
+                Ok(("PUBLIC KEY", der)) => der,
+                _ => return Some(Err(wrong("the PEM block is no `PUBLIC KEY`"))),
+            }
+        } else if file.first() == Some(&DER_SEQUENCE) {
+            file.to_vec()
+        } else {
+            return None;
+        };
+        let read = || {
+            let malformed = wrong("it is no `SubjectPublicKeyInfo`");
+            let info = SubjectPublicKeyInfoRef::from_der(&der).map_err(|_| malformed.clone())?;
+            let point = info.subject_public_key.as_bytes().ok_or(malformed)?;
+            let curve: Option<ObjectIdentifier> = info
+                .algorithm
+                .parameters
+                .and_then(|parameters| parameters.decode_as().ok());
+            let algorithm = match curve {
+                _ if info.algorithm.oid != EC_PUBLIC_KEY => {
+                    return Err(wrong("it is not on a curve"));
+                }
+                Some(SECP256R1) => &ECDSA_P256_SHA256_FIXED,
+                Some(SECP384R1) => &ECDSA_P384_SHA384_FIXED,
+                Some(SECP521R1) => &ECDSA_P521_SHA512_FIXED,
+                _ => return Err(wrong("it is on another curve")),
+            };
+            Self::on_curve(algorithm, point.to_vec())
+        };
+        Some(read())
     }
 
     fn from_jwk(key: &Value) -> Result<Self, Error> {
@@ -76,9 +131,18 @@ impl<A: Assurance> PlatformKey<A> {
             }
             point.extend(coordinate);
         }
-        // Refuses what is not on the curve.
-        ParsedPublicKey::new(algorithm, &point)
-            .map_err(|_| wrong("it is no point of its curve"))?;
+        Self::on_curve(algorithm, point)
+    }
+
+    /// Refuses what is not on the curve, or is compressed.
+    fn on_curve(
+        algorithm: &'static EcdsaVerificationAlgorithm,
+        point: Vec<u8>,
+    ) -> Result<Self, Error> {
+        let uncompressed = point.first() == Some(&4);
+        if !uncompressed || ParsedPublicKey::new(algorithm, &point).is_err() {
+            return Err(Error::PlatformKey("it is no point of its curve"));
+        }
         Ok(Self {
             point,
             assurance: PhantomData,

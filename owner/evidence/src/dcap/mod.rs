@@ -24,6 +24,7 @@
 
 mod chain;
 mod collateral;
+mod completion;
 mod document;
 mod either;
 mod error;
@@ -40,6 +41,7 @@ mod verdict;
 mod verify;
 
 pub use collateral::{Collateral, CollateralBytes};
+pub use completion::with_certificates;
 pub use either::EitherCollateral;
 pub use error::{CertificateRole, DocumentError, DocumentRole, Error, QuoteError};
 pub use pck::{Platform, SgxType};

@@ -23,9 +23,11 @@ const INTEL: [u8; 16] = [
     0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07,
 ];
 /// Certification data: the QE's report, with certification data of its own.
-const QE_REPORT: u16 = 6;
+pub(super) const QE_REPORT: u16 = 6;
+/// Certification data: the PCK certificate alone, in PEM.
+pub(super) const PCK_LEAF: u16 = 4;
 /// Certification data: a PCK certificate chain in PEM.
-const PCK_CHAIN: u16 = 5;
+pub(super) const PCK_CHAIN: u16 = 5;
 
 /// A quote, read but not verified.
 #[derive(Debug, Clone)]
@@ -174,6 +176,14 @@ impl<'a> Quote<'a> {
     /// Checks all signatures inside: the attestation key's over header and body, the
     /// QE's word for the attestation key, and the PCK's over the QE's report.
     pub(super) fn check_signatures(&self, pck: &ParsedPublicKey) -> Result<(), Error> {
+        self.check_attestation_key()?;
+        pck.verify_sig(self.qe_signed, self.qe_signature)
+            .map_err(|_| Error::QeReportSignature)
+    }
+
+    /// Checks the attestation key's signature over header and body, and the QE's word for
+    /// that key.
+    pub(super) fn check_attestation_key(&self) -> Result<(), Error> {
         // SEC 1, section 2.3.3: an uncompressed point.
         let mut point = [4; 65];
         point[1..].copy_from_slice(&self.key);
@@ -184,11 +194,31 @@ impl<'a> Quote<'a> {
         named.update(&self.key);
         named.update(self.qe_auth);
         let (digest, rest) = self.qe_report.report_data.split_at(32);
-        if digest != named.finish().as_ref() || rest != [0; 32] {
-            return Err(Error::AttestationKey);
+        if digest == named.finish().as_ref() && rest == [0; 32] {
+            Ok(())
+        } else {
+            Err(Error::AttestationKey)
         }
-        pck.verify_sig(self.qe_signed, self.qe_signature)
-            .map_err(|_| Error::QeReportSignature)
+    }
+
+    /// The type of its certification data, with the data.
+    pub(super) fn certification(&self) -> (u16, &'a [u8]) {
+        self.certification
+    }
+
+    /// Header and body, with the attestation key's signature over them, and that key.
+    pub(super) fn signed(&self) -> (&'a [u8], &'a [u8], &[u8; 64]) {
+        (self.signed, self.signature, &self.key)
+    }
+
+    /// The QE's report as it was signed, with the PCK's signature.
+    pub(super) fn qe_signed(&self) -> (&'a [u8], &'a [u8]) {
+        (self.qe_signed, self.qe_signature)
+    }
+
+    /// What the QE's report names beside the attestation key.
+    pub(super) fn qe_auth(&self) -> &'a [u8] {
+        self.qe_auth
     }
 
     /// The report that was quoted, taken out.

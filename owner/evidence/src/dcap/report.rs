@@ -45,7 +45,7 @@ impl Body {
     #[must_use]
     pub fn debug(&self) -> bool {
         match self {
-            // ATTRIBUTES.DEBUG (Intel SDM, volume 3D, section 34.7.1).
+            // ATTRIBUTES.DEBUG (Intel SDM, volume 3D, structure ATTRIBUTES).
             Self::Sgx(report) => report.attributes[0] & 0x02 != 0,
             // The whole TUD byte: any of its bits makes the TD untrusted (Intel TDX DCAP
             // Quoting Library API, appendix A.3.4).

@@ -1,8 +1,8 @@
 //! Why materials are not enough.
 
-use crate::{FailureKind, azure, cca, dcap, event_log::EventLogError, nitro, nvidia, sev, snp};
+use crate::{FailureKind, azure, cca, dcap, event_log::EventLogError, nitro, nvidia, se, sev, snp};
 
-use super::{MAX_FILE_BYTES, kind::MAX_JSON_BYTES};
+use super::{MAX_FILE_BYTES, json::MAX_JSON_BYTES};
 
 /// Why evidence among materials was not verified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum Error {
     /// There is more than one piece, and it is not clear which is meant.
     #[error("there are {0} pieces of evidence among the files: give one at a time")]
     Several(usize),
+    /// One device's reports stand for several devices.
+    #[error("this is a report of the same device as another one: it cannot stand for two")]
+    SameDevice,
     /// There are only the certificates of a platform that cannot attest what runs there.
     #[error(
         "the certificates are those of a {0} platform with AMD SEV, which is genuine and attests \
@@ -22,6 +25,15 @@ pub enum Error {
     /// The certificates of a platform with AMD SEV did not verify.
     #[error(transparent)]
     Sev(#[from] sev::Error),
+    /// There is only the certificate of a machine's key, which attests nothing of what runs there.
+    #[error(
+        "the certificates are of a machine's key for IBM Secure Execution, which is genuine if you \
+         rightly trust `{0}`, and attests nothing of what runs there"
+    )]
+    HostKey(String),
+    /// A host key document of IBM Secure Execution did not verify.
+    #[error(transparent)]
+    Se(#[from] se::Error),
     /// AMD SEV-SNP evidence did not verify.
     #[error(transparent)]
     Snp(#[from] snp::Error),
@@ -53,7 +65,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::NoEvidence | Self::Several(_) | Self::SevPlatform(_) => FailureKind::Malformed,
+            Self::NoEvidence | Self::Several(_) | Self::SevPlatform(_) | Self::HostKey(_) => {
+                FailureKind::Malformed
+            }
+            Self::SameDevice => FailureKind::NotGenuine,
+            Self::Se(error) => error.kind(),
             Self::Sev(sev::Error::Malformed(_)) => FailureKind::Malformed,
             Self::Sev(sev::Error::Missing(_)) => FailureKind::Collateral,
             Self::Sev(_) => FailureKind::NotGenuine,

@@ -2,19 +2,17 @@
 
 use core::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{Deserialize, de::IgnoredAny};
-
 use crate::{
-    event_log, sev,
+    azure, event_log, sev,
     snp::{self, REPORT_BYTES},
+    text,
 };
 
-use super::{MAX_FILE_BYTES, Unrecognized};
-
-/// Largest JSON document looked at; Intel's largest have some 60 KiB, and lists of many GPUs
-/// not more than twice that.
-pub(super) const MAX_JSON_BYTES: usize = 256 * 1024;
+use super::{
+    MAX_FILE_BYTES, Unrecognized,
+    json::{self, MAX_JSON_BYTES},
+    pem::{certificates_and_lists, is_pem},
+};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +29,8 @@ pub enum Kind {
     NvidiaReport,
     /// Evidence from behind the virtual TPM of an Azure VM.
     AzureEvidence,
+    /// The report of an Azure VM's paravisor alone.
+    HclReport,
     /// An event log of a confidential VM.
     EventLog,
     /// A certificate, in DER.
@@ -59,6 +59,7 @@ impl Kind {
                 | Self::NitroDocument
                 | Self::NvidiaReport
                 | Self::AzureEvidence
+                | Self::HclReport
         )
     }
 
@@ -72,6 +73,7 @@ impl Kind {
             Self::NitroDocument => "Nitro document",
             Self::NvidiaReport => "NVIDIA report",
             Self::AzureEvidence => "Azure vTPM evidence",
+            Self::HclReport => "HCL report",
             Self::EventLog => "event log",
             Self::Certificate => "certificate",
             Self::RevocationList => "revocation list",
@@ -96,67 +98,88 @@ pub(super) struct Recognized {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Recognized {
+    pub(super) fn new(kind: Kind, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            kind,
+            bytes: bytes.into(),
+        }
+    }
+}
+
 /// Takes a file apart. Text that is hexadecimal or base64 stands for what it encodes.
 pub(super) fn recognize(file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
     if file.len() > MAX_FILE_BYTES {
         return Err(Unrecognized::TooLarge(file.len()));
     }
-    if let Some(kind) = binary(file) {
-        let bytes = file.to_vec();
-        return Ok(vec![Recognized { kind, bytes }]);
-    }
-    if let Some(document) = wrapped_nitro(file) {
-        return Ok(vec![Recognized {
-            kind: Kind::NitroDocument,
-            bytes: document.to_vec(),
-        }]);
-    }
-    if let Some(report) = snp_response(file) {
-        return Ok(vec![Recognized {
-            kind: Kind::SnpReport,
-            bytes: report.to_vec(),
-        }]);
-    }
-    if let Some(certificates) = snp::certificates_in_table(file) {
-        let parts = certificates.into_iter().map(|part| {
-            let kind = der(part).ok_or(Unrecognized::Unknown)?;
-            let bytes = part.to_vec();
-            Ok(Recognized { kind, bytes })
-        });
-        return parts.collect();
+    if let Some(found) = parts(file) {
+        return Ok(found);
     }
     let text = str::from_utf8(file).map_err(|_| Unrecognized::Unknown)?;
     match text.trim_start().as_bytes().first() {
         Some(b'{' | b'[') if file.len() > MAX_JSON_BYTES => {
             return Err(Unrecognized::LargeJson(file.len()));
         }
-        Some(b'{') => return object(text, file),
-        Some(b'[') => return devices(text).ok_or(Unrecognized::Unknown),
+        Some(b'{') => return json::object(text),
+        Some(b'[') => return json::devices(text).ok_or(Unrecognized::Unknown),
         _ => {}
     }
-    if text.contains("-----BEGIN ") {
-        return pem(text);
+    if is_pem(text) {
+        return certificates_and_lists(text);
     }
     let dense: String = text.split_ascii_whitespace().collect();
-    let encoded = dense.strip_prefix("0x").unwrap_or(&dense);
-    let decoded = hex::decode(encoded)
-        .ok()
-        .or_else(|| STANDARD.decode(encoded).ok());
-    let decoded = decoded.ok_or(Unrecognized::Unknown)?;
-    if let Ok(text) = str::from_utf8(&decoded)
-        && text.contains("-----BEGIN ")
-    {
-        return pem(text);
+    let decoded = text::octets(&dense).ok_or(Unrecognized::Unknown)?;
+    match str::from_utf8(&decoded) {
+        Ok(text) if is_pem(text) => certificates_and_lists(text),
+        _ => parts(&decoded).ok_or(Unrecognized::Unknown),
     }
-    let kind = binary(&decoded).ok_or(Unrecognized::Unknown)?;
-    Ok(vec![Recognized {
-        kind,
-        bytes: decoded,
-    }])
+}
+
+/// What is in a binary file: one thing, or an envelope with some.
+fn parts(file: &[u8]) -> Option<Vec<Recognized>> {
+    if let Some(kind) = binary(file) {
+        return Some(vec![Recognized::new(kind, file)]);
+    }
+    if let Some(document) = wrapped_nitro(file) {
+        return Some(vec![Recognized::new(Kind::NitroDocument, document)]);
+    }
+    if let Some(report) = snp_response(file) {
+        return Some(vec![Recognized::new(Kind::SnpReport, report)]);
+    }
+    if let Some((report, rest)) = file.split_at_checked(REPORT_BYTES)
+        && binary(report) == Some(Kind::SnpReport)
+    {
+        return extended_report(report, rest);
+    }
+    certificate_table(file)
+}
+
+/// A report with the certificates that the host gave beside it (AMD #56421, extended guest
+/// request), or with what a buffer has behind it.
+fn extended_report(report: &[u8], rest: &[u8]) -> Option<Vec<Recognized>> {
+    let mut found = vec![Recognized::new(Kind::SnpReport, report)];
+    if rest.iter().any(|byte| *byte != 0) {
+        found.extend(certificate_table(rest)?);
+    }
+    Some(found)
+}
+
+/// Each part in DER, or in PEM where the host's owner put it so.
+fn certificate_table(table: &[u8]) -> Option<Vec<Recognized>> {
+    let mut found = Vec::new();
+    for part in snp::certificates_in_table(table)? {
+        if let Some(kind) = der(part) {
+            found.push(Recognized::new(kind, part));
+        } else {
+            let text = str::from_utf8(part).ok().filter(|text| is_pem(text))?;
+            found.extend(certificates_and_lists(text).ok()?);
+        }
+    }
+    Some(found)
 }
 
 /// By the fields that every such file begins with.
-fn binary(bytes: &[u8]) -> Option<Kind> {
+pub(super) fn binary(bytes: &[u8]) -> Option<Kind> {
     if bytes.len() == REPORT_BYTES && matches!(bytes, [2..=5, 0, 0, 0, ..]) {
         return Some(Kind::SnpReport);
     }
@@ -176,6 +199,7 @@ fn binary(bytes: &[u8]) -> Option<Kind> {
         | [0xd2, 0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, ..] => Some(Kind::NitroDocument),
         // A request of SPDM 1.1 for measurements, and the answer behind it.
         [0x11, 0xe0, ..] if bytes.get(37..39) == Some(&[0x11, 0x60]) => Some(Kind::NvidiaReport),
+        _ if bytes.starts_with(&azure::HCL_SIGNATURE) => Some(Kind::HclReport),
         _ if event_log::begins_log(bytes) => Some(Kind::EventLog),
         _ if is_sev_certificate(bytes) => Some(Kind::SevCertificate),
         _ => der(bytes),
@@ -244,89 +268,4 @@ fn sequence(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     contents.split_at_checked(length)
-}
-
-fn pem(text: &str) -> Result<Vec<Recognized>, Unrecognized> {
-    let mut found = Vec::new();
-    for block in text.split("-----BEGIN ").skip(1) {
-        let (label, rest) = block.split_once("-----").ok_or(Unrecognized::Unknown)?;
-        let kind = match label {
-            "CERTIFICATE" => Kind::Certificate,
-            "X509 CRL" => Kind::RevocationList,
-            _ => return Err(Unrecognized::Unknown),
-        };
-        let (body, _) = rest.split_once("-----END ").ok_or(Unrecognized::Unknown)?;
-        let dense: String = body.split_ascii_whitespace().collect();
-        let bytes = STANDARD.decode(dense).map_err(|_| Unrecognized::Unknown)?;
-        found.push(Recognized { kind, bytes });
-    }
-    Ok(found)
-}
-
-/// The keys by which documents are told apart. Their values are not kept: parsed, they would
-/// take many times the memory of their text.
-#[derive(Deserialize)]
-struct Keys {
-    #[serde(rename = "tcbInfo")]
-    tcb_info: Option<IgnoredAny>,
-    #[serde(rename = "enclaveIdentity")]
-    enclave_identity: Option<IgnoredAny>,
-    signature: Option<IgnoredAny>,
-    hcl_report: Option<IgnoredAny>,
-    tpm_quote: Option<IgnoredAny>,
-    report: Option<IgnoredAny>,
-    quote: Option<IgnoredAny>,
-    #[serde(rename = "vcekCert")]
-    vcek: Option<String>,
-    #[serde(rename = "certificateChain")]
-    chain: Option<String>,
-}
-
-/// By the keys that a document of the kind has.
-fn object(text: &str, file: &[u8]) -> Result<Vec<Recognized>, Unrecognized> {
-    let keys: Keys = serde_json::from_str(text).map_err(|_| Unrecognized::Unknown)?;
-    // What Azure's hosts give out about their processor (THIM).
-    if let Some(vcek) = keys.vcek {
-        return pem(&[vcek, keys.chain.unwrap_or_default()].concat());
-    }
-    let signed = keys.signature.is_some();
-    let kind = if keys.tcb_info.is_some() && signed {
-        Kind::TcbInfo
-    } else if keys.enclave_identity.is_some() && signed {
-        Kind::QeIdentity
-    } else if (keys.hcl_report.is_some() && keys.tpm_quote.is_some())
-        || (keys.report.is_some() && keys.quote.is_some())
-    {
-        Kind::AzureEvidence
-    } else {
-        return Err(Unrecognized::Unknown);
-    };
-    let bytes = file.to_vec();
-    Ok(vec![Recognized { kind, bytes }])
-}
-
-/// One of NVIDIA's devices, with its report and its chain in base64.
-#[derive(Deserialize)]
-struct Device {
-    evidence: String,
-    certificate: String,
-}
-
-/// A list of NVIDIA's devices.
-fn devices(text: &str) -> Option<Vec<Recognized>> {
-    let devices: Vec<Device> = serde_json::from_str(text).ok()?;
-    let mut found = Vec::new();
-    for device in devices {
-        let report = STANDARD.decode(device.evidence).ok()?;
-        if binary(&report) != Some(Kind::NvidiaReport) {
-            return None;
-        }
-        found.push(Recognized {
-            kind: Kind::NvidiaReport,
-            bytes: report,
-        });
-        let chain = String::from_utf8(STANDARD.decode(device.certificate).ok()?).ok()?;
-        found.extend(pem(&chain).ok()?);
-    }
-    Some(found).filter(|found| !found.is_empty())
 }

@@ -4,7 +4,9 @@
 //! [`Materials::verify`] does what the evidence among them needs.
 
 mod error;
+mod json;
 mod kind;
+mod pem;
 mod verify;
 
 pub use error::{Error, Unrecognized};
@@ -87,26 +89,27 @@ impl Materials {
             .any(|(kind, _)| *kind == Kind::UvmEndorsement)
     }
 
-    /// The materials of each of several NVIDIA devices by itself: its report, and what follows
-    /// that up to the next one, as lists of devices have it. One element, all of it, when
-    /// there are not several.
+    /// The materials for each of several NVIDIA devices by itself: its report, and all that is
+    /// no other device's. One element, all of it, when there are not several, or there is
+    /// evidence of something else too.
     #[must_use]
     pub fn by_device(&self) -> Vec<Self> {
-        let is_report = |item: &(Kind, Vec<u8>)| item.0 == Kind::NvidiaReport;
-        let reports = self.items.iter().filter(|item| is_report(item)).count();
-        if reports < 2 {
+        let evidence = self.evidence();
+        if evidence.len() < 2 || evidence.iter().any(|kind| *kind != Kind::NvidiaReport) {
             return vec![self.clone()];
         }
-        let mut devices: Vec<Self> = Vec::new();
-        for item in &self.items {
-            if is_report(item) {
-                devices.push(Self::default());
+        let (reports, others): (Vec<_>, Vec<_>) = self
+            .items
+            .iter()
+            .cloned()
+            .partition(|(kind, _)| *kind == Kind::NvidiaReport);
+        let alone = |report| {
+            let items = core::iter::once(report).chain(others.iter().cloned());
+            Self {
+                items: items.collect(),
             }
-            if let Some(device) = devices.last_mut() {
-                device.items.push(item.clone());
-            }
-        }
-        devices
+        };
+        reports.into_iter().map(alone).collect()
     }
 
     /// The kinds of evidence, without what only endorses it.

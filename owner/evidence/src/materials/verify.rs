@@ -1,9 +1,9 @@
 //! Verification of the evidence among materials.
 
 use crate::{
-    AnchorKind, Evidence, Genuine, SimulatedRoots, Step, UnixTime, azure, cca, dcap,
+    AnchorKind, Digest, Evidence, Genuine, SimulatedRoots, Step, UnixTime, azure, cca, dcap,
     event_log::EventLog,
-    nitro, nvidia, sev,
+    nitro, nvidia, se, sev,
     snp::{self, Certificates, EitherEndorsementKey},
 };
 
@@ -19,6 +19,9 @@ pub struct Roots {
     /// The platform keys of Arm CCA that are trusted to be silicon's: there is no root that
     /// could vouch for them.
     pub cca: Vec<cca::PlatformKey<Genuine>>,
+    /// The roots that are trusted to lead to IBM's signing key for host keys, by the SHA-384 of
+    /// their `SubjectPublicKeyInfo`; the certificates must be among the materials.
+    pub se: Vec<Digest>,
 }
 
 impl Roots {
@@ -29,6 +32,7 @@ impl Roots {
             snp: SimulatedRoots::None,
             dcap: SimulatedRoots::None,
             cca: Vec::new(),
+            se: Vec::new(),
         }
     }
 }
@@ -46,6 +50,10 @@ impl Materials {
                 0 if !self.all(Kind::SevCertificate).is_empty() => {
                     let platform = self.verify_sev_platform()?;
                     Error::SevPlatform(platform.generation())
+                }
+                0 if self.all(Kind::Certificate).into_iter().any(se::is_host_key) => {
+                    let host_key = self.verify_host_key(roots, now)?;
+                    Error::HostKey(host_key.anchor().1.to_owned())
                 }
                 0 => Error::NoEvidence,
                 several => Error::Several(several),
@@ -71,6 +79,11 @@ impl Materials {
                 Ok(Evidence::Genuine(document.into()))
             }
             Kind::AzureEvidence => self.verify_azure(bytes, roots, now),
+            Kind::HclReport => {
+                let report = azure::snp_report(bytes)?;
+                check_paravisor(&report)?;
+                self.verify_snp(&report, roots, now)
+            }
             Kind::NvidiaReport => {
                 let chain = self.all(Kind::Certificate);
                 let report = nvidia::verify(bytes, &chain, &nvidia::GenuineRoots, now)?;
@@ -94,6 +107,26 @@ impl Materials {
     /// The first thing found wrong or missing.
     pub fn verify_sev_platform(&self) -> Result<sev::VerifiedPlatform, sev::Error> {
         sev::verify_platform(&self.all(Kind::SevCertificate))
+    }
+
+    /// Verifies a host key document of IBM Secure Execution, which is no evidence.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong or missing.
+    pub fn verify_host_key(
+        &self,
+        roots: &Roots,
+        now: UnixTime,
+    ) -> Result<se::VerifiedHostKey, se::Error> {
+        let lists = self.all(Kind::RevocationList);
+        se::verify_host_key(&self.all(Kind::Certificate), &lists, &roots.se, now)
+    }
+
+    /// The certificates, in DER.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<&[u8]> {
+        self.all(Kind::Certificate)
     }
 
     fn verify_snp(&self, report: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
@@ -131,11 +164,8 @@ impl Materials {
         let evidence = azure::Evidence::parse(json)?;
         let (tpm, hardware) = match evidence.hardware() {
             azure::Hardware::Snp { report, vcek } => {
-                let parsed = snp::Report::parse(report).map_err(snp::Error::from)?;
-                if parsed.vmpl != 0 {
-                    return Err(azure::Error::Privilege(parsed.vmpl).into());
-                }
-                let tpm = evidence.check(&parsed.report_data)?;
+                let report_data = check_paravisor(report)?;
+                let tpm = evidence.check(&report_data)?;
                 let mut materials = self.clone();
                 if let Some(vcek) = vcek {
                     // What is no certificate will be missed.
@@ -153,6 +183,7 @@ impl Materials {
     }
 
     fn verify_quote(&self, quote: &[u8], roots: &Roots, now: UnixTime) -> Result<Evidence, Error> {
+        let quote = &*dcap::with_certificates(quote, &self.all(Kind::Certificate))?;
         let parsed = dcap::Quote::parse(quote).map_err(dcap::Error::from)?;
         let genuine = dcap::GenuineRoots;
         // Signatures first: what is forged must not be told to lack collateral.
@@ -196,7 +227,7 @@ impl Materials {
             log.check(&report.rtmrs)?;
             step = Some(Step {
                 name: "event log",
-                found: format!("{} events replay to RTMR 0 to 3", log.events().len()),
+                found: format!("{} events replay to RTMR 0 to 3", log.witnessed().count()),
                 source: "UEFI specification, confidential computing event log",
             });
         }
@@ -221,5 +252,14 @@ impl Materials {
         };
         let bytes = candidates.choose(parsed, now)?;
         dcap::Collateral::verify(&bytes, anchors, now)?.verify_quote(quote, now)
+    }
+}
+
+/// Checks that a report was asked for where the paravisor runs; gives its report data.
+fn check_paravisor(report: &[u8]) -> Result<[u8; 64], Error> {
+    let report = snp::Report::parse(report).map_err(snp::Error::from)?;
+    match report.vmpl {
+        0 => Ok(report.report_data),
+        other => Err(azure::Error::Privilege(other).into()),
     }
 }

@@ -14,9 +14,15 @@ pub enum Error {
     /// A part of the report is not as specified.
     #[error("the report's {0} is not as specified")]
     Field(&'static str),
-    /// There are fewer certificates than a chain has, or more.
-    #[error("the chain has {0} certificates, not 2 to 8")]
-    ChainLength(usize),
+    /// There are no certificates at all.
+    #[error("there are no certificates of the device")]
+    NoCertificates,
+    /// A certificate of the chain is not there.
+    #[error("there is no certificate of `{}`, which the chain leads to", .0.escape_debug())]
+    Missing(String),
+    /// The chain is longer than any.
+    #[error("the chain has more than 8 certificates")]
+    ChainLength,
     /// A certificate is not what its place in the chain demands.
     #[error("certificate {index} of the chain, counted from the device's, {error}")]
     Certificate {
@@ -29,7 +35,7 @@ pub enum Error {
     #[error("the root certificate is not a trust anchor")]
     UntrustedRoot,
     /// The device did not sign the report.
-    #[error("the report was not signed by the device's key")]
+    #[error("the report was not signed by the key of any certificate that was given")]
     Signature,
     /// The report names another firmware than the one whose key the certificate is for.
     #[error("the report's firmware identity is not the certificate's")]
@@ -42,7 +48,7 @@ impl Error {
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::TooLarge(_) | Self::Truncated | Self::Field(_) => FailureKind::Malformed,
-            Self::ChainLength(_) => FailureKind::Collateral,
+            Self::NoCertificates | Self::Missing(_) => FailureKind::Collateral,
             _ => FailureKind::NotGenuine,
         }
     }

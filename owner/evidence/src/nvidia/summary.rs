@@ -35,7 +35,7 @@ fn summary<A: Assurance>(verified: &VerifiedReport<A>) -> Summary {
         debug: false,
         migratable: false,
         privilege_level: None,
-        machine: None,
+        machine: Some(verified.device_key().to_vec()),
         tcb: Vec::new(),
         tcb_status: None,
         advisories: Vec::new(),

@@ -14,6 +14,8 @@ use super::{Error, Report, TrustAnchors};
 
 /// Most certificates of a chain.
 const MAX_CERTIFICATES: usize = 8;
+/// Most certificates among which a chain is looked for.
+const MAX_CANDIDATES: usize = 256;
 /// The extension with the identity of the firmware that has the key (TCG DICE Attestation
 /// Architecture, `TcbInfo`).
 const DICE_TCB_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.5.4.1");
@@ -25,14 +27,15 @@ const DICE_TCB_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.5
 pub struct VerifiedReport<A: Assurance> {
     report: Report,
     device: String,
+    device_key: Digest,
     validity: Validity,
     anchor: Digest,
     anchor_name: String,
     assurance: PhantomData<A>,
 }
 
-/// Verifies a report at the time `now` under the device's `certificates` in DER, its own
-/// first and the root last.
+/// Verifies a report at the time `now` with the device's chain among `certificates` in DER,
+/// in any order and with others beside them, such as those of other devices.
 ///
 /// # Errors
 ///
@@ -45,27 +48,20 @@ pub fn verify<R: TrustAnchors>(
 ) -> Result<VerifiedReport<R::Assurance>, Error> {
     let bytes = report;
     let report = Report::parse(bytes)?;
-    if !(2..=MAX_CERTIFICATES).contains(&certificates.len()) {
-        return Err(Error::ChainLength(certificates.len()));
-    }
+    let signed = report.signed(bytes)?;
+    let chain = chain(certificates, |key| {
+        let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, key);
+        key.verify(signed, &report.signature).is_ok()
+    })?;
     let at = |index| move |error| Error::Certificate { index, error };
-    let chain = certificates
-        .iter()
-        .enumerate()
-        .map(|(index, der)| Certificate::parse(der, Vendor::Ecdsa).map_err(at(index)))
-        .collect::<Result<Vec<_>, _>>()?;
     let (Some(device), Some(root)) = (chain.first(), chain.last()) else {
-        return Err(Error::ChainLength(0));
+        return Err(Error::NoCertificates);
     };
     let anchor = root.key_digest().map_err(at(chain.len() - 1))?;
     if !anchors.contains(&anchor) {
         return Err(Error::UntrustedRoot);
     }
     let validity = verify_chain(&chain, now).map_err(|(index, error)| at(index)(error))?;
-    let point = device.p384_key().map_err(at(0))?;
-    UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point)
-        .verify(report.signed(bytes)?, &report.signature)
-        .map_err(|_| Error::Signature)?;
     if let (Some(told), Some(endorsed)) =
         (&report.firmware_identity, device.extension(DICE_TCB_INFO))
         && !endorsed
@@ -76,12 +72,49 @@ pub fn verify<R: TrustAnchors>(
     }
     Ok(VerifiedReport {
         device: device.common_name(),
+        device_key: device.key_digest().map_err(at(0))?,
         validity,
         anchor,
         anchor_name: root.common_name(),
         assurance: PhantomData,
         report,
     })
+}
+
+/// The certificates from the one whose key `signed` the report up to one that names itself as
+/// its issuer. Only that first one is proven by this.
+fn chain<'a>(
+    certificates: &[&'a [u8]],
+    signed: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<Certificate<'a>>, Error> {
+    let mut candidates: Vec<_> = certificates
+        .iter()
+        .take(MAX_CANDIDATES)
+        .filter_map(|der| Certificate::parse(der, Vendor::Ecdsa).ok())
+        .collect();
+    if candidates.is_empty() {
+        return Err(Error::NoCertificates);
+    }
+    let signs = |candidate: &Certificate<'_>| candidate.p384_key().is_ok_and(&signed);
+    let device = candidates.iter().position(signs).ok_or(Error::Signature)?;
+    let mut chain = vec![candidates.swap_remove(device)];
+    while let Some(last) = chain.last()
+        && last.subject() != last.issuer()
+    {
+        if chain.len() == MAX_CERTIFICATES {
+            return Err(Error::ChainLength);
+        }
+        let named = |candidate: &Certificate<'_>| candidate.subject() == last.issuer();
+        let issuing = |candidate: &Certificate<'_>| last.check_issued_by(candidate).is_ok();
+        let issuer = candidates
+            .iter()
+            .position(issuing)
+            // Another of that name, for which verification will say what is wrong.
+            .or_else(|| candidates.iter().position(named));
+        let issuer = issuer.ok_or_else(|| Error::Missing(last.issuer_common_name()))?;
+        chain.push(candidates.swap_remove(issuer));
+    }
+    Ok(chain)
 }
 
 impl<A: Assurance> VerifiedReport<A> {
@@ -95,6 +128,12 @@ impl<A: Assurance> VerifiedReport<A> {
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// SHA-384 of the `SubjectPublicKeyInfo` of the key that signed, which is the device's own.
+    #[must_use]
+    pub fn device_key(&self) -> &Digest {
+        &self.device_key
     }
 
     /// SHA-384 of the `SubjectPublicKeyInfo` of the root, and its common name.

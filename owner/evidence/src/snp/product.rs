@@ -27,13 +27,15 @@ impl Product {
     }
 
     /// The product of a certificate's product name, which may have a stepping behind a
-    /// hyphen (`Milan-B0`).
+    /// hyphen (`Milan-B0`), and be one that shares another's keys.
     #[must_use]
     pub fn from_certificate_name(name: &str) -> Option<Self> {
-        let line = name.split_once('-').map_or(name, |(line, _stepping)| line);
-        [Self::Milan, Self::Genoa, Self::Turin]
-            .into_iter()
-            .find(|product| product.as_str() == line)
+        match name.split_once('-').map_or(name, |(line, _stepping)| line) {
+            "Milan" => Some(Self::Milan),
+            "Genoa" | "Bergamo" | "Siena" => Some(Self::Genoa),
+            "Turin" => Some(Self::Turin),
+            _ => None,
+        }
     }
 
     /// The number of bytes of a chip identity that mean something; the others are zero
@@ -88,7 +90,9 @@ mod tests {
     fn certificate_names_may_carry_a_stepping() {
         let name = Product::from_certificate_name;
         assert_eq!(name("Milan-B0"), Some(Product::Milan));
-        assert_eq!(name("Genoa"), Some(Product::Genoa));
+        for line in ["Genoa", "Genoa-B1", "Bergamo-A1", "Siena"] {
+            assert_eq!(name(line), Some(Product::Genoa));
+        }
         assert_eq!(name("Turin"), Some(Product::Turin));
         assert_eq!(name("Milano"), None);
         assert_eq!(name(""), None);

@@ -29,6 +29,35 @@ impl RevocationList {
         vendor: Vendor,
         now: UnixTime,
     ) -> Result<Self, CertificateError> {
+        Self::checked(der, issuer, vendor, now, |contents| {
+            if contents.issuer != *issuer.subject() {
+                Err(CertificateError::IssuerName)
+            } else if issuer.key_usage.is_some_and(|usage| !usage.crl_sign()) {
+                Err(CertificateError::NotAuthority)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// The same, whatever name the list has for its issuer, and whatever that issuer's key is
+    /// certified for.
+    pub(crate) fn verify_signed_by(
+        der: &[u8],
+        issuer: &Certificate<'_>,
+        vendor: Vendor,
+        now: UnixTime,
+    ) -> Result<Self, CertificateError> {
+        Self::checked(der, issuer, vendor, now, |_| Ok(()))
+    }
+
+    fn checked(
+        der: &[u8],
+        issuer: &Certificate<'_>,
+        vendor: Vendor,
+        now: UnixTime,
+        belongs: impl FnOnce(&TbsCertList) -> Result<(), CertificateError>,
+    ) -> Result<Self, CertificateError> {
         if der.len() > MAX_LIST_BYTES {
             return Err(CertificateError::TooLarge { actual: der.len() });
         }
@@ -38,12 +67,7 @@ impl RevocationList {
             return Err(CertificateError::AlgorithmMismatch);
         }
         let scheme = vendor.find(&algorithm)?;
-        if contents.issuer != *issuer.subject() {
-            return Err(CertificateError::IssuerName);
-        }
-        if issuer.key_usage.is_some_and(|usage| !usage.crl_sign()) {
-            return Err(CertificateError::NotAuthority);
-        }
+        belongs(&contents)?;
         scheme.verify(issuer, signed, signature)?;
         // A partial list could leave out what matters (RFC 5280, section 5.2.5).
         let mut extensions = contents.crl_extensions.iter().flatten();

@@ -1,7 +1,8 @@
 //! How certificates and revocation lists are signed.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_3072_8192_SHA384,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_3072_8192_SHA384,
     RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
 use x509_cert::{
@@ -20,7 +21,9 @@ const SHA384_BYTES: u8 = 48;
 const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
+const PKCS1_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const PKCS1_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
+const PKCS1_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 
@@ -32,6 +35,13 @@ pub(crate) enum Scheme {
     RsaPss,
     /// RSASSA-PKCS1-v1_5 with SHA-384, under a key of 3072 bits or more: Microsoft's.
     RsaPkcs1,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, under a key of 2048 bits or more: of IBM's chains, as are
+    /// the following.
+    RsaPkcs1Sha256,
+    /// The same with SHA-384.
+    RsaPkcs1Sha384,
+    /// The same with SHA-512.
+    RsaPkcs1Sha512,
     /// ECDSA on P-256 with SHA-256.
     EcdsaP256,
     /// ECDSA on P-384 with SHA-384.
@@ -45,6 +55,8 @@ pub(crate) enum Vendor {
     RsaPss,
     /// Microsoft's supply chain: RSASSA-PKCS1-v1_5 alone.
     RsaPkcs1,
+    /// IBM, and the public authorities above it: RSASSA-PKCS1-v1_5 with SHA-2.
+    Ibm,
     /// Intel, AWS, NVIDIA: ECDSA alone.
     Ecdsa,
 }
@@ -56,19 +68,20 @@ impl Vendor {
         algorithm: &AlgorithmIdentifierOwned,
     ) -> Result<Scheme, CertificateError> {
         let absent = algorithm.parameters.is_none();
+        let null = algorithm
+            .parameters
+            .as_ref()
+            .is_some_and(|any| any.is_null());
         match (self, algorithm.oid) {
             (Self::RsaPss, _) if is_rsa_pss_sha384(algorithm) => Ok(Scheme::RsaPss),
             (Self::RsaPss, _) => Err(CertificateError::SignatureAlgorithm),
             // Parameters must be null (RFC 4055, section 5).
-            (Self::RsaPkcs1, PKCS1_SHA384)
-                if algorithm
-                    .parameters
-                    .as_ref()
-                    .is_some_and(|any| any.is_null()) =>
-            {
-                Ok(Scheme::RsaPkcs1)
-            }
+            (Self::RsaPkcs1, PKCS1_SHA384) if null => Ok(Scheme::RsaPkcs1),
             (Self::RsaPkcs1, _) => Err(CertificateError::Pkcs1Algorithm),
+            (Self::Ibm, PKCS1_SHA256) if null => Ok(Scheme::RsaPkcs1Sha256),
+            (Self::Ibm, PKCS1_SHA384) if null => Ok(Scheme::RsaPkcs1Sha384),
+            (Self::Ibm, PKCS1_SHA512) if null => Ok(Scheme::RsaPkcs1Sha512),
+            (Self::Ibm, _) => Err(CertificateError::Pkcs1Sha2Algorithm),
             // Parameters must be absent (RFC 5758, section 3.2).
             (Self::Ecdsa, ECDSA_SHA256) if absent => Ok(Scheme::EcdsaP256),
             (Self::Ecdsa, ECDSA_SHA384) if absent => Ok(Scheme::EcdsaP384),
@@ -88,13 +101,18 @@ impl Scheme {
         let (key, algorithm): (_, &'static dyn VerificationAlgorithm) = match self {
             Self::RsaPss => (issuer.rsa_4096_key(), &RSA_PSS_2048_8192_SHA384),
             Self::RsaPkcs1 => (issuer.rsa_key(), &RSA_PKCS1_3072_8192_SHA384),
+            Self::RsaPkcs1Sha256 => (issuer.rsa_key(), &RSA_PKCS1_2048_8192_SHA256),
+            Self::RsaPkcs1Sha384 => (issuer.rsa_key(), &RSA_PKCS1_2048_8192_SHA384),
+            Self::RsaPkcs1Sha512 => (issuer.rsa_key(), &RSA_PKCS1_2048_8192_SHA512),
             Self::EcdsaP256 => (issuer.key_on(SECP256R1), &ECDSA_P256_SHA256_ASN1),
             Self::EcdsaP384 => (issuer.key_on(SECP384R1), &ECDSA_P384_SHA384_ASN1),
         };
         let key = key.ok_or(match self {
             Self::EcdsaP256 | Self::EcdsaP384 => CertificateError::IssuerCurve,
             Self::RsaPss => CertificateError::IssuerKey,
-            Self::RsaPkcs1 => CertificateError::IssuerNotRsa,
+            Self::RsaPkcs1 | Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
+                CertificateError::IssuerNotRsa
+            }
         })?;
         UnparsedPublicKey::new(algorithm, key)
             .verify(signed, signature)

@@ -191,6 +191,63 @@ fn nothing_is_wrong() {
 }
 
 #[test]
+fn version_3_of_the_draft_has_other_profiles() {
+    let mut token = Token::drafted();
+    set(
+        &mut token.platform,
+        265,
+        "tag:arm.com,2024:cca_platform#2.0.0",
+    );
+    set(&mut token.realm, 265, "tag:arm.com,2024:realm#2.0.0");
+    token.platform.push((2394, 1.into()));
+    token.realm.push((44243, "private".into()));
+    assert!(token.verify().is_ok());
+    set(&mut token.realm, 265, "tag:arm.com,2024:realm#3.0.0");
+    assert!(token.verify().is_err());
+    // The point of a key, and a key, are told apart whatever the profile says.
+    let mut early = Token::early();
+    early
+        .realm
+        .push((265, "tag:arm.com,2023:realm#1.0.0".into()));
+    assert!(early.verify().is_ok());
+}
+
+#[test]
+fn platform_keys_come_in_several_forms() {
+    let key = platform_key(&keys().platform);
+    let info = crate::mint::p384_key(point(&keys().platform));
+    let pem = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        base64::engine::general_purpose::STANDARD
+            .encode(&info)
+            .as_bytes()
+            .chunks(64)
+            .map(|line| str::from_utf8(line).unwrap())
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    let [x, y] = [1..49, 49..97].map(|half| URL_SAFE_NO_PAD.encode(&point(&keys().platform)[half]));
+    let set = format!(r#"{{"keys":[{{"kty":"EC","crv":"P-384","x":"{x}","y":"{y}"}}]}}"#);
+    for file in [info.as_slice(), pem.as_bytes(), set.as_bytes()] {
+        let keys: Vec<PlatformKey<Simulated>> = PlatformKey::read(file).unwrap();
+        assert_eq!(keys[0].digest(), key.digest());
+        for length in 0..file.len().saturating_sub(2) {
+            let cut = PlatformKey::<Simulated>::read(&file[..length]);
+            assert!(cut.is_err(), "{length}");
+        }
+    }
+    let mut off_the_curve = info.clone();
+    *off_the_curve.last_mut().unwrap() ^= 1;
+    let other_curve = crate::mint::elliptic_key("1.3.132.0.10", point(&keys().platform));
+    let rsa = crate::mint::rsa_key(b"");
+    for file in [off_the_curve, other_curve, rsa, b"{\"keys\":[]}".to_vec()] {
+        assert!(PlatformKey::<Simulated>::read(&file).is_err());
+    }
+    let certificate = pem.replace("PUBLIC KEY", "CERTIFICATE");
+    assert!(PlatformKey::<Simulated>::read(certificate.as_bytes()).is_err());
+}
+
+#[test]
 fn the_platforms_key_must_be_a_trusted_one() {
     let token = Token::drafted().issue();
     let error = verify(&token, &[platform_key(&keys().realm)]).unwrap_err();

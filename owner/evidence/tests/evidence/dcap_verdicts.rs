@@ -271,7 +271,9 @@ fn the_particulars_have_the_names_that_policies_know() {
         } else {
             0
         };
-        assert_eq!(summary.values.len() + missing, names.values.len());
+        // Registers of a virtual TPM are in evidence from behind one alone.
+        let own = names.values.iter().filter(|name| !name.starts_with("pcr"));
+        assert_eq!(summary.values.len() + missing, own.count());
         assert_eq!(summary.numbers.len(), names.numbers.len());
         assert_eq!(evidence.steps().len(), 5);
     }

@@ -13,7 +13,7 @@ use aws_lc_rs::{
         RsaEncoding,
     },
 };
-use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::{Encode as _, asn1::ObjectIdentifier};
 
 /// A moment at which everything minted by default is valid: 2027-01-15T08:00:00Z.
 pub const NOW: u64 = 1_800_000_000;
@@ -247,7 +247,11 @@ impl Certificate {
     }
 }
 
-fn sign_rsa(signer: &rsa::KeyPair, encoding: &'static dyn RsaEncoding, signed: &[u8]) -> Vec<u8> {
+pub fn sign_rsa(
+    signer: &rsa::KeyPair,
+    encoding: &'static dyn RsaEncoding,
+    signed: &[u8],
+) -> Vec<u8> {
     let mut signature = vec![0; signer.public_modulus_len()];
     signer
         .sign(encoding, &SystemRandom::new(), signed, &mut signature)
@@ -355,10 +359,12 @@ pub fn pss(salt_bytes: u8) -> Vec<u8> {
 
 /// RSASSA-PKCS1-v1_5 with SHA-384.
 pub fn pkcs1() -> Vec<u8> {
-    tlv(
-        0x30,
-        &[oid("1.2.840.113549.1.1.12"), tlv(0x05, &[])].concat(),
-    )
+    rsa_algorithm("1.2.840.113549.1.1.12")
+}
+
+/// An algorithm of RSASSA-PKCS1-v1_5.
+pub fn rsa_algorithm(id: &str) -> Vec<u8> {
+    tlv(0x30, &[oid(id), tlv(0x05, &[])].concat())
 }
 
 pub fn rsa_key(key: &[u8]) -> Vec<u8> {
@@ -374,7 +380,7 @@ pub fn p256_key(point: &[u8]) -> Vec<u8> {
     elliptic_key("1.2.840.10045.3.1.7", point)
 }
 
-fn elliptic_key(curve: &str, point: &[u8]) -> Vec<u8> {
+pub fn elliptic_key(curve: &str, point: &[u8]) -> Vec<u8> {
     let algorithm = [oid("1.2.840.10045.2.1"), oid(curve)].concat();
     tlv(0x30, &[tlv(0x30, &algorithm), bit_string(point)].concat())
 }
@@ -406,8 +412,13 @@ pub fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     encoded
 }
 
-fn name(common_name: &str) -> Vec<u8> {
-    let value = [oid("2.5.4.3"), tlv(0x0c, common_name.as_bytes())].concat();
+/// A common name, or several attributes as in `C=US,O=Enarx`.
+fn name(name: &str) -> Vec<u8> {
+    if name.contains('=') {
+        let name: x509_cert::name::Name = name.parse().unwrap();
+        return name.to_der().unwrap();
+    }
+    let value = [oid("2.5.4.3"), tlv(0x0c, name.as_bytes())].concat();
     tlv(0x30, &tlv(0x31, &tlv(0x30, &value)))
 }
 

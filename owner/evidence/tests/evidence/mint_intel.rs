@@ -11,7 +11,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use enarx_owner_evidence::{
-    Simulated, UnixTime,
+    Digest, Simulated, UnixTime,
     dcap::{Collateral, CollateralBytes, Error, SimulatedRoots, VerifiedQuote},
 };
 use serde_json::{Value, json};
@@ -193,6 +193,12 @@ impl Mint {
             certification: 5,
             padding: b"\n\0",
         }
+    }
+
+    /// The digest by which the root is pinned.
+    pub fn root_digest() -> Digest {
+        let digest = digest(&SHA384, &keys().root.public());
+        digest.as_ref().try_into().unwrap()
     }
 
     pub fn chain(&self) -> String {

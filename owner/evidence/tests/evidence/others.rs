@@ -149,6 +149,21 @@ fn nvidia_reports() {
             let error = nvidia::verify(report, &chain, &roots, now).unwrap_err();
             assert_eq!(error, nvidia::Error::UntrustedRoot);
         }
+        // In any order, with others beside it.
+        let mut others = chain.clone();
+        others.extend(enarx_owner_evidence::snp::AMD_AUTHORITIES);
+        for _ in 0..others.len() {
+            others.rotate_left(1);
+            assert!(nvidia::verify(report, &others, &nvidia::GenuineRoots, now).is_ok());
+        }
+        for missing in 1..chain.len() {
+            let mut fewer = chain.clone();
+            fewer.remove(missing);
+            let error = nvidia::verify(report, &fewer, &nvidia::GenuineRoots, now).unwrap_err();
+            assert_eq!(error.kind(), FailureKind::Collateral, "{error}");
+        }
+        let none = nvidia::verify(report, &[], &nvidia::GenuineRoots, now);
+        assert_eq!(none.unwrap_err(), nvidia::Error::NoCertificates);
         // One that another chain of the same root certifies.
         let error = nvidia::verify(report, &chain[1..], &nvidia::GenuineRoots, now);
         assert!(error.is_err());
@@ -236,6 +251,14 @@ fn virtual_tpms_of_azure() {
         other[63] ^= 1;
         assert_eq!(parsed.check(&other), Err(azure::Error::RuntimeData));
 
+        // What was quoted is there for policies.
+        if let Ok(evidence) = case.verify(&case.evidence) {
+            let values = &evidence.summary().values;
+            let pcrs = values.iter().filter(|value| value.name.starts_with("pcr"));
+            assert_eq!(pcrs.count(), 24);
+            names_are_known(&evidence);
+        }
+
         // Each part of the document, changed alone.
         let document: Value = serde_json::from_slice(&case.evidence).unwrap();
         let quote = if document["quote"].is_object() {
@@ -274,6 +297,39 @@ fn virtual_tpms_of_azure() {
             assert!(azure::Evidence::parse(&case.evidence[..length]).is_err());
         }
     }
+}
+
+#[test]
+fn reports_of_paravisors_alone() {
+    let Some(directory) = directory() else {
+        return;
+    };
+    let read =
+        |name: &str| fs::read(directory.join("azure-vtpm/azure-cvm-tooling").join(name)).unwrap();
+    let now = time("2026-11-23T00:00:00Z");
+    let verify = |report: &[u8]| {
+        let mut materials = Materials::default();
+        assert_eq!(materials.add(report), Ok(vec![Kind::HclReport]));
+        materials.verify(&Roots::genuine(), now).unwrap_err()
+    };
+    // All but the certificate of the chip's key is there.
+    let report = read("hcl-report-snp.bin");
+    let error = verify(&report);
+    assert_eq!(error.kind(), FailureKind::Collateral, "{error}");
+    // The runtime data, the hardware's report data, and the level that asked for them.
+    let words = report.windows(7).position(|bytes| bytes == b"encrypt");
+    for (position, expected) in [
+        (words.unwrap(), azure::Error::RuntimeData),
+        (0x20 + 0x50, azure::Error::RuntimeData),
+        (0x20 + 0x30, azure::Error::Privilege(1)),
+    ] {
+        let mut changed = report.clone();
+        changed[position] ^= 1;
+        assert_eq!(verify(&changed), expected.into());
+    }
+    // A TD's report can be verified by its own machine alone.
+    let error = verify(&read("hcl-report-tdx.bin"));
+    assert!(error.to_string().contains("td_quote"), "{error}");
 }
 
 #[test]
@@ -401,6 +457,11 @@ fn event_logs() {
     let log = EventLog::parse(&bytes).unwrap();
     assert_eq!(log.check(&report.rtmrs), Ok(()));
     assert!(log.events().len() > 10);
+    let extending = |event: &&enarx_owner_evidence::event_log::Event| {
+        event.kind != 3 && (1..=4).contains(&event.register)
+    };
+    let extending = log.events().iter().filter(extending).count();
+    assert_eq!(log.witnessed().count(), extending);
     // The digest of the first event that extends something.
     let digest = log
         .events()
