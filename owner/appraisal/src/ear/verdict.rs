@@ -32,6 +32,10 @@ impl Verdict {
     pub fn to_appraisal(&self) -> Appraisal {
         let mut vector = TrustVector::default();
         for check in self.checks() {
+            // Where anything would do, nobody has looked, and there is nothing to claim.
+            if check.passed && check.expected.split(", ").any(|one| one == "any") {
+                continue;
+            }
             let named = CLAIMS.iter().find(|(name, _)| *name == check.name);
             let claim: Claim = match named {
                 Some((_, claim)) => *claim,

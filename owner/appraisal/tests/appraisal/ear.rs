@@ -577,4 +577,8 @@ fn a_verdict_becomes_an_appraisal_that_is_no_better() {
     assert_eq!(rejected.status(), Tier::Contraindicated);
     let vector = rejected.trust_vector().unwrap();
     assert_eq!(vector.instance_identity, TrustClaim::CONTRAINDICATED);
+    // Whoever lets anything run has approved of nothing that does.
+    let anything = judge(Profile::Evidence);
+    let vector = anything.trust_vector().unwrap();
+    assert_eq!(vector.executables, TrustClaim::NONE);
 }
