@@ -1,6 +1,8 @@
 //! Builds the Keep's programs and hands them to the crate with their digests.
 
+mod lines;
 mod recipe;
+mod trusted;
 
 use std::{
     env,
@@ -13,6 +15,7 @@ use enarx_wire_launch::sgx::runtime_pages_digest;
 use sha2::{Digest as _, Sha384};
 
 use recipe::Program;
+use trusted::TrustedCode;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no manifest directory")?);
@@ -35,9 +38,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         output.join("runtime_pages_digest"),
         runtime_pages_digest(&runtime)?,
     )?;
-    fs::write(output.join("runtime"), runtime)?;
+    fs::write(output.join(Program::Runtime.file_name()), runtime)?;
     let shim = recipe::build(Program::ShimSgx, workspace, &target)?;
-    fs::copy(shim, output.join("shim_sgx"))?;
+    fs::copy(shim, output.join(Program::ShimSgx.file_name()))?;
+
+    let mut code = TrustedCode::default();
+    for program in [Program::Runtime, Program::ShimSgx] {
+        code.add(program, workspace)?;
+    }
+    fs::write(output.join("trusted_code.rs"), code.to_source())?;
     Ok(())
 }
 

@@ -18,10 +18,18 @@ pub enum Program {
 
 impl Program {
     /// The package, and its program, that it is built from.
-    const fn package(self) -> &'static str {
+    pub const fn package(self) -> &'static str {
         match self {
             Self::Runtime => "enarx-keep-runtime",
             Self::ShimSgx => "enarx-keep-shim-sgx",
+        }
+    }
+
+    /// The name of its file in the output directory, and in capitals that of the crate's item.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::ShimSgx => "shim_sgx",
         }
     }
 
@@ -83,7 +91,7 @@ const PROFILE: &str = "keep";
 
 /// Named although it is the host's: flags then apply to the program alone, and not
 /// to build scripts and procedural macros.
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+pub const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// Where tools are found and how they reach the network. Everything else, the
 /// outer build's flags above all, stays outside.
