@@ -3,6 +3,7 @@
 //!
 //! `benches/README.md` says what each figure means and how it is measured.
 
+mod calls;
 mod child;
 mod compute;
 mod deploy;
@@ -32,6 +33,7 @@ use crate::{
 };
 
 fn main() -> anyhow::Result<ExitCode> {
+    calls::become_keep();
     let options = Options::parse();
     if let Some(part) = options.part {
         return part_of_a_benchmark(part);
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Benchmark::Sealing => sealing::run(&environment),
             Benchmark::Idle => idle::run(&environment),
             Benchmark::Deploy => deploy::run(&environment),
+            Benchmark::Calls => calls::run(&environment),
         }
         .unwrap_or_else(|error| report::Section::failed(benchmark.title(), &error));
         if !options.json {

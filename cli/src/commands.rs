@@ -39,7 +39,7 @@ fn program_kind(kind: ProgramKind) -> &'static str {
 /// Runs `command` to its end, on one thread: that is quicker to start, and enough.
 /// What no longer matters is not ended in order: a thread may hang in a read from the
 /// terminal, another sees a Keep's process off, which would end with this process.
-fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()

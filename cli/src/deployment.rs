@@ -54,9 +54,11 @@ pub async fn deploy(
     let request = wanted
         .request(host, &policy, &Needs::from(&*application))
         .await?;
+    let collector = wanted.fetch.collector()?;
     let expectations = Expectations {
         policy: &policy,
         image: keep_image(),
+        collector: collector.as_ref(),
         now: now(),
     };
     let cache = Arc::new(cache(wanted, console));
@@ -183,7 +185,8 @@ pub fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
         ),
         AttestError::Rejected(rejected) => Advice::new(
             format!("{rejected}; nothing was sent to it"),
-            "the checks above say what was expected; --policy FILE decides what is accepted",
+            "the checks above say what was expected; --policy FILE decides what is accepted, and \
+             --fetch gets collateral that is missing",
         ),
     };
     anyhow::Error::new(error).context(advice)

@@ -13,6 +13,8 @@ pub struct Status(pub u8);
 impl Status {
     /// It did what it was asked for.
     pub const SUCCESS: Self = Self(0);
+    /// A step of a selftest failed.
+    pub const SELFTEST: Self = Self(1);
     /// What was given as evidence is none.
     pub const MALFORMED: Self = Self(118);
     /// What endorses evidence is missing or stale.
@@ -37,8 +39,9 @@ impl Status {
     pub const STOPPED: Self = Self(Cause::Stopped.default_status());
 
     /// Every status with a meaning of its own.
-    pub const TABLE: [(Self, &'static str); 12] = [
+    pub const TABLE: [(Self, &'static str); 13] = [
         (Self::SUCCESS, "success; or the program exited with 0"),
+        (Self::SELFTEST, "`platform selftest`: a step failed"),
         (
             Self::MALFORMED,
             "`verify`: the files are not evidence, or are damaged",

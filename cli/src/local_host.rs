@@ -28,14 +28,14 @@ pub fn keep_image() -> KeepImage<'static> {
     }
 }
 
-/// A host for this process alone.
+/// A host for this process alone. `fast` is about the enclaves of its simulator.
 ///
 /// # Errors
 ///
 /// When there is no place for the simulator's keys.
-pub fn embedded(console: Console) -> anyhow::Result<Box<dyn HostConnection>> {
+pub fn embedded(console: Console, fast: bool) -> anyhow::Result<Box<dyn HostConnection>> {
     let note: Note = Box::new(move |text| console.note(text));
-    let launcher = LocalLauncher::new(Confinement::BestEffort, note)?;
+    let launcher = LocalLauncher::new(Confinement::BestEffort, note)?.with_fast_enclaves(fast);
     let service = Service::new(Arc::new(launcher), Limits::embedded());
     Ok(Box::new(connection::EmbeddedHost::new(service)))
 }

@@ -21,6 +21,7 @@ mod directories;
 mod enclave;
 mod exit;
 mod failure;
+mod fetching;
 mod local_host;
 mod progress;
 mod reference;

@@ -68,3 +68,55 @@ fn the_measurement_is_the_one_that_is_told() {
     assert_eq!(signed["mrenclave"], measurement);
     assert_eq!(std::fs::metadata(file).unwrap().len(), 1808);
 }
+
+#[test]
+fn a_selftest_passes_in_the_simulator_and_says_what_a_machine_lacks() {
+    let place = Place::new();
+    let tested = place
+        .run(["platform", "selftest", "sgx", "--simulate", "--json"])
+        .expect(0);
+    let tested: Value = serde_json::from_slice(&tested.stdout).unwrap();
+    assert_eq!(tested["passed"], true);
+    let outcome = |name: &str| {
+        let steps = tested["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["name"] == name);
+        step.unwrap()["outcome"].clone()
+    };
+    for passed in ["a Keep starts", "a program runs", "faults are traps"] {
+        assert_eq!(outcome(passed), "passed", "{passed}");
+    }
+    assert_eq!(outcome("quoting service"), "skipped");
+    if std::path::Path::new("/dev/sgx_enclave").exists() {
+        return;
+    }
+    let failed = place
+        .run(["platform", "selftest", "sgx", "--json"])
+        .expect(1);
+    let failed: Value = serde_json::from_slice(&failed.stdout).unwrap();
+    assert_eq!(failed["passed"], false);
+    for step in failed["steps"].as_array().unwrap() {
+        let is_failed = step["outcome"] == "failed";
+        assert_eq!(is_failed, step["remedy"].is_string(), "{step}");
+    }
+}
+
+#[test]
+fn a_fast_enclave_says_so_and_measures_the_same() {
+    let place = Place::new();
+    let module = place.file("app.wat", program("", ""));
+    let fast = [&SGX[..], &["--fast", module.to_str().unwrap()]].concat();
+    place.run(fast).expect(0).says("after it was measured");
+    let elsewhere = ["run", "--simulate", "--fast", module.to_str().unwrap()];
+    place.run(elsewhere).expect(125).says("--backend sgx");
+}
+
+#[test]
+fn the_table_of_trusted_code_is_printed() {
+    let place = Place::new();
+    let table = place.run(["measure", "--trusted-code"]).expect(0);
+    assert!(table.text().contains("keep/shim-sgx"), "{}", table.text());
+    let table = place.run(["measure", "--trusted-code", "--json"]).expect(0);
+    let table: Value = serde_json::from_slice(&table.stdout).unwrap();
+    assert!(table["measured_pages"]["sgx"].as_u64().unwrap() <= 64);
+    assert_eq!(table["programs"][1]["name"], "enarx-keep-shim-sgx");
+}

@@ -4,10 +4,12 @@ use std::sync::Mutex;
 
 use enarx_host_simulator::sgx::{EnclaveIdentity, Endorsements, Machine};
 use enarx_owner_appraisal::{AcceptedMeasurement, Level, Policy, Profile};
+use enarx_owner_collateral::{Authority, Collector, Entry, Item, Store, Tee};
 use enarx_owner_deployer::{
     AttestError, Attested, Expectations, HostConnection, HostError, KeepRequest, OutputStream,
     PackageStream, Silent, SystemRandom, attest,
 };
+use enarx_owner_evidence::dcap;
 use enarx_wire_host_api::{
     Endorsement, EndorsementKind, HostInfo, KeepId, KeepInfo, KeepState, OfferResponse,
     StartRequest, StartedKeep,
@@ -20,6 +22,8 @@ use futures_util::{
     future::{BoxFuture, ready},
     stream::BoxStream,
 };
+
+use x509_cert::der::pem::{self, LineEnding};
 
 use crate::machine::{HOST_DATA, MRENCLAVE, enclave, machine, now, other_machine, quote};
 
@@ -35,6 +39,8 @@ struct Host {
     evidence: EvidenceFormat,
     /// Made for other claims than those that are offered.
     replayed: bool,
+    /// It gives no endorsements, as hosts of hardware do.
+    unendorsed: bool,
     started: Mutex<Option<StartRequest>>,
     stopped: Mutex<bool>,
 }
@@ -48,6 +54,7 @@ impl Host {
             platform: Platform::Sgx,
             evidence: EvidenceFormat::SgxQuote,
             replayed: false,
+            unendorsed: false,
             started: Mutex::default(),
             stopped: Mutex::default(),
         }
@@ -96,11 +103,15 @@ impl HostConnection for Host {
                 endorsements.pck_revocations,
             ),
         ];
+        let mut endorsements = endorsements
+            .map(|(kind, bytes)| Endorsement { kind, bytes })
+            .to_vec();
+        if self.unendorsed {
+            endorsements.clear();
+        }
         let started = StartedKeep {
             keep: self.info_of_keep(),
-            endorsements: endorsements
-                .map(|(kind, bytes)| Endorsement { kind, bytes })
-                .to_vec(),
+            endorsements,
         };
         ready(Ok(started)).boxed()
     }
@@ -165,6 +176,10 @@ fn unused<T>() -> T {
 }
 
 fn attested(host: &Host) -> Result<Attested, AttestError> {
+    attested_with(host, None)
+}
+
+fn attested_with(host: &Host, collector: Option<&Collector>) -> Result<Attested, AttestError> {
     let policy = Policy {
         measurements: vec![AcceptedMeasurement::Value(MRENCLAVE.to_vec())],
         host_data: Some(HOST_DATA),
@@ -186,6 +201,7 @@ fn attested(host: &Host) -> Result<Attested, AttestError> {
     let expectations = Expectations {
         policy: &policy,
         image,
+        collector,
         now: now(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -231,4 +247,69 @@ fn each_lie_of_a_host_is_found_and_ends_the_keep() {
         );
         assert!(*host.stopped.lock().unwrap(), "{failure}");
     }
+}
+
+/// What the vendor publishes, as an owner keeps it.
+fn collected(endorsements: &Endorsements, directory: &std::path::Path) -> Collector {
+    let store = Store::open(directory).unwrap();
+    let chain: String = [&endorsements.tcb_signing, &endorsements.root]
+        .map(|der| pem::encode_string("CERTIFICATE", LineEnding::LF, der).unwrap())
+        .concat();
+    let quote = quote(machine(), &enclave(), &[0; 64]);
+    let quote = dcap::Quote::parse(&quote).unwrap();
+    let fmspc = quote.claimed_platform().unwrap().0.fmspc;
+    let tee = Tee::Sgx;
+    for (item, body) in [
+        (Item::TcbInfo { tee, fmspc }, &endorsements.tcb_info),
+        (Item::QeIdentity(tee), &endorsements.qe_identity),
+        (
+            Item::PckCrl(Authority::Platform),
+            &endorsements.pck_revocations,
+        ),
+        (
+            Item::PckCrl(Authority::Processor),
+            &endorsements.pck_revocations,
+        ),
+        (Item::IntelRootCrl, &endorsements.root_revocations),
+    ] {
+        let entry = Entry {
+            body: body.clone(),
+            issuer_chain: Some(chain.clone()),
+            fetched_at: now().0,
+            etag: None,
+        };
+        store.put(&item, &entry).unwrap();
+    }
+    Collector::offline(store)
+}
+
+#[test]
+fn an_owner_has_what_a_host_of_hardware_does_not_give() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = collected(machine().endorsements(), directory.path());
+    let unendorsed = || Host {
+        unendorsed: true,
+        ..Host::honest()
+    };
+    assert!(attested(&unendorsed()).is_err());
+    let attested = attested_with(&unendorsed(), Some(&collector)).unwrap();
+    assert_eq!(attested.accepted().verdict().level(), Level::Simulated);
+
+    // It makes no lie true, and not another machine's.
+    type Lie = fn(&mut Host);
+    let lies: [Lie; 4] = [
+        |host| host.replayed = true,
+        |host| host.enclave.mrenclave[31] ^= 1,
+        |host| host.machine = other_machine(),
+        |host| host.evidence = EvidenceFormat::SnpReport,
+    ];
+    for (index, lie) in lies.into_iter().enumerate() {
+        let mut host = unendorsed();
+        lie(&mut host);
+        let error = attested_with(&host, Some(&collector)).unwrap_err();
+        assert!(matches!(error, AttestError::Rejected(_)), "{index}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let empty = Collector::offline(Store::open(empty.path()).unwrap());
+    assert!(attested_with(&unendorsed(), Some(&empty)).is_err());
 }

@@ -59,7 +59,7 @@ impl Arguments {
         self.keep.remote = !local;
         block_on(async {
             let host: Box<dyn HostConnection> = if local {
-                local_host::embedded(*console)?
+                local_host::embedded(*console, self.keep.fast)?
             } else {
                 Box::new(self.access.connect(&self.to)?)
             };
@@ -70,9 +70,11 @@ impl Arguments {
     async fn attest(&self, host: &dyn HostConnection, console: &Console) -> anyhow::Result<Status> {
         let policy = self.keep.policy()?;
         let request = self.keep.request(host, &policy, &Needs::default()).await?;
+        let collector = self.keep.fetch.collector()?;
         let expectations = Expectations {
             policy: &policy,
             image: keep_image(),
+            collector: collector.as_ref(),
             now: now(),
         };
         let witness = Witness {

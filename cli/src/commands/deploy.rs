@@ -77,7 +77,7 @@ impl Arguments {
         };
         block_on(async {
             let (host, store): (Box<dyn HostConnection>, _) = if local {
-                (local_host::embedded(*console)?, None)
+                (local_host::embedded(*console, self.keep.fast)?, None)
             } else {
                 let store = (sessions::store()?, self.to.clone());
                 (Box::new(self.access.connect(&self.to)?), Some(store))

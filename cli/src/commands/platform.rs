@@ -1,7 +1,9 @@
 //! `enarx platform`: what this machine can run.
 
+mod selftest;
+
 use anstyle::{AnsiColor, Style};
-use clap::Args;
+use clap::{Args, Subcommand};
 use enarx_host_launcher::{BackendProbe, Probe, probes};
 
 use crate::{
@@ -15,18 +17,33 @@ use crate::{
 /// and whether it has ever run on the hardware that it is for. For what is missing it
 /// says the remedy. The exit status is 0 whatever is found.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   enarx platform
-  enarx platform --json")]
+  enarx platform --json
+  enarx platform selftest sgx"
+)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Write JSON
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Selftest(selftest::Arguments),
+}
+
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
+        if let Some(Command::Selftest(selftest)) = self.command {
+            return selftest.run(console);
+        }
         let probes = probes();
         if self.json {
             console.print_json(&probes)?;

@@ -44,7 +44,7 @@ impl Arguments {
         let application = Arc::new(self.application.load()?);
         let stages = Arc::new(Stages::new(*console, StagesFormat::Brief));
         super::block_on(async {
-            let host = local_host::embedded(*console)?;
+            let host = local_host::embedded(*console, self.keep.fast)?;
             let job = foreground::Job {
                 console,
                 host: &*host,

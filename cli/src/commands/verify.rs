@@ -1,7 +1,6 @@
 //! `enarx verify`: what evidence in files is worth.
 
 mod cases;
-mod fetch;
 mod files;
 mod result;
 
@@ -25,6 +24,7 @@ use crate::{
     deployment,
     exit::Status,
     failure::{Advice, WithAdvice as _},
+    fetching::FetchArguments,
     local_host::keep_image,
     reference::ReferenceArguments,
 };
@@ -85,7 +85,7 @@ pub struct Arguments {
     host_key_root: Option<PathBuf>,
 
     #[command(flatten)]
-    fetch: fetch::Arguments,
+    fetch: FetchArguments,
 
     /// The policy: strict, standard, simulation, evidence or a file
     #[arg(short, long, value_name = "POLICY")]

@@ -15,7 +15,8 @@ use enarx_wire_launch::Platform;
 use enarx_wire_provision::Suite;
 
 use crate::{
-    commands::policy, failure::Advice, local_host::can_simulate, reference::ReferenceArguments,
+    commands::policy, failure::Advice, fetching::FetchArguments, local_host::can_simulate,
+    reference::ReferenceArguments,
 };
 
 /// Which Keep is wanted, and what it must prove.
@@ -39,6 +40,13 @@ pub struct KeepArguments {
     #[arg(short, long)]
     pub simulate: bool,
 
+    /// Patch the simulated enclave after it was measured, which makes it quicker
+    ///
+    /// And less like hardware. A host on another machine decides that for itself: `enarx
+    /// host serve --fast`.
+    #[arg(long, requires = "simulate")]
+    pub fast: bool,
+
     /// The policy that says which Keeps may have the application
     ///
     /// This file alone decides then, also about simulated evidence. By default the
@@ -48,6 +56,9 @@ pub struct KeepArguments {
 
     #[command(flatten)]
     pub reference: ReferenceArguments,
+
+    #[command(flatten)]
+    pub fetch: FetchArguments,
 
     /// Memory of the Keep, such as 2GiB
     ///
@@ -122,6 +133,13 @@ impl KeepArguments {
         policy: &Policy,
         needs: &Needs,
     ) -> anyhow::Result<KeepRequest> {
+        if self.fast && (self.remote || self.backend != Some(Platform::Sgx)) {
+            return Err(Advice::error(
+                "--fast is about simulated enclaves on this machine",
+                "give it with --to local --backend sgx --simulate, or leave it out; other hosts \
+                 take it as `enarx host serve --fast`",
+            ));
+        }
         let backend = match self.backend {
             Some(backend) if self.simulate && !can_simulate(backend) => {
                 return Err(Advice::error(

@@ -29,6 +29,8 @@ pub struct LocalLauncher {
     /// Opened when the first Keep needs it.
     secure_processor: Mutex<Option<Arc<SecureProcessor>>>,
     confinement: Confinement,
+    /// Whether simulated enclaves are patched after they were measured.
+    fast: bool,
     note: Note,
     /// Keeps whose end leaves something to be removed from this machine.
     untidy: Mutex<Vec<Weak<Process>>>,
@@ -61,9 +63,17 @@ impl LocalLauncher {
             simulator_directory: directories::state()?.join("simulator"),
             secure_processor: Mutex::new(None),
             confinement,
+            fast: false,
             note,
             untidy: Mutex::default(),
         })
+    }
+
+    /// The same launcher, with simulated enclaves that are patched after they were measured if
+    /// `fast` says so.
+    pub fn with_fast_enclaves(mut self, fast: bool) -> Self {
+        self.fast = fast;
+        self
     }
 
     fn backend(&self, platform: Platform) -> Option<&dyn Backend> {
@@ -128,7 +138,18 @@ impl KeepLauncher for LocalLauncher {
         let processor;
         let simulator = match (order.simulate, platform) {
             (false, _) => None,
-            (true, Platform::Sgx) => Some(Simulator::SgxMachine(&self.simulator_directory)),
+            (true, Platform::Sgx) => {
+                if self.fast {
+                    (self.note)(
+                        "the simulator patches the enclave after it was measured: quicker, and \
+                         less like hardware",
+                    );
+                }
+                Some(Simulator::SgxMachine {
+                    directory: &self.simulator_directory,
+                    fast: self.fast,
+                })
+            }
             (true, _) => {
                 processor = self.secure_processor()?;
                 Some(Simulator::SecureProcessor(&processor))

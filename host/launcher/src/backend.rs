@@ -51,8 +51,14 @@ pub struct LaunchRequest<'a> {
 pub enum Simulator<'a> {
     /// An AMD secure processor, for the `process` backend.
     SecureProcessor(&'a Arc<SecureProcessor>),
-    /// An SGX machine, by the directory of its state, for the `sgx` backend.
-    SgxMachine(&'a Path),
+    /// An SGX machine, for the `sgx` backend.
+    SgxMachine {
+        /// The directory of its state.
+        directory: &'a Path,
+        /// Whether enclaves are patched after they were measured, which makes them quicker and
+        /// less like hardware.
+        fast: bool,
+    },
 }
 
 impl LaunchRequest<'_> {

@@ -4,6 +4,8 @@
 //! The test's program is executed again as a Keep's process, so it has a `main` of its own.
 
 #[cfg(target_arch = "x86_64")]
+mod aesm;
+#[cfg(target_arch = "x86_64")]
 mod elf;
 #[cfg(target_arch = "x86_64")]
 mod enclave;

@@ -1,13 +1,15 @@
 //! Stage one: a Keep is started and proves what it is.
 
 use enarx_owner_appraisal::{Accepted, Policy, ReferenceValues, Rejected, Submission, appraise};
+use enarx_owner_collateral::Collector;
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_host_api::{HexBytes, KeepId, StartRequest, StartedKeep};
 use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
 use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer};
 
 use crate::{
-    HostConnection, HostError, Observer, Progress, SystemRandom, evidence::VerifiedEndorsements,
+    HostConnection, HostError, Observer, Progress, SystemRandom,
+    evidence::{VerifiedEndorsements, verify_collecting},
 };
 
 /// What the owner asks the host for.
@@ -32,6 +34,9 @@ pub struct Expectations<'a> {
     pub policy: &'a Policy,
     /// The Keep image that the owner has; reference values are computed from it.
     pub image: KeepImage<'a>,
+    /// Where endorsements come from that the host does not give: those of hardware whose
+    /// evidence brings only its own certificates.
+    pub collector: Option<&'a Collector>,
     /// The owner's clock.
     pub now: UnixTime,
 }
@@ -146,7 +151,12 @@ async fn examine(
         .map_err(|_| unknown(&claims.platform))?;
     let format =
         EvidenceFormat::from_name(&claims.evidence).ok_or_else(|| unknown(&claims.evidence))?;
-    let evidence = endorsements.verify(format, offer.evidence(), expectations.now);
+    let mut evidence = endorsements.verify(format, offer.evidence(), expectations.now);
+    if let (Err(_), Some(collector)) = (&evidence, expectations.collector) {
+        let (given, now) = (&started.endorsements, expectations.now);
+        let collected = verify_collecting(collector, format, offer.evidence(), given, now).await;
+        evidence = collected.unwrap_or(evidence);
+    }
     // Computed from what the owner asked for and has, never from what the Keep claims.
     let reference =
         ReferenceValues::of_keep_image(platform, &expectations.image, request.memory_bytes);

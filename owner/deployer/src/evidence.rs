@@ -1,8 +1,10 @@
 //! Verification of a Keep's evidence with what its host endorses it by.
 
+use enarx_owner_collateral::{CollectError, Collector};
 use enarx_owner_evidence::{
     Evidence, UnixTime,
     dcap::{self, CollateralBytes, EitherCollateral},
+    materials::{self, Kind, Materials, Roots},
     snp::{self, Certificates, EitherEndorsementKey, SimulatedRoots},
 };
 use enarx_wire_host_api::{Endorsement, EndorsementKind};
@@ -17,6 +19,12 @@ pub(crate) enum EvidenceError {
     /// A quote of SGX, or its collateral.
     #[error(transparent)]
     Dcap(#[from] dcap::Error),
+    /// Either, with what the owner has collected.
+    #[error(transparent)]
+    Collected(#[from] materials::Error),
+    /// What it needs could not be collected.
+    #[error("what the evidence needs could not be collected: {0}")]
+    Collect(#[from] CollectError),
 }
 
 /// A host's endorsements, verified under the vendors' roots or a simulator's, for each
@@ -71,4 +79,42 @@ impl VerifiedEndorsements {
             EvidenceFormat::SgxQuote => self.dcap?.verify_quote(evidence, now)?,
         })
     }
+}
+
+/// Verifies evidence of `format` with what `collector` has or gets of what the host did not
+/// give; `None` if it is no evidence of that format.
+pub(crate) async fn verify_collecting(
+    collector: &Collector,
+    format: EvidenceFormat,
+    evidence: &[u8],
+    endorsements: &[Endorsement],
+    now: UnixTime,
+) -> Option<Result<Evidence, EvidenceError>> {
+    let mut materials = Materials::default();
+    let files = endorsements
+        .iter()
+        .map(|endorsement| &endorsement.bytes[..]);
+    for file in files.chain([evidence]) {
+        // What is not recognised endorses nothing, and verification will miss it.
+        let _ = materials.add(file);
+    }
+    let expected = match format {
+        EvidenceFormat::SnpReport => Kind::SnpReport,
+        EvidenceFormat::SgxQuote => Kind::Quote,
+    };
+    // Endorsements that are evidence too would make it unclear which was verified.
+    materials
+        .only_evidence()
+        .filter(|(kind, _)| *kind == expected)?;
+    let roots = Roots {
+        snp: SimulatedRoots::Any,
+        dcap: SimulatedRoots::Any,
+        ..Roots::genuine()
+    };
+    let verify = |materials: &Materials| materials.verify(&roots, now);
+    let collected = collector.verify(&materials, now, verify).await;
+    Some(match collected {
+        Ok(collected) => collected.evidence.map_err(EvidenceError::from),
+        Err(error) => Err(error.into()),
+    })
 }

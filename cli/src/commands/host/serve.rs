@@ -68,6 +68,13 @@ pub struct Arguments {
     #[arg(long)]
     without_namespaces: bool,
 
+    /// Patch simulated enclaves after they were measured
+    ///
+    /// That makes them quicker, and less like hardware. Of enclaves in hardware nothing is
+    /// ever changed.
+    #[arg(long)]
+    fast: bool,
+
     #[command(flatten)]
     limits: LimitArguments,
 
@@ -121,7 +128,7 @@ impl Arguments {
         }
         let note: Note = Box::new(|text| tracing::info!("{text}"));
         let service_limits = self.limits.limits();
-        let listen = self.listen;
+        let (listen, fast) = (self.listen, self.fast);
         let confinement = if self.without_namespaces {
             Confinement::BestEffort
         } else {
@@ -132,7 +139,7 @@ impl Arguments {
             .build()
             .context("cannot start the service's threads")?
             .block_on(async move {
-                let launcher = LocalLauncher::new(confinement, note)?;
+                let launcher = LocalLauncher::new(confinement, note)?.with_fast_enclaves(fast);
                 let service = Service::new(Arc::new(launcher), service_limits);
                 let stop = termination().context("cannot wait for signals")?;
                 let listener = TcpListener::bind(listen).await.with_advice(|| {

@@ -2,12 +2,14 @@
 
 use std::ffi::CStr;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use enarx_wire_launch::Platform;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 
 use super::Finding;
+use crate::sgx::{self, aesm};
 
 /// Whether this version has the backend.
 pub(super) fn built(platform: Platform) -> Finding {
@@ -35,9 +37,20 @@ pub(super) fn directory(path: &str) -> Finding {
     }
 }
 
-/// Whether Intel's quoting enclave can be reached, without which an enclave proves nothing.
-pub(super) fn quotes_of_enclaves() -> Finding {
-    Err("Intel's quoting service (AESM) is not spoken to in this version".to_owned())
+/// Whether the kernel has its function that enters enclaves.
+pub(super) fn sgx_entry() -> Finding {
+    sgx::can_enter()
+        .map(|()| "the kernel enters enclaves".to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// Whether the service of Intel's quoting enclave listens, without which an enclave proves
+/// nothing.
+pub(super) fn quoting_service() -> Finding {
+    match UnixStream::connect(aesm::SOCKET) {
+        Ok(_) => Ok(format!("{} can be reached", aesm::SOCKET)),
+        Err(error) => Err(format!("{}: {error}", aesm::SOCKET)),
+    }
 }
 
 /// Whether a switch of a kernel module is on.
@@ -111,6 +124,56 @@ pub(super) fn sgx_processor() -> Finding {
     processor_bit(7, |leaf| leaf.ebx, 2)
 }
 
+/// Whether the processor has what the enclaves of Keeps use beyond the first SGX (Intel SDM,
+/// volume 3D, "Discovering Support for Intel SGX"): pages that are added at run time (CPUID leaf 0x12,
+/// subleaf 0, EAX bit 1), fault addresses (EBX bit 0), and CONFIGID (subleaf 1, EAX bit 7).
+#[cfg(target_arch = "x86_64")]
+pub(super) fn sgx_features() -> Finding {
+    use std::arch::x86_64::__cpuid_count;
+
+    sgx_processor()?;
+    let (first, second) = (__cpuid_count(0x12, 0), __cpuid_count(0x12, 1));
+    let missing: Vec<_> = [
+        ("SGX2", first.eax >> 1),
+        ("EXINFO", first.ebx),
+        ("KSS", second.eax >> 7),
+    ]
+    .iter()
+    .filter(|(_, register)| register & 1 == 0)
+    .map(|(name, _)| *name)
+    .collect();
+    if missing.is_empty() {
+        Ok("SGX2, EXINFO, KSS".to_owned())
+    } else {
+        Err(format!("the processor lacks {}", missing.join(", ")))
+    }
+}
+
+/// CPUID leaf 7, subleaf 0, ECX bit 30 (Intel SDM, volume 2A, CPUID): the kernel chooses who
+/// may launch enclaves.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn sgx_launch_control() -> Finding {
+    sgx_processor()?;
+    processor_bit(7, |leaf| leaf.ecx, 30)
+}
+
+/// The sections of enclave memory (CPUID leaf 0x12, subleaves from 2 on, of type 1).
+#[cfg(target_arch = "x86_64")]
+pub(super) fn sgx_memory() -> Finding {
+    const SECTIONS: std::ops::Range<u32> = 2..34;
+    sgx_processor()?;
+    let sections = SECTIONS
+        .map(|subleaf| std::arch::x86_64::__cpuid_count(0x12, subleaf))
+        .take_while(|leaf| leaf.eax & 0xF == 1);
+    let bytes: u64 = sections
+        .map(|leaf| u64::from(leaf.ecx & 0xFFFF_F000) | u64::from(leaf.edx & 0xF_FFFF) << 32)
+        .sum();
+    match bytes >> 20 {
+        0 => Err("the firmware has set none aside".to_owned()),
+        mebibytes => Ok(format!("{mebibytes} MiB")),
+    }
+}
+
 /// CPUID leaf 0x8000001F, EAX bit 4 (AMD64 APM, volume 3, E.4.17).
 #[cfg(target_arch = "x86_64")]
 pub(super) fn snp_processor() -> Finding {
@@ -137,6 +200,13 @@ fn processor_bit(
 pub(super) fn sgx_processor() -> Finding {
     Err("not an x86-64 processor".to_owned())
 }
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use sgx_processor as sgx_features;
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use sgx_processor as sgx_launch_control;
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use sgx_processor as sgx_memory;
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn snp_processor() -> Finding {

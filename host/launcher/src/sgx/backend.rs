@@ -9,9 +9,10 @@ use enarx_host_simulator::sgx::Machine;
 use enarx_wire_launch::sgx::{EnclaveOptions, EnclavePages};
 use enarx_wire_launch::{EvidenceFormat, Platform};
 
-use super::configuration::{self, Configuration, Report};
+use super::aesm::{self, Aesm};
+use super::configuration::{self, Configuration, Quotes, Report, SimulatedMachine};
 use super::sigstructs::SigstructStore;
-use super::{hardware, keep_process};
+use super::{hardware, keep_process, remote_quoting};
 use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
 use crate::child::{self, ChildStep, Confinement, Start, Workplace};
 use crate::keep::{KeepProcess, LaunchedKeep};
@@ -22,6 +23,8 @@ use crate::{Isolation, LaunchError, Simulator};
 pub struct SgxBackend {
     sigstructs: SigstructStore,
     namespaces: bool,
+    /// What makes quotes, if somebody has chosen it.
+    quoting: Option<Aesm>,
 }
 
 impl SgxBackend {
@@ -32,7 +35,17 @@ impl SgxBackend {
         Self {
             sigstructs: SigstructStore::new(signatures),
             namespaces: true,
+            quoting: None,
         }
+    }
+
+    /// The same backend that has this service make quotes, also of simulated enclaves. By
+    /// default hardware's are made by Intel's at [`aesm::SOCKET`], and the simulator's by the
+    /// simulator.
+    #[must_use]
+    pub fn with_quoting(mut self, service: Aesm) -> Self {
+        self.quoting = Some(service);
+        self
     }
 
     /// The same backend that does without namespaces, as it does by itself where
@@ -55,7 +68,7 @@ impl Backend for SgxBackend {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
         let simulator = match request.simulator {
-            Some(Simulator::SgxMachine(machine)) => Some(machine),
+            Some(Simulator::SgxMachine { directory, fast }) => Some((directory, fast)),
             Some(Simulator::SecureProcessor(_)) => return Err(LaunchError::NoSgx),
             None if hardware::is_there() => None,
             None => return Err(LaunchError::NoSgx),
@@ -76,7 +89,7 @@ impl Backend for SgxBackend {
             .of_keep(pages.measure(), options.debug)
             .map_err(LaunchError::Signing)?;
         let endorsements = match simulator {
-            Some(directory) => endorsements(directory)?,
+            Some((directory, _)) => endorsements(directory)?,
             // A quote carries its own certificates, and owners fetch the rest from Intel.
             None => Vec::new(),
         };
@@ -88,7 +101,15 @@ impl Backend for SgxBackend {
             debug: options.debug,
             config_id: hex::encode(config_id),
             sigstruct: hex::encode(sigstruct.as_bytes()),
-            simulator: simulator.map(Path::to_owned),
+            simulator: simulator.map(|(directory, fast)| SimulatedMachine {
+                directory: directory.to_owned(),
+                fast,
+            }),
+            quotes: if simulator.is_some() && self.quoting.is_none() {
+                Quotes::Simulator
+            } else {
+                Quotes::Launcher
+            },
             namespaces: self.namespaces,
         };
         let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
@@ -96,7 +117,7 @@ impl Backend for SgxBackend {
 
         let reason = if self.namespaces {
             let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
-            match start(request, &program, &configuration, workplace) {
+            match self.start(request, &program, &configuration, workplace) {
                 Ok(started) => {
                     return Ok(launched(started, endorsements, Isolation::Namespaces));
                 }
@@ -112,9 +133,74 @@ impl Backend for SgxBackend {
             namespaces: false,
             ..configuration
         };
-        let started = start(request, &program, &configuration, workplace)?;
+        let started = self.start(request, &program, &configuration, workplace)?;
         let isolation = Isolation::Directory { path, reason };
         Ok(launched(started, endorsements, isolation))
+    }
+}
+
+impl SgxBackend {
+    /// Starts the process and waits until its enclave is entered.
+    fn start(
+        &self,
+        request: &LaunchRequest<'_>,
+        program: &OwnedFd,
+        configuration: &Configuration,
+        workplace: Workplace,
+    ) -> Result<(UnixStream, KeepProcess), LaunchError> {
+        let started = child::start(Start {
+            program,
+            name: keep_process::NAME,
+            workplace,
+            confinement: Confinement::ByProgram,
+            // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
+            private_memory_bytes: None,
+            cpu_seconds: request.cpu_seconds,
+            device: None,
+        })?;
+        let stream = started.device.ok_or(LaunchError::NotPrepared)?;
+        let report = configuration::send(&stream, configuration)
+            .and_then(|()| configuration::receive(&stream));
+        match report {
+            Ok(Some(Report::Running)) => {
+                if configuration.quotes == Quotes::Launcher {
+                    self.serve_quotes(stream)?;
+                }
+                Ok((started.channel, started.process))
+            }
+            Ok(Some(Report::Failed(reason))) => Err(LaunchError::Enclave(reason)),
+            Ok(Some(Report::NotConfined { step, error })) => Err(ChildStep::from_code(step)
+                .map_or_else(
+                    || LaunchError::Vanished("it was not confined".to_owned()),
+                    |step| LaunchError::Child {
+                        step,
+                        source: std::io::Error::from_raw_os_error(error),
+                    },
+                )),
+            Ok(None) | Err(_) => {
+                // It says nothing more, whatever it does.
+                started.process.kill();
+                let ended = started.process.wait();
+                Err(LaunchError::Vanished(format!(
+                    "{:?}; {}",
+                    ended.outcome,
+                    ended.diagnostics.trim()
+                )))
+            }
+        }
+    }
+
+    /// Has a thread get the Keep's quotes until the Keep's process ends.
+    fn serve_quotes(&self, stream: UnixStream) -> Result<(), LaunchError> {
+        let service = match &self.quoting {
+            Some(service) => service.clone(),
+            None => Aesm::new(Path::new(aesm::SOCKET)),
+        };
+        std::thread::Builder::new()
+            .name("keep-quotes".to_owned())
+            .spawn(move || remote_quoting::serve(&stream, &service))
+            .map_err(LaunchError::Thread)?;
+        Ok(())
     }
 }
 
@@ -152,48 +238,4 @@ fn endorsements(directory: &Path) -> Result<Vec<Endorsement>, LaunchError> {
             bytes: bytes.clone(),
         })
         .to_vec())
-}
-
-/// Starts the process and waits until its enclave is entered.
-fn start(
-    request: &LaunchRequest<'_>,
-    program: &OwnedFd,
-    configuration: &Configuration,
-    workplace: Workplace,
-) -> Result<(UnixStream, KeepProcess), LaunchError> {
-    let started = child::start(Start {
-        program,
-        name: keep_process::NAME,
-        workplace,
-        confinement: Confinement::ByProgram,
-        // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
-        private_memory_bytes: None,
-        cpu_seconds: request.cpu_seconds,
-        device: None,
-    })?;
-    let stream = started.device.ok_or(LaunchError::NotPrepared)?;
-    let report =
-        configuration::send(&stream, configuration).and_then(|()| configuration::receive(&stream));
-    match report {
-        Ok(Some(Report::Running)) => Ok((started.channel, started.process)),
-        Ok(Some(Report::Failed(reason))) => Err(LaunchError::Enclave(reason)),
-        Ok(Some(Report::NotConfined { step, error })) => Err(ChildStep::from_code(step)
-            .map_or_else(
-                || LaunchError::Vanished("it was not confined".to_owned()),
-                |step| LaunchError::Child {
-                    step,
-                    source: std::io::Error::from_raw_os_error(error),
-                },
-            )),
-        Ok(None) | Err(_) => {
-            // It says nothing more, whatever it does.
-            started.process.kill();
-            let ended = started.process.wait();
-            Err(LaunchError::Vanished(format!(
-                "{:?}; {}",
-                ended.outcome,
-                ended.diagnostics.trim()
-            )))
-        }
-    }
 }

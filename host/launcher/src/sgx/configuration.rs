@@ -1,11 +1,11 @@
-//! What the launcher and the process of an enclave say to each other, before the Keep runs.
+//! What the launcher and the process of an enclave say to each other.
 //!
 //! Both are the same program; descriptor 4 is a stream between them. The launcher sends a
-//! [`Configuration`] and closes its direction, the process answers with one [`Report`] and closes
-//! the other. Each is JSON.
+//! [`Configuration`], and the process answers with one [`Report`]. If it is the launcher that gets
+//! the Keep's quotes, requests for them follow ([`super::remote_quoting`]). Each message is JSON
+//! behind its length, 32 bits, little-endian.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -26,10 +26,30 @@ pub(super) struct Configuration {
     pub config_id: String,
     /// SIGSTRUCT in hexadecimal digits.
     pub sigstruct: String,
-    /// Directory of the simulated machine's state, unless the processor makes the enclave.
-    pub simulator: Option<PathBuf>,
+    /// The simulated machine, unless the processor makes the enclave.
+    pub simulator: Option<SimulatedMachine>,
+    /// Who makes quotes of its reports.
+    pub quotes: Quotes,
     /// Whether the process is in namespaces, in which it empties its file system.
     pub namespaces: bool,
+}
+
+/// A simulated machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SimulatedMachine {
+    /// The directory of its state.
+    pub directory: PathBuf,
+    /// Whether enclaves are patched after they were measured.
+    pub fast: bool,
+}
+
+/// Who makes quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Quotes {
+    /// The simulated machine.
+    Simulator,
+    /// A service that the launcher asks.
+    Launcher,
 }
 
 /// What became of it.
@@ -58,23 +78,32 @@ impl Configuration {
     }
 }
 
-/// Most bytes of a message: several times what there is to say.
-const MAX_MESSAGE: u64 = 64 << 10;
+/// Most bytes of a message: the largest quote in hexadecimal digits fits.
+const MAX_MESSAGE: usize = 256 << 10;
 
-/// Sends the one message of this direction.
+/// Sends a message.
 pub(super) fn send(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
     let bytes = serde_json::to_vec(message)?;
-    stream.write_all(&bytes)?;
-    stream.shutdown(Shutdown::Write)
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_le_bytes()[..], &bytes].concat())
 }
 
-/// Receives the one message of the other direction; `None` if it was closed without one.
-pub(super) fn receive<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<Option<T>> {
-    let mut bytes = Vec::new();
-    stream.take(MAX_MESSAGE).read_to_end(&mut bytes)?;
-    if bytes.is_empty() {
+/// Receives a message; `None` if the stream was closed before one.
+pub(super) fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<Option<T>> {
+    let mut length = Vec::new();
+    stream.take(4).read_to_end(&mut length)?;
+    if length.is_empty() {
         return Ok(None);
     }
+    let length: [u8; 4] = length
+        .try_into()
+        .map_err(|_| io::ErrorKind::UnexpectedEof)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_MESSAGE {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes)?;
     Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
@@ -91,22 +120,37 @@ mod tests {
             debug: true,
             config_id: hex::encode([7; 64]),
             sigstruct: hex::encode([8; 1808]),
-            simulator: Some("/somewhere".into()),
+            simulator: Some(SimulatedMachine {
+                directory: "/somewhere".into(),
+                fast: true,
+            }),
+            quotes: Quotes::Launcher,
             namespaces: true,
         };
         send(&ours, &configuration).unwrap();
         assert_eq!(receive(&theirs).unwrap(), Some(configuration));
         let report = Report::NotConfined { step: 3, error: 1 };
         send(&theirs, &report).unwrap();
+        send(&theirs, &Report::Running).unwrap();
         assert_eq!(receive(&ours).unwrap(), Some(report));
+        assert_eq!(receive(&ours).unwrap(), Some(Report::Running));
 
-        let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
         assert_eq!(receive::<Report>(&ours).unwrap(), None);
+    }
 
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(b"gibberish").unwrap();
-        drop(theirs);
-        assert!(receive::<Report>(&ours).is_err());
+    #[test]
+    fn gibberish_is_no_message() {
+        for wrong in [
+            &b"\x09\0\0\0gibberish"[..],
+            b"\x09\0\0\0cut",
+            b"\x09\0",
+            b"\xFF\xFF\xFF\xFF",
+        ] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            theirs.write_all(wrong).unwrap();
+            drop(theirs);
+            assert!(receive::<Report>(&ours).is_err());
+        }
     }
 }

@@ -18,7 +18,6 @@ use enarx_wire_launch::sgx::{PageType, SecInfo, Secs, Section, Sigstruct, layout
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::enclave::{Enclave, EnclaveBuilder, EnterFunction};
-use super::service::Quoting;
 
 /// The driver's device.
 const DEVICE: &str = "/dev/sgx_enclave";
@@ -30,6 +29,15 @@ pub(super) fn is_there() -> bool {
         .write(true)
         .open(DEVICE)
         .is_ok()
+}
+
+/// Whether the kernel can enter enclaves.
+///
+/// # Errors
+///
+/// What is missing.
+pub(crate) fn can_enter() -> io::Result<()> {
+    enter_function().map(drop)
 }
 
 /// An enclave that the driver is making.
@@ -179,23 +187,6 @@ impl Enclave for HardwareEnclave {
             }
         }
         Ok(())
-    }
-}
-
-/// Quotes on hardware: Intel's quoting enclave is reached through Intel's service, which
-/// this version does not speak to.
-pub(super) struct NoQuoting;
-
-impl Quoting for NoQuoting {
-    fn target(&self) -> io::Result<[u8; 512]> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "this version does not speak to Intel's quoting service (AESM); use --simulate",
-        ))
-    }
-
-    fn quote(&self, _: &[u8]) -> io::Result<Vec<u8>> {
-        self.target().map(|_| Vec::new())
     }
 }
 

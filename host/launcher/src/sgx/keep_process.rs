@@ -18,10 +18,11 @@ use enarx_wire_hostcall::{ATTESTATION_DEVICE, CHANNEL, DIAGNOSTICS};
 use enarx_wire_launch::KeepImage;
 use enarx_wire_launch::sgx::{Attributes, EnclavePages, Sigstruct, layout};
 
-use super::configuration::{self, Configuration, Report};
+use super::configuration::{self, Configuration, Quotes, Report};
 use super::enclave::{Enclave, EnclaveBuilder};
-use super::hardware::{HardwareBuilder, NoQuoting};
+use super::hardware::HardwareBuilder;
 use super::loader;
+use super::remote_quoting::RemoteQuoting;
 use super::run::{STOPPED_STATUS, Threads};
 use super::service::{Quoting, Services};
 use super::simulated;
@@ -69,7 +70,7 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
         Ok(Some(configuration)) => configuration,
         _ => return STOPPED_STATUS,
     };
-    let (enclave, quoting) = match build(image, &configuration) {
+    let (enclave, simulated) = match build(image, &configuration) {
         Ok(built) => built,
         Err(reason) => {
             report(Report::Failed(reason));
@@ -84,10 +85,16 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
         });
         return STOPPED_STATUS;
     }
+    report(Report::Running);
+    let quoting = match (configuration.quotes, simulated) {
+        (Quotes::Simulator, Some(simulated)) => {
+            drop(launcher);
+            simulated
+        }
+        _ => Box::new(RemoteQuoting::new(launcher)),
+    };
     let threads = configuration.threads;
     let services = Services::new(enclave, quoting, channel, diagnostics, threads);
-    report(Report::Running);
-    drop(launcher);
     Threads::new(services, threads, |status| {
         // SAFETY: ends this process at once. Other threads may be in the enclave: nothing
         // waits for them, and nothing that runs at a process's regular end is needed.
@@ -101,10 +108,10 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
 /// written.
 const FILE_SYSTEM_SIZE: u64 = 1 << 20;
 
-/// What makes an enclave, and what makes quotes of its reports.
-pub(super) type Means = (Box<dyn EnclaveBuilder>, Box<dyn Quoting>);
+/// What makes an enclave, and the simulated machine's quoting enclave, if it is one.
+pub(super) type Means = (Box<dyn EnclaveBuilder>, Option<Box<dyn Quoting>>);
 
-type Built = (Box<dyn Enclave>, Box<dyn Quoting>);
+type Built = (Box<dyn Enclave>, Option<Box<dyn Quoting>>);
 
 fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, String> {
     if !(1..=layout::MAX_THREADS).contains(&configuration.threads) {
@@ -120,11 +127,11 @@ fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, 
     hex::decode_to_slice(&configuration.config_id, &mut config_id)
         .map_err(|_| "the enclave's CONFIGID is none")?;
     let (builder, quoting): Means = match &configuration.simulator {
-        Some(directory) => simulated::open(directory)?,
+        Some(machine) => simulated::open(machine)?,
         None => {
             let builder = HardwareBuilder::new()
                 .map_err(|error| format!("the SGX driver cannot be used: {error}"))?;
-            (Box::new(builder), Box::new(NoQuoting))
+            (Box::new(builder), None)
         }
     };
     let attributes = Attributes::of_keep(configuration.debug);

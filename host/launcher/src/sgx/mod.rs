@@ -10,6 +10,7 @@
 //! The enclave's own process does nothing but enter it and serve [calls](enarx_wire_hostcall::call).
 //! Between the processor and the simulator there is one seam, [`EnclaveBuilder`] and [`Enclave`].
 
+pub mod aesm;
 mod backend;
 mod block_memory;
 mod clock;
@@ -21,6 +22,7 @@ mod keep_process;
 mod loader;
 mod parking;
 mod processor;
+mod remote_quoting;
 mod run;
 mod service;
 mod signing;
@@ -34,6 +36,7 @@ mod test_image;
 
 pub use backend::SgxBackend;
 pub use enclave::{EENTER, EEXIT, ERESUME, Enclave, EnclaveBuilder, EnterFunction, Run};
+pub(crate) use hardware::can_enter;
 pub use keep_process::become_keep_if_asked;
 pub use run::STOPPED_STATUS;
 pub use service::Quoting;

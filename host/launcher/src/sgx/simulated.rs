@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::io;
-use std::path::Path;
 
 use enarx_host_simulator::sgx::enclave::{
     Builder, Enclave as SimulatedEnclave, LeafError, SgxEnclaveRun,
@@ -11,17 +10,18 @@ use enarx_host_simulator::sgx::{Machine, Processor};
 use enarx_wire_launch::PAGE_SIZE;
 use enarx_wire_launch::sgx::{Secs, Section, Sigstruct};
 
+use super::configuration::SimulatedMachine;
 use super::enclave::{Enclave, EnclaveBuilder, EnterFunction, Run};
 use super::keep_process::Means;
 use super::service::Quoting;
 
-/// Opens the simulated machine whose state is below `directory`.
+/// Opens a simulated machine.
 ///
 /// # Errors
 ///
 /// What stands in the way.
-pub(super) fn open(directory: &Path) -> Result<Means, String> {
-    let machine = Machine::open(directory).map_err(|error| error.to_string())?;
+pub(super) fn open(simulated: &SimulatedMachine) -> Result<Means, String> {
+    let machine = Machine::open(&simulated.directory).map_err(|error| error.to_string())?;
     let processor = machine
         .start_processor()
         .map_err(|error| error.to_string())?;
@@ -29,13 +29,15 @@ pub(super) fn open(directory: &Path) -> Result<Means, String> {
     machine.prepare();
     let builder = SimulatedBuilder {
         processor,
+        fast: simulated.fast,
         builder: None,
     };
-    Ok((Box::new(builder), Box::new(SimulatedQuoting(machine))))
+    Ok((Box::new(builder), Some(Box::new(SimulatedQuoting(machine)))))
 }
 
 struct SimulatedBuilder {
     processor: Processor,
+    fast: bool,
     /// From ECREATE on.
     builder: Option<Builder>,
 }
@@ -63,6 +65,7 @@ impl EnclaveBuilder for SimulatedBuilder {
 
     fn initialize(self: Box<Self>, sigstruct: &Sigstruct) -> io::Result<Box<dyn Enclave>> {
         let builder = self.builder.ok_or(io::ErrorKind::InvalidInput)?;
+        let builder = if self.fast { builder.fast() } else { builder };
         let enclave = builder
             .init(sigstruct.as_bytes(), Box::new(self.processor))
             .map_err(io::Error::other)?;

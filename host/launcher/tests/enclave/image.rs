@@ -11,8 +11,8 @@ use crate::elf::{Part, static_pie};
 // return to in RCX. It remembers nothing but what it finds in the block: the host of this test
 // is honest.
 //
-// Words of the block: 0 sequence, 8 operation, 16 length, 24... arguments, 72 result; the payload
-// is at 4096.
+// Words of the block: 0 sequence, 8 operation, 16 length, 24... arguments, 72 result, 80 its
+// length; the payload is at 4096.
 global_asm!(
     ".pushsection .rodata",
     ".balign 16",
@@ -22,6 +22,10 @@ global_asm!(
     "jnz 70f",
     "cmp qword ptr [rdi], 0",
     "je 10f",
+    "cmp qword ptr [rdi + 8], 11",
+    "je 81f",
+    "cmp qword ptr [rdi + 8], 12",
+    "je 81f",
     "cmp qword ptr [rdi + 8], 2",
     "jne 20f",
     "cmp qword ptr [rdi + 72], 1",
@@ -37,6 +41,10 @@ global_asm!(
     "je 60f",
     "cmp al, 'e'",
     "je 80f",
+    "cmp al, 't'",
+    "je 82f",
+    "cmp al, 'q'",
+    "je 83f",
     // Asks for a command.
     "20: mov qword ptr [rdi + 8], 2",
     "mov qword ptr [rdi + 16], 0",
@@ -59,6 +67,20 @@ global_asm!(
     "mov qword ptr [rdi + 16], 4",
     "mov qword ptr [rdi + 24], 3",
     "mov dword ptr [rdi + 4096], 0x6f686365",
+    "jmp 90f",
+    // Sends what the host has answered.
+    "81: mov rax, [rdi + 80]",
+    "mov qword ptr [rdi + 8], 3",
+    "mov [rdi + 16], rax",
+    "mov qword ptr [rdi + 24], 3",
+    "jmp 90f",
+    // Asks for the quoting enclave's target information.
+    "82: mov qword ptr [rdi + 8], 11",
+    "mov qword ptr [rdi + 16], 0",
+    "jmp 90f",
+    // Asks for a quote of what lies there.
+    "83: mov qword ptr [rdi + 8], 12",
+    "mov qword ptr [rdi + 16], 432",
     "jmp 90f",
     // Gives up.
     "40: mov esi, 42",

@@ -1,19 +1,23 @@
 //! The tests.
 
-mod image;
+pub mod image;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use enarx_host_launcher::sgx::{STOPPED_STATUS, SgxBackend, become_keep_if_asked};
 use enarx_host_launcher::{
     Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
 };
+use enarx_wire_launch::sgx::layout;
 use enarx_wire_launch::{KeepImage, Platform, SgxImage};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
+
+use crate::aesm;
+use image::Image;
 
 const MEMORY: u64 = 64 << 20;
 
@@ -21,6 +25,10 @@ type Test = fn(&Path);
 
 const TESTS: &[(&str, Test)] = &[
     ("an_enclave_runs_and_ends", an_enclave_runs_and_ends),
+    (
+        "a_fast_enclave_runs_and_ends_alike",
+        a_fast_enclave_runs_and_ends_alike,
+    ),
     (
         "a_keep_that_gives_up_is_stopped",
         a_keep_that_gives_up_is_stopped,
@@ -33,6 +41,11 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("processor_time_is_limited", processor_time_is_limited),
     ("the_process_is_confined", the_process_is_confined),
+    ("dumps_hold_no_enclave", dumps_hold_no_enclave),
+    (
+        "starts_and_stops_leave_nothing",
+        starts_and_stops_leave_nothing,
+    ),
     (
         "a_directory_does_for_namespaces",
         a_directory_does_for_namespaces,
@@ -41,11 +54,31 @@ const TESTS: &[(&str, Test)] = &[
         "what_cannot_be_launched_says_why",
         what_cannot_be_launched_says_why,
     ),
+    (
+        "a_quoting_service_gives_target_and_quotes",
+        aesm::a_quoting_service_gives_target_and_quotes,
+    ),
+    (
+        "a_busy_service_is_asked_again",
+        aesm::a_busy_service_is_asked_again,
+    ),
+    (
+        "a_key_that_was_lost_is_made_again",
+        aesm::a_key_that_was_lost_is_made_again,
+    ),
+    (
+        "each_lie_of_a_quoting_service_is_named",
+        aesm::each_lie_of_a_quoting_service_is_named,
+    ),
+    (
+        "a_confined_keep_gets_quotes_of_the_service",
+        aesm::a_confined_keep_gets_quotes_of_the_service,
+    ),
 ];
 
 /// Runs the tests whose names contain the first argument that is no option.
 pub fn main() {
-    let image = image::Image::new();
+    let image = Image::new();
     become_keep_if_asked(|| image.keep_image());
     if let Some(directory) = std::env::var_os(LAUNCH_ONLY) {
         launch_only(Path::new(&directory));
@@ -61,22 +94,25 @@ pub fn main() {
     }
 }
 
-fn backend(directory: &Path) -> SgxBackend {
+pub fn backend(directory: &Path) -> SgxBackend {
     SgxBackend::new(Some(&directory.join("signatures")))
 }
 
-fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchRequest<'a> {
+pub fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchRequest<'a> {
     LaunchRequest {
         image,
         memory_bytes: MEMORY,
         cpu_seconds: None,
         host_data: [3; 32],
-        simulator: Some(Simulator::SgxMachine(directory)),
+        simulator: Some(Simulator::SgxMachine {
+            directory,
+            fast: false,
+        }),
     }
 }
 
 fn launch(directory: &Path) -> LaunchedKeep {
-    let image = image::Image::new();
+    let image = Image::new();
     let image = image.keep_image();
     backend(directory)
         .launch(&request(&image, directory))
@@ -84,7 +120,7 @@ fn launch(directory: &Path) -> LaunchedKeep {
 }
 
 /// Tells the Keep what to do, and waits for its end.
-fn tell(mut keep: LaunchedKeep, command: u8) -> Ended {
+pub fn tell(mut keep: LaunchedKeep, command: u8) -> Ended {
     keep.channel.write_all(&[command]).unwrap();
     keep.process.wait()
 }
@@ -110,6 +146,27 @@ fn an_enclave_runs_and_ends(directory: &Path) {
             .count(),
         files
     );
+}
+
+fn a_fast_enclave_runs_and_ends_alike(directory: &Path) {
+    let image = Image::new();
+    let image = image.keep_image();
+    let request = LaunchRequest {
+        simulator: Some(Simulator::SgxMachine {
+            directory,
+            fast: true,
+        }),
+        ..request(&image, directory)
+    };
+    let mut keep = backend(directory).launch(&request).unwrap();
+    for _ in 0..3 {
+        keep.channel.write_all(b"e").unwrap();
+        let mut echo = [0; 4];
+        keep.channel.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"echo");
+    }
+    let ended = tell(keep, b'x');
+    assert_eq!(ended.outcome, Outcome::Exited(7), "{ended:?}");
 }
 
 fn a_keep_that_gives_up_is_stopped(directory: &Path) {
@@ -168,7 +225,7 @@ fn a_keep_ends_with_its_launcher(directory: &Path) {
 }
 
 fn processor_time_is_limited(directory: &Path) {
-    let image = image::Image::new();
+    let image = Image::new();
     let image = image.keep_image();
     let request = LaunchRequest {
         cpu_seconds: Some(1),
@@ -206,8 +263,81 @@ fn the_process_is_confined(directory: &Path) {
     assert!(open.len() <= 6, "{open:?}");
 }
 
+/// A core dump is a file that the host reads. The kernel leaves real enclaves out by itself.
+fn dumps_hold_no_enclave(directory: &Path) {
+    let keep = launch(directory);
+    let about = |what: &str| {
+        let path = format!("/proc/{}/{what}", keep.process.id());
+        std::fs::read_to_string(path).unwrap()
+    };
+    let limits = about("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core"));
+    let core: Vec<_> = core.unwrap().split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"], "{limits}");
+    // Whoever raises that limit finds the enclave left out (proc_pid_smaps(5), `dd`).
+    let mut in_enclave = false;
+    let mut left_out = 0;
+    for line in about("smaps").lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap();
+        if let Some((start, _)) = first.split_once('-') {
+            let start = u64::from_str_radix(start, 16).unwrap();
+            in_enclave = start < layout::ENCLAVE_SIZE;
+        } else if first == "VmFlags:" && in_enclave {
+            assert!(words.any(|flag| flag == "dd"), "{line}");
+            left_out += 1;
+        }
+    }
+    assert!(left_out > 5, "{left_out}");
+    assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7));
+}
+
+/// How often a Keep is started and ended; `ENARX_TEST_STARTS` says otherwise.
+const STARTS: usize = 200;
+
+fn starts_and_stops_leave_nothing(directory: &Path) {
+    let count = |path: &str| std::fs::read_dir(path).unwrap().count();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        kibibytes.parse::<usize>().unwrap()
+    };
+    let starts = std::env::var("ENARX_TEST_STARTS").map_or(STARTS, |text| text.parse().unwrap());
+    let state = || {
+        (
+            count("/proc/self/fd"),
+            count("/proc/self/task"),
+            count(directory.to_str().unwrap()),
+            count(directory.join("signatures").to_str().unwrap()),
+        )
+    };
+    let start = |index: usize| {
+        let keep = launch(directory);
+        // Some end by themselves, some fail, some are ended.
+        match index % 3 {
+            0 => assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7)),
+            1 => assert_eq!(tell(keep, b'a').outcome, Outcome::Exited(STOPPED_STATUS)),
+            _ => drop(keep),
+        }
+    };
+    // What is kept for later is made.
+    (0..20).for_each(start);
+    let (before, resident_before) = (state(), resident());
+    (0..starts).for_each(start);
+    // A thread that has seen its Keep off may still be ending.
+    let end = Instant::now() + Duration::from_secs(60);
+    while state() != before {
+        assert!(Instant::now() < end, "{:?} instead of {before:?}", state());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let grown = resident().saturating_sub(resident_before);
+    assert!(grown < 8 << 10, "{grown} KiB after {starts} starts");
+    println!("{starts} starts and stops left nothing; memory grew by {grown} KiB");
+}
+
 fn a_directory_does_for_namespaces(directory: &Path) {
-    let image = image::Image::new();
+    let image = Image::new();
     let image = image.keep_image();
     let backend = backend(directory).without_namespaces();
     let keep = backend.launch(&request(&image, directory)).unwrap();
@@ -220,7 +350,7 @@ fn a_directory_does_for_namespaces(directory: &Path) {
 }
 
 fn what_cannot_be_launched_says_why(directory: &Path) {
-    let image = image::Image::new();
+    let image = Image::new();
     let image = image.keep_image();
     let backend = backend(directory);
     assert_eq!(backend.platform(), Platform::Sgx);

@@ -1,6 +1,6 @@
 //! EREPORT, EGETKEY and EEXIT.
 
-use crate::harness::{CONSTANT, DATA, Left, Monitor, PAGE, enclave, in_own_process};
+use crate::harness::{CONSTANT, DATA, Left, Monitor, PAGE, enclave, fast_enclave, in_own_process};
 use crate::programs;
 
 const EREPORT: u64 = 0;
@@ -104,6 +104,37 @@ fn segment_bases_are_the_tcs_and_the_hosts_come_back() {
             let (left, fs, gs) = monitor.call(monitor.address(programs::bases()), 0);
             assert_eq!((left, fs, gs), (Left::Exit, base, base));
             assert_eq!(OWN.get(), 5);
+        },
+    );
+}
+
+#[test]
+fn a_fast_enclave_is_measured_and_behaves_alike() {
+    in_own_process(
+        "leaves::a_fast_enclave_is_measured_and_behaves_alike",
+        || {
+            let (enclave, mrenclave) = fast_enclave(programs::monitor());
+            assert_eq!(enclave.identity().mrenclave, mrenclave);
+            let _attachment = enclave.attach_thread().unwrap();
+            let monitor = Monitor::new(enclave, 0);
+            let (request, output) = (monitor.address(DATA), monitor.address(DATA + 0x200));
+            monitor.write(DATA, 0x77_0004);
+            for _ in 0..3 {
+                let (left, rax, _) = monitor.leaf(EGETKEY, request, output, 0);
+                assert_eq!((left, rax), (Left::Exit, 0));
+            }
+            assert_eq!(enclave.statistics().egetkey, 3);
+            // Those that were executed are replaced, in one byte, and others are not.
+            let end = programs::pages().len() as u64 * PAGE;
+            let code = (0..end).step_by(8).map(|offset| monitor.read(offset));
+            let code: Vec<u8> = code.flat_map(u64::to_le_bytes).collect();
+            let count = |wanted: [u8; 3]| code.windows(3).filter(|bytes| *bytes == wanted).count();
+            assert!(count([0xf4, 0x01, 0xd7]) >= 2);
+            assert!(count([0x0f, 0x01, 0xd7]) >= 1);
+            // Exceptions are what they were.
+            let (left, ..) = monitor.leaf(99, 0, 0, 0);
+            assert_eq!(left.vector(), Some(13));
+            monitor.recover(3);
         },
     );
 }

@@ -10,7 +10,7 @@ use super::host::{EENTER, ERESUME, Ending, Honest, Host};
 use super::program::{DENIED, RIGHT};
 use answers::{Answers, CLOCKS, Clock, LIES};
 use entering::{EntersInsteadOfResuming, Interrupts, Meanwhile, ResumesCall};
-use pages::{PAGES, Restricts, RestrictsUnasked};
+use pages::{PAGES, Replays, Restricts, RestrictsUnasked, TakesAway};
 use registers::{BLOCKS, EXTENDED, GivesBlock, JUNK, LeavesJunk, SetsExtended};
 use threads::{
     DeniesThread, RestartsThread, StartsUnasked, StartsUnaskedAt, TakesTurns, stand_still,
@@ -255,5 +255,17 @@ pub const SCENARIOS: &[Scenario] = &[
             })
         },
         outcome: Outcome::Either,
+    },
+    Scenario {
+        name: "pages that are taken away, for which fresh ones come",
+        variants: |calls| calls,
+        run: |host, variant| host.run(&mut TakesAway { at: variant }),
+        outcome: Outcome::Either,
+    },
+    Scenario {
+        name: "older, altered and moved pages in place of those that were taken",
+        variants: ONE,
+        run: |host, _| host.run(&mut Replays::default()),
+        outcome: Outcome::Right,
     },
 ];

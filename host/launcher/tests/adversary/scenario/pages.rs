@@ -3,6 +3,8 @@
 use enarx_wire_hostcall::call::Operation;
 use enarx_wire_launch::sgx::layout;
 
+use enarx_host_simulator::sgx::enclave::{LeafError, PagedOut};
+
 use super::super::host::{Answer, Call, Host, Lies};
 
 pub struct Restricts(pub usize);
@@ -63,3 +65,60 @@ pub const PAGES: [(u64, u8); 14] = [
     (layout::RUNTIME + 0x1000, 0),
     (layout::RUNTIME + 0x2000, 1),
 ];
+
+/// Takes a page away when a call is made. A page of zeros comes in its place when it is
+/// missed, as a driver gives to whoever has not had any.
+pub struct TakesAway {
+    pub at: usize,
+}
+
+impl Lies for TakesAway {
+    fn answer(&mut self, host: &mut Host, call: &Call, _: &mut Answer) {
+        if call.number == self.at {
+            host.faults += 1;
+            let (page, _) = PAGES[self.at % PAGES.len()];
+            // The pages of some types are not paged out.
+            drop(host.enclave.page_out(page));
+        }
+    }
+}
+
+/// Takes pages away at every call and gives them back; but first it tries older ones, those of
+/// other places, and altered ones.
+#[derive(Default)]
+pub struct Replays {
+    earlier: Vec<PagedOut>,
+}
+
+impl Replays {
+    fn page(&mut self, host: &mut Host, offset: u64) {
+        // Not all of them are there from the beginning.
+        let Ok(current) = host.enclave.page_out(offset) else {
+            return;
+        };
+        let mut altered = current.clone();
+        altered.contents[17] ^= 1;
+        let mut moved = current.clone();
+        moved.offset += 4096 * 3;
+        let older = self.earlier.iter().filter(|page| page.offset == offset);
+        for wrong in older.chain([&altered, &moved]) {
+            host.faults += 1;
+            let refused = host.enclave.page_in(wrong).unwrap_err();
+            // Elsewhere there may be another page.
+            let is_named = matches!(refused, LeafError::MacComparison { .. });
+            assert!(is_named || wrong.offset != offset, "{refused}");
+        }
+        host.enclave.page_in(&current).unwrap();
+        // Once is enough.
+        assert!(host.enclave.page_in(&current).is_err());
+        self.earlier.push(current);
+    }
+}
+
+impl Lies for Replays {
+    fn answer(&mut self, host: &mut Host, _: &Call, _: &mut Answer) {
+        for (offset, _) in PAGES {
+            self.page(host, offset);
+        }
+    }
+}

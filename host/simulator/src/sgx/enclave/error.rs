@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why ECREATE, EADD, EEXTEND or EMODPR failed.
+/// Why ECREATE, EADD, EEXTEND, EMODPR, EWB or ELDU failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeafError {
     /// The processor raises a general protection exception.
@@ -19,6 +19,14 @@ pub enum LeafError {
     /// EMODPR reports `SGX_PAGE_NOT_MODIFIABLE` (20) in `RAX`.
     #[error("the page at enclave offset {offset:#x} is pending or modified (SGX error 20)")]
     NotModifiable {
+        /// Where in the enclave.
+        offset: u64,
+    },
+    /// ELDU reports `SGX_MAC_COMPARE_FAIL` (7) in `RAX`.
+    #[error(
+        "the page for enclave offset {offset:#x} is not the latest that was there (SGX error 7)"
+    )]
+    MacComparison {
         /// Where in the enclave.
         offset: u64,
     },

@@ -38,6 +38,8 @@ impl Memory {
             unmap(entries, length / PAGE_SIZE * size_of::<AtomicU16>());
             return Err(error);
         }
+        // As the kernel does with real enclaves. Only kernels without core dumps refuse it.
+        leave_out_of_dumps((base + start) as *mut libc::c_void, length - start as usize);
         Ok(Self {
             base,
             size,
@@ -225,6 +227,29 @@ impl Pages<'_> {
         }
     }
 
+    /// Takes a page out of the EPCM, with its contents.
+    pub(super) fn remove(&self, offset: u64) -> io::Result<()> {
+        self.with_access(offset, |pointer| {
+            // SAFETY: a whole page of ELRANGE, which is writable for as long as this runs.
+            unsafe { std::ptr::write_bytes(pointer, 0, PAGE_SIZE) }
+        })?;
+        self.memory.entry(offset).store(0, Ordering::Relaxed);
+        self.memory
+            .protect_range(page_start(offset), PAGE_SIZE as u64, 0)
+    }
+
+    /// Replaces a byte of code where it may be running in other threads: the page stays
+    /// accessible as it is meanwhile, and each of them finds the old byte or the new one.
+    pub(super) fn patch(&self, offset: u64, byte: u8) -> io::Result<()> {
+        let start = page_start(offset);
+        let access = self.get(offset).map_or(0, Page::access);
+        self.memory
+            .protect_range(start, PAGE_SIZE as u64, access | READ | WRITE)?;
+        // SAFETY: in ELRANGE, and writable since the line above.
+        unsafe { self.memory.pointer(offset).write_volatile(byte) };
+        self.memory.protect_range(start, PAGE_SIZE as u64, access)
+    }
+
     fn with_access(&self, offset: u64, action: impl FnOnce(*mut u8)) -> io::Result<()> {
         let access = self.get(offset).map_or(0, Page::access);
         let is_writable = access & (READ | WRITE) == READ | WRITE;
@@ -295,6 +320,12 @@ fn map(address: u64, length: usize) -> io::Result<NonNull<u8>> {
         return Err(io::Error::last_os_error());
     }
     NonNull::new(pointer.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+}
+
+/// Leaves memory out of core dumps.
+pub(super) fn leave_out_of_dumps(start: *mut libc::c_void, length: usize) {
+    // SAFETY: changes what is written into a dump, and no memory.
+    unsafe { libc::madvise(start, length, libc::MADV_DONTDUMP) };
 }
 
 fn unmap(pointer: NonNull<u8>, length: usize) {

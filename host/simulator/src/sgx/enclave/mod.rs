@@ -23,8 +23,9 @@
 //! - Segment loads, far transfers, `iret`, `xgetbv`, the instructions that UMIP
 //!   covers, and AVX-512 work as they do outside.
 //! - A page that can be executed can be read.
-//! - Nothing is ever paged out: EBLOCK, ETRACK and EWB have no counterpart.
-//!   EMODT, EREMOVE and so trimming are missing.
+//! - Nothing is paged out by itself: a host that wants it calls [`Enclave::page_out`], which is
+//!   EBLOCK, ETRACK and EWB at once, for pages of memory alone. EMODT, EREMOVE and so trimming
+//!   are missing.
 
 mod builder;
 mod bytes;
@@ -41,6 +42,7 @@ mod machine;
 mod measurement;
 mod memory;
 mod page;
+mod paging;
 mod registers;
 mod secs;
 mod signal;
@@ -59,6 +61,7 @@ pub use entry::SgxEnclaveRun;
 pub use error::{InitError, LeafError};
 pub use hardware::{Hardware, REPORT_DATA_SIZE, Refusal};
 pub use interference::{INTERRUPT_VECTOR, Interference};
+pub use paging::PagedOut;
 pub use sigstruct::SIGSTRUCT_SIZE;
 pub use statistics::Statistics;
 pub use thread::ThreadAttachment;
@@ -67,6 +70,7 @@ pub use transition::EnterFunction;
 use super::EnclaveIdentity;
 use memory::Memory;
 use page::{PAGE_SIZE, PageType, READ, WRITE};
+use paging::Paging;
 use secs::Secs;
 use statistics::Counters;
 use thread_control::ThreadControl;
@@ -175,6 +179,9 @@ struct Running {
     /// Every TCS, by its offset.
     threads: Vec<ThreadControl>,
     hardware: Box<dyn Hardware>,
+    paging: Paging,
+    /// Whether [`Builder::fast`] was asked for.
+    is_fast: bool,
     counters: Counters,
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::context::{ALLOW, Context};
 use super::host_cpuid;
+use super::memory;
 use super::page::PAGE_SIZE;
 use super::signal::SYNCHRONOUS;
 use super::transition::{self, STACKS_START};
@@ -185,6 +186,8 @@ pub(super) fn reserve_stacks() -> io::Result<()> {
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
+    // They hold what enclaves had in their registers.
+    memory::leave_out_of_dumps(start, length);
     let aligned = (start as usize).next_multiple_of(STACK_SIZE);
     STACKS_START.store(aligned as u64, Ordering::Release);
     Ok(())

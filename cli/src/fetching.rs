@@ -1,4 +1,4 @@
-//! Fetching what evidence lacks.
+//! Where what evidence lacks is from: kept on this machine, or fetched.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Collateral")]
 #[group(skip)]
-pub struct Arguments {
+pub struct FetchArguments {
     /// Fetch what is missing or stale from the vendors' services, and keep it
     ///
     /// They learn which machine the evidence is of. What they answer is verified like any
@@ -47,7 +47,31 @@ pub struct Arguments {
     service_authorities: Option<PathBuf>,
 }
 
-impl Arguments {
+impl FetchArguments {
+    /// Has what is kept on this machine, and fetches the rest if that was asked for; `None`
+    /// where nothing can be kept.
+    ///
+    /// # Errors
+    ///
+    /// When something was to be fetched and cannot be.
+    pub fn collector(&self) -> anyhow::Result<Option<Collector>> {
+        if !self.fetch {
+            // Nothing can be kept where this user has no home.
+            return Ok(store().ok().map(Collector::offline));
+        }
+        let authorities = self.service_authorities.as_deref();
+        let authorities = authorities.map(|file| read_at_most(file, MAX_FILE_BYTES));
+        let collector =
+            Collector::new(self.source(), authorities.transpose()?.as_deref(), store()?)
+                .with_advice(|| {
+                    (
+                        "no collateral can be fetched",
+                        "--service-authorities takes certificates in PEM",
+                    )
+                })?;
+        Ok(Some(collector))
+    }
+
     /// Verifies the evidence in `materials`, with what it lacks from what is kept, or fetched
     /// if that was asked for.
     ///
@@ -62,22 +86,8 @@ impl Arguments {
         console: &Console,
     ) -> anyhow::Result<Result<Evidence, materials::Error>> {
         let verify = |materials: &Materials| materials.verify(roots, now);
-        let collector = if self.fetch {
-            let authorities = self.service_authorities.as_deref();
-            let authorities = authorities.map(|file| read_at_most(file, MAX_FILE_BYTES));
-            Collector::new(self.source(), authorities.transpose()?.as_deref(), store()?)
-                .with_advice(|| {
-                    (
-                        "no collateral can be fetched",
-                        "--service-authorities takes certificates in PEM",
-                    )
-                })?
-        } else {
-            match store() {
-                Ok(store) => Collector::offline(store),
-                // Nothing can be kept where this user has no home.
-                Err(_) => return Ok(verify(materials)),
-            }
+        let Some(collector) = self.collector()? else {
+            return Ok(verify(materials));
         };
         let bar = self
             .fetch
