@@ -16,7 +16,7 @@ use enarx_host_launcher::{
     Backend as _, LaunchRequest, LaunchedKeep, Outcome, Simulator,
     sgx::{SgxBackend, become_keep_if_asked},
 };
-use enarx_wire_launch::{KeepImage, SgxImage, VmImage, sgx::runtime_pages_digest};
+use enarx_wire_launch::{KeepImage, MemoryStrategy, SgxImage, VmImage, sgx::runtime_pages_digest};
 
 use crate::{
     environment::Environment,
@@ -144,6 +144,7 @@ fn launch(directory: &Path, fast: bool) -> anyhow::Result<LaunchedKeep> {
     Ok(backend.launch(&LaunchRequest {
         image: &image,
         memory_bytes: 256 << 20,
+        strategy: MemoryStrategy::GuardPages,
         cpu_seconds: None,
         host_data: [0; 32],
         simulator: Some(Simulator::SgxMachine { directory, fast }),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use enarx_wire_launch::{
-    KeepImage,
+    KeepImage, KeepMemory,
     sgx::{EnclaveOptions, EnclavePages, MrEnclave, layout},
 };
 
@@ -32,7 +32,11 @@ impl EnclaveArguments {
     /// # Errors
     ///
     /// When the image has nothing for enclaves.
-    pub fn measure(&self, image: &KeepImage<'_>, memory_bytes: u64) -> anyhow::Result<MrEnclave> {
+    pub fn measure(
+        &self,
+        image: &KeepImage<'_>,
+        memory: impl Into<KeepMemory>,
+    ) -> anyhow::Result<MrEnclave> {
         if image.sgx.shim.is_empty() {
             return Err(Advice::error(
                 "this build of enarx has no SGX shim, without which no Keep runs in an enclave",
@@ -40,7 +44,7 @@ impl EnclaveArguments {
             ));
         }
         let options = EnclaveOptions {
-            memory_bytes,
+            memory: memory.into(),
             threads: self.threads,
             debug: self.debug,
         };

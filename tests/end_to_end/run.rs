@@ -7,6 +7,7 @@ in_every_keep!(
     every_status_is_passed_through,
     input_streams_through_the_keep,
     a_trap_is_told_with_its_backtrace,
+    memory_is_guarded_either_way,
     every_kind_of_fault_is_a_trap,
     memory_that_grows_is_zero_and_can_be_written,
     a_component_runs_with_wasi_preview_2,
@@ -82,6 +83,31 @@ fn a_trap_is_told_with_its_backtrace(place: &Place) {
         .expect(134)
         .says("out of bounds")
         .says("deep");
+}
+
+/// By pages and signals, or in the program's own code.
+fn memory_is_guarded_either_way(place: &Place) {
+    let inside = place.file(
+        "inside.wat",
+        "(module (memory (export \"memory\") 1)
+           (func (export \"_start\")
+             (drop (memory.grow (i32.const 100)))
+             (i32.store (i32.const 6619132) (i32.const 1))
+             (if (i32.ne (i32.load (i32.const 6619132)) (i32.const 1)) (then unreachable))))",
+    );
+    let outside = place.file(
+        "outside.wat",
+        "(module (memory (export \"memory\") 1)
+           (func (export \"_start\") (drop (i32.load (i32.const 65533)))))",
+    );
+    for strategy in [&[][..], &["--bounded-memory"]] {
+        let run = |module: &std::path::Path| {
+            let module = [module.to_str().unwrap()];
+            place.run([&["run", "--simulate"], strategy, &module].concat())
+        };
+        run(&inside).expect(0);
+        run(&outside).expect(134).says("out of bounds");
+    }
 }
 
 /// Some of these are null pointers in machine code, which a host must not be able to fill.

@@ -120,3 +120,32 @@ fn the_table_of_trusted_code_is_printed() {
     assert!(table["measured_pages"]["sgx"].as_u64().unwrap() <= 64);
     assert_eq!(table["programs"][1]["name"], "enarx-keep-shim-sgx");
 }
+
+#[test]
+fn the_memory_strategy_is_measured_and_demanded() {
+    let place = Place::new();
+    let module = place.file("app.wat", program("", ""));
+    let measure = |more: &[&str]| {
+        let arguments = [&["measure", "--platform", "sgx", "--json"], more].concat();
+        let measured = place.run(arguments).expect(0);
+        let measured: Value = serde_json::from_slice(&measured.stdout).unwrap();
+        let digest = measured["launch_digests"]["sgx"][0].as_str();
+        digest.unwrap().to_owned()
+    };
+    let bounded = measure(&["--bounded-memory"]);
+    assert_ne!(bounded, measure(&[]));
+    let policy = place.file(
+        "policy.toml",
+        format!(
+            "name = \"pinned\"\nplatforms = [\"sgx\"]\nsimulation = \"allow\"\n\
+             measurements = [\"{bounded}\"]\n"
+        ),
+    );
+    let pinned = ["--policy", policy.to_str().unwrap()];
+    let module = [module.to_str().unwrap()];
+    place
+        .run([&SGX[..], &pinned, &["--bounded-memory"], &module].concat())
+        .expect(0);
+    let guarded = place.run([&SGX[..], &pinned, &module].concat());
+    assert_ne!(guarded.status, 0);
+}

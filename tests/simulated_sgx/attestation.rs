@@ -195,6 +195,7 @@ fn attested_with(host: &Host, collector: Option<&Collector>) -> Result<Attested,
         backend: "sgx".to_owned(),
         simulate: true,
         memory_bytes: MEMORY,
+        bounded_memory: false,
         cpu_seconds: None,
         name: None,
     };

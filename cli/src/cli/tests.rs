@@ -78,6 +78,8 @@ fn every_command_parses() {
         "enarx run -b sgx -s --fast app",
         "enarx deploy --to http://host:1 --fetch --intel-service http://pccs:1 app",
         "enarx measure --trusted-code --json",
+        "enarx measure --bounded-memory",
+        "enarx run --backend process --bounded-memory app",
         "enarx measure --keep-memory 512MiB",
         "enarx measure --platform sgx --threads 4 --debug --key key.pem --json",
         "enarx key generate key.pem --json",

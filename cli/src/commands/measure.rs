@@ -10,7 +10,7 @@ use clap::Args;
 use enarx_host_launcher::sgx::SigningKey;
 use enarx_owner_appraisal::ReferenceValues;
 use enarx_owner_deployer::application::parse_bytes;
-use enarx_wire_launch::{KeepImage, Platform};
+use enarx_wire_launch::{KeepImage, KeepMemory, MemoryStrategy, Platform};
 use serde_json::json;
 
 use crate::{
@@ -36,6 +36,10 @@ pub struct Arguments {
     /// Memory of the Keep, which is measured too
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
     keep_memory: u64,
+
+    /// With memory of which the program checks every access, see `enarx run --bounded-memory`
+    #[arg(long)]
+    bounded_memory: bool,
 
     /// Only of this backend
     #[arg(long, value_name = "BACKEND")]
@@ -117,15 +121,22 @@ impl Arguments {
         Ok(Status::SUCCESS)
     }
 
+    const fn memory(&self) -> KeepMemory {
+        KeepMemory {
+            bytes: self.keep_memory,
+            strategy: MemoryStrategy::bounded_if(self.bounded_memory),
+        }
+    }
+
     /// The launch digests of a Keep on `platform`; none if this version has no such Keeps
     /// and nobody asked for them.
     fn digests(&self, platform: Platform, image: &KeepImage<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
         let asked = self.platform.is_some();
         if platform == Platform::Sgx && (asked || !image.sgx.shim.is_empty()) {
-            let measurement = self.enclave.measure(image, self.keep_memory)?;
+            let measurement = self.enclave.measure(image, self.memory())?;
             return Ok(vec![measurement.to_vec()]);
         }
-        let values = ReferenceValues::of_keep_image(platform, image, self.keep_memory);
+        let values = ReferenceValues::of_keep_image(platform, image, self.memory());
         if asked && values.measurements().is_empty() {
             return Err(Advice::error(
                 format!("this version has no Keeps of the backend `{platform}`"),

@@ -67,6 +67,13 @@ pub struct KeepArguments {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub keep_memory: Option<u64>,
 
+    /// Check every access to memory in code, in place of guard pages and signals
+    ///
+    /// For Keeps with little address space; the program is larger and up to twice as
+    /// slow. It is measured, the Keep claims it, and the program is compiled for it.
+    #[arg(long)]
+    pub bounded_memory: bool,
+
     /// Processor time after which the host ends the Keep
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub cpu_time: Option<Duration>,
@@ -156,6 +163,7 @@ impl KeepArguments {
             backend: backend.as_str().to_owned(),
             simulate: self.simulate || !has_tee(backend),
             memory_bytes: self.memory(needs)?,
+            bounded_memory: self.bounded_memory,
             cpu_seconds: self
                 .cpu_time
                 .map(|time| time.as_millis().div_ceil(1000).try_into())

@@ -14,7 +14,7 @@ use enarx_host_launcher::{
 };
 use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_host_api as api;
-use enarx_wire_launch::Platform;
+use enarx_wire_launch::{MemoryStrategy, Platform};
 
 use super::keep_image;
 use crate::directories;
@@ -159,6 +159,7 @@ impl KeepLauncher for LocalLauncher {
             .launch(&LaunchRequest {
                 image: &keep_image(),
                 memory_bytes: order.memory_bytes,
+                strategy: MemoryStrategy::bounded_if(order.bounded_memory),
                 cpu_seconds: order.cpu_seconds,
                 host_data: order.host_data,
                 simulator,

@@ -38,6 +38,8 @@ pub struct LaunchOrder {
     pub simulate: bool,
     /// Memory in bytes.
     pub memory_bytes: u64,
+    /// Whether compiled code checks every access to it.
+    pub bounded_memory: bool,
     /// CPU time after which the Keep is ended, in seconds.
     pub cpu_seconds: Option<u64>,
     /// What the evidence carries beside the measurement.

@@ -360,6 +360,7 @@ impl Service {
             backend: request.backend.clone(),
             simulate: request.simulate,
             memory_bytes: request.memory_bytes,
+            bounded_memory: request.bounded_memory,
             cpu_seconds: request.cpu_seconds,
             host_data: request.host_data.map_or([0; _], |data| data.0),
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use enarx_host_simulator::snp::SecureProcessor;
-use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
+use enarx_wire_launch::{EvidenceFormat, KeepImage, KeepMemory, MemoryStrategy, Platform};
 
 use crate::process::ProcessBackend;
 use crate::sgx::SgxBackend;
@@ -38,6 +38,8 @@ pub struct LaunchRequest<'a> {
     pub image: &'a KeepImage<'a>,
     /// Memory of the Keep in bytes, at least [`LaunchRequest::LEAST_MEMORY`].
     pub memory_bytes: u64,
+    /// How compiled code may rely on the memory's protection; it is measured.
+    pub strategy: MemoryStrategy,
     /// Processor time that the Keep may use in seconds, unlimited if absent.
     pub cpu_seconds: Option<u64>,
     /// What the platform's evidence says the host said (`HOST_DATA` of SEV-SNP).
@@ -64,6 +66,15 @@ pub enum Simulator<'a> {
 impl LaunchRequest<'_> {
     /// The runtime itself, without any application, needs about this much.
     pub const LEAST_MEMORY: u64 = 16 << 20;
+
+    /// What is measured of its memory.
+    #[must_use]
+    pub const fn memory(&self) -> KeepMemory {
+        KeepMemory {
+            bytes: self.memory_bytes,
+            strategy: self.strategy,
+        }
+    }
 }
 
 /// Something by a platform's vendor that its evidence is verified with.

@@ -13,7 +13,7 @@ use enarx_host_launcher::{
     Backend, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
 };
 use enarx_host_simulator::snp::SecureProcessor;
-use enarx_wire_launch::{KeepImage, LaunchPage, Platform};
+use enarx_wire_launch::{KeepImage, LaunchPage, MemoryStrategy, Platform};
 
 const MEMORY: u64 = 64 << 20;
 
@@ -66,6 +66,7 @@ fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKe
         .launch(&LaunchRequest {
             image: &image,
             memory_bytes: MEMORY,
+            strategy: MemoryStrategy::GuardPages,
             cpu_seconds,
             host_data: [0x33; 32],
             simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
@@ -355,6 +356,7 @@ fn requests_that_cannot_be_served_are_refused() {
     let request = LaunchRequest {
         image: &image,
         memory_bytes: MEMORY,
+        strategy: MemoryStrategy::GuardPages,
         cpu_seconds: None,
         host_data: [0; 32],
         simulator: Some(Simulator::SecureProcessor(&fixture.processor)),

@@ -1,7 +1,7 @@
 //! Reference values: what the measurement of a Keep must be.
 
 use enarx_wire_launch::{
-    KeepImage, Platform, process_launch_digest,
+    KeepImage, KeepMemory, Platform, process_launch_digest,
     sgx::{EnclaveOptions, EnclavePages},
     vm::GuestPages,
 };
@@ -18,22 +18,25 @@ impl ReferenceValues {
         Self(measurements.into_iter().map(Into::into).collect())
     }
 
-    /// Computes the measurement of a Keep of `image` on `platform` with `memory_bytes` of
-    /// memory.
+    /// Computes the measurement of a Keep of `image` on `platform` with this memory.
     ///
     /// Empty for platforms on which the image alone does not determine it; a policy must
     /// then list measurements itself.
     #[must_use]
-    pub fn of_keep_image(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> Self {
+    pub fn of_keep_image(
+        platform: Platform,
+        image: &KeepImage<'_>,
+        memory: impl Into<KeepMemory>,
+    ) -> Self {
         match platform {
-            Platform::Process => Self::new([process_launch_digest(image, memory_bytes)]),
+            Platform::Process => Self::new([process_launch_digest(image, memory)]),
             Platform::Sgx => {
-                let pages = EnclavePages::new(image, EnclaveOptions::of_keep(memory_bytes));
+                let pages = EnclavePages::new(image, EnclaveOptions::of_keep(memory));
                 // An image without a shim runs in no enclave.
                 pages.map_or_else(|_| Self::default(), |pages| Self::new([pages.measure()]))
             }
             Platform::Kvm => {
-                let pages = GuestPages::new(platform, image, memory_bytes);
+                let pages = GuestPages::new(platform, image, memory);
                 // An image without a shim runs in no machine.
                 pages.map_or_else(
                     |_| Self::default(),

@@ -4,7 +4,7 @@ use enarx_owner_appraisal::{Accepted, Policy, ReferenceValues, Rejected, Submiss
 use enarx_owner_collateral::Collector;
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_host_api::{HexBytes, KeepId, StartRequest, StartedKeep};
-use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
+use enarx_wire_launch::{EvidenceFormat, KeepImage, KeepMemory, MemoryStrategy, Platform};
 use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer};
 
 use crate::{
@@ -21,6 +21,8 @@ pub struct KeepRequest {
     pub simulate: bool,
     /// Memory of the Keep in bytes, a multiple of 4096.
     pub memory_bytes: u64,
+    /// Whether the program is compiled so that it checks every access to memory.
+    pub bounded_memory: bool,
     /// CPU time in seconds after which the host ends the Keep.
     pub cpu_seconds: Option<u64>,
     /// The application's name, which the host will show.
@@ -92,6 +94,7 @@ pub async fn attest(
             simulate: request.simulate,
             nonce: HexBytes(*challenge.nonce()),
             memory_bytes: request.memory_bytes,
+            bounded_memory: request.bounded_memory,
             cpu_seconds: request.cpu_seconds,
             host_data: expectations.policy.host_data.map(HexBytes),
             name: request.name.clone(),
@@ -158,8 +161,11 @@ async fn examine(
         evidence = collected.unwrap_or(evidence);
     }
     // Computed from what the owner asked for and has, never from what the Keep claims.
-    let reference =
-        ReferenceValues::of_keep_image(platform, &expectations.image, request.memory_bytes);
+    let memory = KeepMemory {
+        bytes: request.memory_bytes,
+        strategy: MemoryStrategy::bounded_if(request.bounded_memory),
+    };
+    let reference = ReferenceValues::of_keep_image(platform, &expectations.image, memory);
     let verdict = appraise(
         &Submission {
             evidence: evidence.as_ref().map_err(|error| error as _),

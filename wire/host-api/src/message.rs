@@ -24,6 +24,10 @@ pub struct StartRequest {
     pub nonce: HexBytes<NONCE_SIZE>,
     /// Memory of the Keep in bytes, a multiple of 4096. It is measured.
     pub memory_bytes: u64,
+    /// Whether compiled code checks every access to memory, in place of guard pages and
+    /// signals. It is measured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bounded_memory: bool,
     /// CPU time after which the host ends the Keep, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<u64>,
@@ -285,6 +289,7 @@ mod tests {
             simulate: true,
             nonce: HexBytes([1; NONCE_SIZE]),
             memory_bytes: 64 << 20,
+            bounded_memory: false,
             cpu_seconds: None,
             host_data: None,
             name: Some("hello-1.x_y".into()),

@@ -62,14 +62,38 @@ pub struct VmImage<'a> {
     pub runtime_file_digest: [u8; 32],
 }
 
-/// The launch page of a Keep of `image` on `platform` with `memory_bytes` of memory.
+/// Memory of a Keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepMemory {
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// How compiled code may rely on its protection.
+    pub strategy: MemoryStrategy,
+}
+
+impl From<u64> for KeepMemory {
+    /// So many bytes, with guard pages.
+    fn from(bytes: u64) -> Self {
+        Self {
+            bytes,
+            strategy: MemoryStrategy::GuardPages,
+        }
+    }
+}
+
+/// The launch page of a Keep of `image` on `platform` with this memory.
 #[must_use]
-pub fn launch_page(platform: Platform, image: &KeepImage<'_>, memory_bytes: u64) -> LaunchPage {
+pub fn launch_page(
+    platform: Platform,
+    image: &KeepImage<'_>,
+    memory: impl Into<KeepMemory>,
+) -> LaunchPage {
+    let memory = memory.into();
     LaunchPage {
         platform,
         evidence: evidence_format(platform),
-        memory: MemoryStrategy::GuardPages,
-        memory_bytes,
+        memory: memory.strategy,
+        memory_bytes: memory.bytes,
         runtime_digest: image.runtime_digest,
     }
 }
@@ -91,8 +115,8 @@ pub const fn evidence_format(platform: Platform) -> EvidenceFormat {
 /// carries the SEV-SNP launch digest of the launch page alone, at guest address
 /// zero.
 #[must_use]
-pub fn process_launch_digest(image: &KeepImage<'_>, memory_bytes: u64) -> Digest {
-    let page = launch_page(Platform::Process, image, memory_bytes).encode();
+pub fn process_launch_digest(image: &KeepImage<'_>, memory: impl Into<KeepMemory>) -> Digest {
+    let page = launch_page(Platform::Process, image, memory).encode();
     snp_launch_digest([MeasuredPage {
         guest_address: 0,
         kind: PageKind::Normal(&page),

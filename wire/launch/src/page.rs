@@ -89,13 +89,26 @@ impl LaunchPage {
 }
 
 /// How compiled code may rely on memory protection inside a Keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub enum MemoryStrategy {
     /// Faults on guard pages are delivered as signals.
+    #[default]
     GuardPages = 0,
     /// No signals: every access is checked in code.
     Bounded = 1,
+}
+
+impl MemoryStrategy {
+    /// Bounded if that was asked for.
+    #[must_use]
+    pub const fn bounded_if(bounded: bool) -> Self {
+        if bounded {
+            Self::Bounded
+        } else {
+            Self::GuardPages
+        }
+    }
 }
 
 /// What is wrong with a launch page.

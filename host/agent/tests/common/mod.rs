@@ -290,6 +290,7 @@ pub fn request(behaviour: &str) -> StartRequest {
         simulate: true,
         nonce: HexBytes(NONCE),
         memory_bytes: 1 << 20,
+        bounded_memory: false,
         cpu_seconds: None,
         host_data: None,
         name: Some("test".into()),

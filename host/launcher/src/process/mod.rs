@@ -127,12 +127,11 @@ fn device(
 ) -> Result<Device, LaunchError> {
     let mut report_id = [0; 32];
     aws_lc_rs::rand::fill(&mut report_id).map_err(|_| LaunchError::Random)?;
-    let page =
-        enarx_wire_launch::launch_page(Platform::Process, request.image, request.memory_bytes);
+    let page = enarx_wire_launch::launch_page(Platform::Process, request.image, request.memory());
     Ok(Device {
         processor: Arc::clone(processor),
         launch_page: page.encode(),
-        measurement: enarx_wire_launch::process_launch_digest(request.image, request.memory_bytes),
+        measurement: enarx_wire_launch::process_launch_digest(request.image, request.memory()),
         host_data: request.host_data,
         report_id,
     })

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use enarx_host_simulator::sgx::Machine;
 use enarx_wire_launch::sgx::{EnclaveOptions, EnclavePages};
-use enarx_wire_launch::{EvidenceFormat, Platform};
+use enarx_wire_launch::{EvidenceFormat, MemoryStrategy, Platform};
 
 use super::aesm::{self, Aesm};
 use super::configuration::{self, Configuration, Quotes, Report, SimulatedMachine};
@@ -82,7 +82,7 @@ impl Backend for SgxBackend {
         if !keep_process::is_prepared() {
             return Err(LaunchError::NotPrepared);
         }
-        let options = EnclaveOptions::of_keep(request.memory_bytes);
+        let options = EnclaveOptions::of_keep(request.memory());
         let pages = EnclavePages::new(request.image, options).map_err(LaunchError::Pages)?;
         let sigstruct = self
             .sigstructs
@@ -96,7 +96,8 @@ impl Backend for SgxBackend {
         let mut config_id = [0; 64];
         config_id[..request.host_data.len()].copy_from_slice(&request.host_data);
         let configuration = Configuration {
-            memory_bytes: options.memory_bytes,
+            memory_bytes: request.memory_bytes,
+            bounded_memory: request.strategy == MemoryStrategy::Bounded,
             threads: options.threads,
             debug: options.debug,
             config_id: hex::encode(config_id),

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use enarx_wire_launch::sgx::EnclaveOptions;
+use enarx_wire_launch::{KeepMemory, MemoryStrategy};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Configuration {
     /// Memory of the Keep in bytes.
     pub memory_bytes: u64,
+    /// Whether compiled code checks every access to it.
+    pub bounded_memory: bool,
     /// Threads of the Keep.
     pub threads: u32,
     /// Whether a debugger may look into the enclave.
@@ -71,7 +74,10 @@ pub(super) enum Report {
 impl Configuration {
     pub(super) fn options(&self) -> EnclaveOptions {
         EnclaveOptions {
-            memory_bytes: self.memory_bytes,
+            memory: KeepMemory {
+                bytes: self.memory_bytes,
+                strategy: MemoryStrategy::bounded_if(self.bounded_memory),
+            },
             threads: self.threads,
             debug: self.debug,
         }
@@ -116,6 +122,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let configuration = Configuration {
             memory_bytes: u64::MAX,
+            bounded_memory: true,
             threads: 3,
             debug: true,
             config_id: hex::encode([7; 64]),

@@ -1,10 +1,13 @@
 //! A Keep image for tests: two ELF files of one segment each, with nothing to run.
 
 use enarx_wire_launch::sgx::{EnclaveOptions, runtime_pages_digest};
-use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
+use enarx_wire_launch::{KeepImage, KeepMemory, MemoryStrategy, SgxImage, VmImage};
 
 pub const OPTIONS: EnclaveOptions = EnclaveOptions {
-    memory_bytes: 64 << 20,
+    memory: KeepMemory {
+        bytes: 64 << 20,
+        strategy: MemoryStrategy::GuardPages,
+    },
     threads: 2,
     debug: false,
 };

@@ -10,7 +10,7 @@ use enarx_wire_launch::sgx::{
     Attributes, EnclaveOptions, EnclavePages, EnclaveStatement, Secs, Section, layout,
     runtime_pages_digest,
 };
-use enarx_wire_launch::{KeepImage, PAGE_SIZE, SgxImage, VmImage};
+use enarx_wire_launch::{KeepImage, KeepMemory, MemoryStrategy, PAGE_SIZE, SgxImage, VmImage};
 
 use super::program;
 
@@ -18,7 +18,10 @@ use super::program;
 pub const THREADS: u32 = 2;
 
 const OPTIONS: EnclaveOptions = EnclaveOptions {
-    memory_bytes: 64 << 20,
+    memory: KeepMemory {
+        bytes: 64 << 20,
+        strategy: MemoryStrategy::GuardPages,
+    },
     threads: THREADS,
     debug: false,
 };

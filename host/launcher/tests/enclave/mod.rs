@@ -12,7 +12,7 @@ use enarx_host_launcher::{
     Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
 };
 use enarx_wire_launch::sgx::layout;
-use enarx_wire_launch::{KeepImage, Platform, SgxImage};
+use enarx_wire_launch::{KeepImage, MemoryStrategy, Platform, SgxImage};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 
@@ -102,6 +102,7 @@ pub fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchReque
     LaunchRequest {
         image,
         memory_bytes: MEMORY,
+        strategy: MemoryStrategy::GuardPages,
         cpu_seconds: None,
         host_data: [3; 32],
         simulator: Some(Simulator::SgxMachine {

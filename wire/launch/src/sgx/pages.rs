@@ -5,13 +5,15 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use super::{
     EnclaveInfo, Measurement, MrEnclave, PageType, RuntimeSegment, SecInfo, Tcs, layout, runtime,
 };
-use crate::{Content, ElfError, KeepImage, MAX_SEGMENTS, PAGE_SIZE, Platform, launch_page};
+use crate::{
+    Content, ElfError, KeepImage, KeepMemory, MAX_SEGMENTS, PAGE_SIZE, Platform, launch_page,
+};
 
 /// What can be chosen about an enclave, and shows in its measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EnclaveOptions {
-    /// Memory of the Keep in bytes.
-    pub memory_bytes: u64,
+    /// Memory of the Keep.
+    pub memory: KeepMemory,
     /// Threads of the Keep, at most [`layout::MAX_THREADS`].
     pub threads: u32,
     /// Whether a debugger may look into the enclave.
@@ -24,9 +26,9 @@ impl EnclaveOptions {
 
     /// What a Keep with this memory gets unless something else is asked for.
     #[must_use]
-    pub const fn of_keep(memory_bytes: u64) -> Self {
+    pub fn of_keep(memory: impl Into<KeepMemory>) -> Self {
         Self {
-            memory_bytes,
+            memory: memory.into(),
             threads: Self::THREADS,
             debug: false,
         }
@@ -61,7 +63,7 @@ impl<'a> EnclavePages<'a> {
             runtime_digest: image.sgx.runtime_pages_digest,
             segments: segments(&runtime.sections),
         };
-        let launch_page = launch_page(Platform::Sgx, image, options.memory_bytes);
+        let launch_page = launch_page(Platform::Sgx, image, options.memory);
         let mut sections = shim.sections;
         sections.push(Section::described(
             layout::LAUNCH_PAGE,

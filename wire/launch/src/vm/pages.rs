@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{GuestInfo, GuestSegment, layout};
 use crate::{
-    Content, Digest, ElfError, KeepImage, MAX_SEGMENTS, MeasuredPage, PAGE_SIZE, PageKind,
-    Platform, launch_page,
+    Content, Digest, ElfError, KeepImage, KeepMemory, MAX_SEGMENTS, MeasuredPage, PAGE_SIZE,
+    PageKind, Platform, launch_page,
     program::{Linking, PAGE, Program},
     snp_launch_digest,
 };
@@ -31,7 +31,7 @@ pub struct GuestSection<'a> {
 }
 
 impl<'a> GuestPages<'a> {
-    /// Lists the pages of a Keep of `image` on `platform` with `memory_bytes` of memory.
+    /// Lists the pages of a Keep of `image` on `platform` with this memory.
     ///
     /// # Errors
     ///
@@ -39,10 +39,10 @@ impl<'a> GuestPages<'a> {
     pub fn new(
         platform: Platform,
         image: &KeepImage<'a>,
-        memory_bytes: u64,
+        memory: impl Into<KeepMemory>,
     ) -> Result<Self, ElfError> {
         let mut sections = shim(image.vm.shim)?;
-        let launch_page = launch_page(platform, image, memory_bytes);
+        let launch_page = launch_page(platform, image, memory);
         sections.push(GuestSection::page(
             layout::LAUNCH_PAGE,
             launch_page.encode(),

@@ -2,7 +2,7 @@
 //! that a measurement is the SHA-256 of, and reads it back as a canonical one.
 
 use enarx_wire_launch::{
-    ElfError, KeepImage, PAGE_SIZE, SgxImage, VmImage,
+    ElfError, KeepImage, KeepMemory, MemoryStrategy, PAGE_SIZE, SgxImage, VmImage,
     sgx::{
         EnclaveInfo, EnclaveOptions, EnclavePages, PageType, SSA_FRAME_PAGES, layout,
         runtime_pages_digest,
@@ -40,7 +40,10 @@ impl Files {
 }
 
 const OPTIONS: EnclaveOptions = EnclaveOptions {
-    memory_bytes: 1 << 30,
+    memory: KeepMemory {
+        bytes: 1 << 30,
+        strategy: MemoryStrategy::GuardPages,
+    },
     threads: 3,
     debug: false,
 };
@@ -128,7 +131,17 @@ fn everything_that_counts_is_measured() {
         measure(
             &image,
             EnclaveOptions {
-                memory_bytes: 2 << 30,
+                memory: (2 << 30).into(),
+                ..OPTIONS
+            },
+        ),
+        measure(
+            &image,
+            EnclaveOptions {
+                memory: KeepMemory {
+                    strategy: MemoryStrategy::Bounded,
+                    ..OPTIONS.memory
+                },
                 ..OPTIONS
             },
         ),

@@ -80,6 +80,7 @@ pub async fn try_all(
             backend: arguments.backend.as_str().to_owned(),
             simulate: !is_protected,
             memory_bytes: MEMORY,
+            bounded_memory: false,
             cpu_seconds: Some(60),
             name: Some("selftest".to_owned()),
         },
