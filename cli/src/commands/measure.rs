@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1GiB")]
     keep_memory: u64,
 
-    /// With memory of which the program checks every access, see `enarx run --bounded-memory`
+    /// Of Keeps whose programs check every access to memory in code
     #[arg(long)]
     bounded_memory: bool,
 
