@@ -146,6 +146,7 @@ fn launch(directory: &Path, fast: bool) -> anyhow::Result<LaunchedKeep> {
         memory_bytes: 256 << 20,
         strategy: MemoryStrategy::GuardPages,
         cpu_seconds: None,
+        network: false,
         host_data: [0; 32],
         simulator: Some(Simulator::SgxMachine { directory, fast }),
     })?)

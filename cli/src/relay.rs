@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{console::Console, failure::Advice};
 
-pub use sink::{Sink, SinkFormat};
+pub use sink::{Sink, SinkArguments, SinkFormat};
 pub use source::forward_stdin;
 
 /// How long a program may take to stop before its host is asked to kill the Keep.

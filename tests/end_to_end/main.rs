@@ -7,5 +7,6 @@ mod harness;
 mod hostile;
 mod run;
 mod sgx;
+mod sockets;
 mod tamper;
 mod verify;

@@ -197,6 +197,7 @@ fn attested_with(host: &Host, collector: Option<&Collector>) -> Result<Attested,
         memory_bytes: MEMORY,
         bounded_memory: false,
         cpu_seconds: None,
+        network: false,
         name: None,
     };
     let expectations = Expectations {

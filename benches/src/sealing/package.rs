@@ -20,6 +20,7 @@ pub fn manifest(size: u64, digests: bool) -> Manifest {
         args: vec!["benchmark".into()],
         env: Vec::new(),
         descriptors: Vec::new(),
+        tls: None,
         limits: Limits::default(),
         target: None,
         entries: vec![

@@ -8,7 +8,7 @@ use super::{block_on, sessions::SessionArguments};
 use crate::{
     console::{Console, Level, LogFormat},
     exit::Status,
-    relay::{Relay, Sink, SinkFormat},
+    relay::{Relay, SinkArguments, SinkFormat},
 };
 
 /// Connect this terminal to a deployed program
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Do not forward standard input
     #[arg(long)]
     no_input: bool,
+
+    #[command(flatten)]
+    sink: SinkArguments,
 }
 
 impl Arguments {
@@ -54,7 +57,7 @@ impl Arguments {
                 epoch: store.next_epoch(record.keep)?,
                 from,
                 stdin: !self.no_input,
-                sink: Sink(SinkFormat::Raw),
+                sink: self.sink.sink(SinkFormat::Raw),
             };
             let ending = relay.run().await?;
             if over {

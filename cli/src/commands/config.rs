@@ -10,7 +10,10 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use enarx_owner_compiler::Program;
-use enarx_owner_deployer::application::{Application, CONFIGURATION_FILE_NAME, LoadOptions};
+use enarx_owner_deployer::application::{
+    Application, CONFIGURATION_FILE_NAME, Configuration, LoadOptions,
+};
+use enarx_wire_package::{Descriptor, DescriptorKind, EntryKind, Protocol};
 
 use crate::{
     console::{Console, counted},
@@ -29,6 +32,11 @@ pub struct Arguments {
 enum Command {
     Init(Init),
     Check(Check),
+    /// Write the JSON schema of Enarx.toml to standard output
+    #[command(after_help = "\
+Example:
+  enarx config schema > enarx.schema.json")]
+    Schema,
 }
 
 /// Write an Enarx.toml with every key explained
@@ -67,6 +75,10 @@ impl Arguments {
         match self.command {
             Command::Init(init) => init.run(console),
             Command::Check(check) => check.run(console),
+            Command::Schema => {
+                console.print(format_args!("{:#}", Configuration::schema()))?;
+                Ok(Status::SUCCESS)
+            }
         }
     }
 }
@@ -109,13 +121,35 @@ impl Check {
             super::program_kind(program.kind()),
             ByteSize(program.wasm().len() as u64)
         ))?;
+        let files = (application.files.iter()).filter(|file| file.kind == EntryKind::File);
         console.print(format_args!(
             "data         {}, {}",
-            counted(application.files.len(), "file", "files"),
+            counted(files.count(), "file", "files"),
             ByteSize(application.data_bytes())
         ))?;
+        let sockets = application.descriptors.iter().filter_map(socket);
+        for line in sockets {
+            console.print(format_args!("{line}"))?;
+        }
         Ok(Status::SUCCESS)
     }
+}
+
+/// What a program does on the network through a descriptor.
+fn socket(descriptor: &Descriptor) -> Option<String> {
+    let (action, endpoint) = match &descriptor.kind {
+        DescriptorKind::Listen(endpoint) => ("listens", endpoint),
+        DescriptorKind::Connect(endpoint) => ("connects", endpoint),
+        _ => return None,
+    };
+    let protection = match endpoint.protocol {
+        Protocol::Tls => "TLS",
+        Protocol::Tcp => "in plaintext, for the host to read and alter",
+    };
+    Some(format!(
+        "{action:12} {}: {} port {}, {protection}",
+        descriptor.name, endpoint.host, endpoint.port
+    ))
 }
 
 const TEMPLATE: &str = include_str!("config/Enarx.toml");
@@ -123,8 +157,6 @@ const TEMPLATE: &str = include_str!("config/Enarx.toml");
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-
-    use enarx_owner_deployer::application::Configuration;
 
     use super::*;
 
@@ -146,6 +178,7 @@ mod tests {
         assert!(!configuration.args.is_empty() && !configuration.env.is_empty());
         assert!(!configuration.mounts.is_empty() && configuration.module.is_some());
         assert!(configuration.limits.memory_bytes.is_some());
+        assert!(configuration.tls.is_some());
         assert!(configuration.limits.wall_milliseconds.is_some());
     }
 }

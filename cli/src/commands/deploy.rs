@@ -14,7 +14,7 @@ use crate::{
     exit::Status,
     failure::Advice,
     local_host,
-    relay::SinkFormat,
+    relay::{SinkArguments, SinkFormat},
 };
 
 /// Attest a Keep on a host, then send it an application
@@ -49,6 +49,9 @@ pub struct Arguments {
     #[command(flatten)]
     keep: KeepArguments,
 
+    #[command(flatten)]
+    sink: SinkArguments,
+
     /// Leave as soon as the application runs, and print the Keep's identifier
     #[arg(short, long)]
     detach: bool,
@@ -70,7 +73,7 @@ impl Arguments {
             ));
         }
         let application = Arc::new(self.application.load()?);
-        let (stages, sink) = if self.json {
+        let (stages, format) = if self.json {
             (StagesFormat::Json, SinkFormat::Json)
         } else {
             (StagesFormat::Full, SinkFormat::Raw)
@@ -88,7 +91,7 @@ impl Arguments {
                 keep: &self.keep,
                 application,
                 stages: Arc::new(Stages::new(*console, stages)),
-                sink,
+                sink: self.sink.sink(format),
                 store,
             };
             if !self.detach {

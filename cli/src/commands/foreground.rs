@@ -8,7 +8,7 @@ use crate::{
     console::Console,
     deployment::{Deployed, KeepArguments, Stages, deploy, now},
     exit::Status,
-    relay::{Interrupts, Relay, Sink, SinkFormat},
+    relay::{Interrupts, Relay, Sink},
 };
 
 /// What is to be deployed where, and how it is shown.
@@ -18,7 +18,7 @@ pub struct Job<'a> {
     pub keep: &'a KeepArguments,
     pub application: Arc<Application>,
     pub stages: Arc<Stages>,
-    pub sink: SinkFormat,
+    pub sink: Sink,
     /// Where the session is recorded, with the host's address, for other commands.
     pub store: Option<(SessionStore, String)>,
 }
@@ -41,7 +41,7 @@ impl Job<'_> {
             epoch,
             from: 0,
             stdin: true,
-            sink: Sink(self.sink),
+            sink: self.sink.clone(),
         };
         match relay.run().await {
             Ok(ending) => Ok(Status(ending.status)),

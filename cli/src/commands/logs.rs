@@ -8,7 +8,7 @@ use super::{block_on, sessions::SessionArguments};
 use crate::{
     console::{Console, Level, LogFormat},
     exit::Status,
-    relay::{Sink, SinkFormat},
+    relay::{SinkArguments, SinkFormat},
 };
 
 /// Show what a deployed program has written
@@ -31,13 +31,16 @@ pub struct Arguments {
     /// Write lines of JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    sink: SinkArguments,
 }
 
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
         let (_, record, host) = self.session.find()?;
-        let mut sink = Sink(if self.json {
+        let mut sink = self.sink.sink(if self.json {
             SinkFormat::Json
         } else {
             SinkFormat::Raw

@@ -11,7 +11,7 @@ use crate::{
     deployment::{KeepArguments, Stages, StagesFormat},
     exit::Status,
     local_host,
-    relay::SinkFormat,
+    relay::{SinkArguments, SinkFormat},
 };
 
 /// Run an application in a Keep on this machine
@@ -36,6 +36,9 @@ pub struct Arguments {
 
     #[command(flatten)]
     keep: KeepArguments,
+
+    #[command(flatten)]
+    sink: SinkArguments,
 }
 
 impl Arguments {
@@ -51,7 +54,7 @@ impl Arguments {
                 keep: &self.keep,
                 application,
                 stages,
-                sink: SinkFormat::Raw,
+                sink: self.sink.sink(SinkFormat::Raw),
                 store: None,
             };
             job.run().await

@@ -101,6 +101,8 @@ pub struct Needs {
     program_bytes: u64,
     /// Memory for its data files, in bytes.
     data_bytes: u64,
+    /// Whether it needs the host's network.
+    network: bool,
 }
 
 impl From<&Application> for Needs {
@@ -109,6 +111,7 @@ impl From<&Application> for Needs {
             name: Some(application.name.clone()),
             program_bytes: application.limits.memory_bytes.unwrap_or(0),
             data_bytes: application.data_bytes(),
+            network: application.uses_network(),
         }
     }
 }
@@ -169,6 +172,7 @@ impl KeepArguments {
                 .map(|time| time.as_millis().div_ceil(1000).try_into())
                 .transpose()
                 .context("--cpu-time is too long")?,
+            network: needs.network,
             name: needs.name.clone(),
         })
     }

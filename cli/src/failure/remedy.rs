@@ -63,6 +63,9 @@ fn of_refusal(code: ErrorCode) -> Option<&'static str> {
             "it ended long ago, or the host was started anew; `enarx ps --forget-gone` forgets \
              the sessions with such Keeps"
         }
+        ErrorCode::NetworkDenied => {
+            "have the host's operator permit it: `enarx host serve --network`"
+        }
         ErrorCode::MemoryOverLimit => {
             "ask for less with --keep-memory SIZE, or have the host's operator raise \
              --max-keep-memory"

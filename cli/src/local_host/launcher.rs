@@ -161,6 +161,7 @@ impl KeepLauncher for LocalLauncher {
                 memory_bytes: order.memory_bytes,
                 strategy: MemoryStrategy::bounded_if(order.bounded_memory),
                 cpu_seconds: order.cpu_seconds,
+                network: order.network,
                 host_data: order.host_data,
                 simulator,
             })
@@ -257,9 +258,10 @@ fn endorsement(endorsement: enarx_host_launcher::Endorsement) -> api::Endorsemen
 
 fn refusal(error: LaunchError) -> LaunchRefusal {
     match error {
-        LaunchError::NoEvidenceSource | LaunchError::NoSgx | LaunchError::NoShim => {
-            LaunchRefusal::Unavailable(error.to_string())
-        }
+        LaunchError::NoEvidenceSource
+        | LaunchError::NoSgx
+        | LaunchError::NoShim
+        | LaunchError::NoNetwork(_) => LaunchRefusal::Unavailable(error.to_string()),
         LaunchError::MemoryTooSmall(_) => LaunchRefusal::Order(error.to_string()),
         other => LaunchRefusal::Failed(with_sources(&other)),
     }

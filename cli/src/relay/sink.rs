@@ -1,8 +1,13 @@
 //! A Keep's output on its way to the terminal.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
-use enarx_owner_deployer::SessionEvent;
+use aws_lc_rs::digest;
+use clap::Args;
+use enarx_owner_deployer::{SessionEvent, application::to_pem};
 use enarx_wire_provision::{Cause, Ending, Output};
 use serde_json::{Value, json};
 
@@ -18,8 +23,32 @@ pub enum SinkFormat {
 }
 
 /// Writes a Keep's output.
-#[derive(Debug, Clone, Copy)]
-pub struct Sink(pub SinkFormat);
+#[derive(Debug, Clone)]
+pub struct Sink {
+    format: SinkFormat,
+    /// Where the Keep's certificate is to be kept.
+    certificate: Option<PathBuf>,
+}
+
+/// What becomes of what the Keep itself says.
+#[derive(Debug, Args)]
+pub struct SinkArguments {
+    /// Write the certificate that the Keep issues to itself for TLS into this file, in PEM
+    ///
+    /// It comes through the encrypted session, so that clients can trust it: `curl --cacert`.
+    #[arg(long, value_name = "FILE")]
+    save_certificate: Option<PathBuf>,
+}
+
+impl SinkArguments {
+    /// The sink of this format.
+    pub fn sink(self, format: SinkFormat) -> Sink {
+        Sink {
+            format,
+            certificate: self.save_certificate,
+        }
+    }
+}
 
 impl Sink {
     /// Writes one piece; gives the ending when this was it.
@@ -28,7 +57,10 @@ impl Sink {
     ///
     /// Standard output's own.
     pub fn output(&mut self, console: &Console, output: Output) -> io::Result<Option<Ending>> {
-        if self.0 == SinkFormat::Json {
+        if let (Output::Certificate(der), Some(path)) = (&output, &self.certificate) {
+            std::fs::write(path, to_pem(der))?;
+        }
+        if self.format == SinkFormat::Json {
             console.print_json_line(&as_json(&output))?;
             return Ok(ending(output));
         }
@@ -40,6 +72,12 @@ impl Sink {
             }
             Output::Stderr(bytes) => io::stderr().lock().write_all(bytes)?,
             Output::Log(text) => console.note(format_args!("keep: {text}")),
+            Output::Certificate(der) => {
+                console.note(format_args!(
+                    "keep: it has issued itself a certificate, SHA-256 {}",
+                    sha256(der)
+                ));
+            }
             Output::End(ending) => say(console, ending),
         }
         Ok(ending(output))
@@ -53,7 +91,7 @@ impl Sink {
     ///
     /// Standard output's own.
     pub fn lost(&mut self, console: &Console, lost: &SessionEvent) -> io::Result<()> {
-        if self.0 == SinkFormat::Json {
+        if self.format == SinkFormat::Json {
             console.print_json_line(&json!({ "event": "lost", "detail": lost.to_string() }))?;
         }
         console.warn(lost);
@@ -89,6 +127,11 @@ fn as_json(output: &Output) -> Value {
         Output::Stdout(bytes) => piece("stdout", bytes),
         Output::Stderr(bytes) => piece("stderr", bytes),
         Output::Log(text) => json!({ "event": "log", "text": text }),
+        Output::Certificate(der) => json!({
+            "event": "certificate",
+            "sha256": sha256(der),
+            "pem": to_pem(der),
+        }),
         Output::End(ending) => json!({
             "event": "ended",
             "cause": ending.cause,
@@ -96,6 +139,11 @@ fn as_json(output: &Output) -> Value {
             "message": ending.message,
         }),
     }
+}
+
+/// The fingerprint that other programs show of a certificate.
+fn sha256(der: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, der))
 }
 
 /// Bytes as text where they are text, and else in hexadecimal, so that nothing is lost.

@@ -22,6 +22,7 @@ use crate::{
     channel::{ChannelError, read_envelope, write_envelope},
     keep::{Keep, Outgoing},
     life::{Step, end},
+    lookup,
     metrics::Metrics,
 };
 
@@ -115,7 +116,7 @@ impl Driver {
 }
 
 /// Takes what the Keep sends, until there is no more.
-async fn receive(keep: &Keep, metrics: &Metrics, channel: &mut OwnedReadHalf) -> Stop {
+async fn receive(keep: &Arc<Keep>, metrics: &Metrics, channel: &mut OwnedReadHalf) -> Stop {
     loop {
         let (kind, payload) = match read_envelope(channel).await {
             Ok(Some(envelope)) => envelope,
@@ -126,6 +127,7 @@ async fn receive(keep: &Keep, metrics: &Metrics, channel: &mut OwnedReadHalf) ->
             Kind::Offer => accept_offer(keep, metrics, payload),
             Kind::Ready => payload.is_empty() && keep.take(Step::GrantOpened).is_ok(),
             Kind::Output => accept_output(keep, metrics, payload).await,
+            Kind::Lookup => keep.state() == KeepState::Running && lookup::answer(keep, &payload),
             Kind::Failure => match *payload {
                 [code] => return Stop::Failed(code),
                 _ => false,
@@ -134,7 +136,8 @@ async fn receive(keep: &Keep, metrics: &Metrics, channel: &mut OwnedReadHalf) ->
             | Kind::Provision
             | Kind::PackageData
             | Kind::PackageEnd
-            | Kind::Input => false,
+            | Kind::Input
+            | Kind::Addresses => false,
         };
         if !due {
             let state = keep.state();

@@ -21,6 +21,9 @@ pub enum ServiceError {
     /// The backend cannot start a Keep of this sort here; says what is missing.
     #[error("{0}")]
     BackendUnavailable(String),
+    /// Keeps may not use the network here.
+    #[error("the application asks for it")]
+    NetworkDenied,
     /// The Keep would have more memory than one may.
     #[error("{asked} bytes of memory were asked for, and a Keep may have {limit}")]
     MemoryOverLimit {
@@ -116,6 +119,7 @@ impl ServiceError {
             Self::StartRequest(_) | Self::Order(_) => ErrorCode::InvalidRequest,
             Self::UnknownBackend(_) => ErrorCode::UnknownBackend,
             Self::BackendUnavailable(_) => ErrorCode::BackendUnavailable,
+            Self::NetworkDenied => ErrorCode::NetworkDenied,
             Self::MemoryOverLimit { .. } => ErrorCode::MemoryOverLimit,
             Self::MemoryExhausted { .. } => ErrorCode::MemoryExhausted,
             Self::TooManyKeeps(_) => ErrorCode::TooManyKeeps,

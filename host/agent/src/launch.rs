@@ -42,6 +42,8 @@ pub struct LaunchOrder {
     pub bounded_memory: bool,
     /// CPU time after which the Keep is ended, in seconds.
     pub cpu_seconds: Option<u64>,
+    /// Whether it can use the host's network.
+    pub network: bool,
     /// What the evidence carries beside the measurement.
     pub host_data: [u8; HOST_DATA_SIZE],
 }

@@ -27,6 +27,7 @@ mod keep;
 mod launch;
 mod life;
 mod limits;
+mod lookup;
 mod metrics;
 mod output;
 mod registry;

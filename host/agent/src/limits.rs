@@ -30,12 +30,14 @@ pub struct Limits {
     pub retention_time: Duration,
     /// Ended Keeps that stay readable; the oldest goes first.
     pub ended_keeps: usize,
+    /// Whether Keeps may use the host's network.
+    pub network: bool,
 }
 
 impl Default for Limits {
     /// What a host serves with when its operator says nothing: 64 Keeps of 4 GiB
     /// and together 16 GiB, packages of 8 GiB, 10 minutes for each of an owner's
-    /// steps, 4 MiB of output each, and ended Keeps for an hour.
+    /// steps, 4 MiB of output each, ended Keeps for an hour, and no network.
     fn default() -> Self {
         Self {
             keeps: 64,
@@ -48,6 +50,7 @@ impl Default for Limits {
             reader_time: Some(Duration::from_secs(30)),
             retention_time: Duration::from_secs(3600),
             ended_keeps: 64,
+            network: false,
         }
     }
 }
@@ -55,7 +58,8 @@ impl Default for Limits {
 impl Limits {
     /// For a host that is embedded in its only owner's process: nothing is
     /// limited but the time that a Keep may take to answer, and a slow reader
-    /// holds the Keep back as a pipe would.
+    /// holds the Keep back as a pipe would. The owner is the operator, and lets a Keep
+    /// use the network that asks for it.
     #[must_use]
     pub fn embedded() -> Self {
         Self {
@@ -65,6 +69,7 @@ impl Limits {
             package_bytes: u64::MAX,
             idle_time: None,
             reader_time: None,
+            network: true,
             ..Self::default()
         }
     }
@@ -79,6 +84,7 @@ impl Limits {
             memory_bytes_total: limited(self.memory_bytes_total),
             package_bytes: limited(self.package_bytes),
             idle_seconds: self.idle_time.map(|time| time.as_secs()),
+            network: self.network,
         }
     }
 }

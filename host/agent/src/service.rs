@@ -95,6 +95,9 @@ impl Service {
     pub async fn start(&self, request: StartRequest) -> Result<StartedKeep, ServiceError> {
         request.check()?;
         let inner = &self.inner;
+        if request.network && !inner.limits.network {
+            return Err(ServiceError::NetworkDenied);
+        }
         let share = inner
             .registry
             .reserve(request.memory_bytes, &inner.limits)?;
@@ -362,6 +365,7 @@ impl Service {
             memory_bytes: request.memory_bytes,
             bounded_memory: request.bounded_memory,
             cpu_seconds: request.cpu_seconds,
+            network: request.network,
             host_data: request.host_data.map_or([0; _], |data| data.0),
         };
         let launcher = self.inner.launcher.clone();

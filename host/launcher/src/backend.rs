@@ -42,6 +42,8 @@ pub struct LaunchRequest<'a> {
     pub strategy: MemoryStrategy,
     /// Processor time that the Keep may use in seconds, unlimited if absent.
     pub cpu_seconds: Option<u64>,
+    /// Whether the Keep may use the host's network.
+    pub network: bool,
     /// What the platform's evidence says the host said (`HOST_DATA` of SEV-SNP).
     pub host_data: [u8; 32],
     /// The software TEE to use in place of a real one.

@@ -68,6 +68,7 @@ fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKe
             memory_bytes: MEMORY,
             strategy: MemoryStrategy::GuardPages,
             cpu_seconds,
+            network: false,
             host_data: [0x33; 32],
             simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
         })
@@ -358,6 +359,7 @@ fn requests_that_cannot_be_served_are_refused() {
         memory_bytes: MEMORY,
         strategy: MemoryStrategy::GuardPages,
         cpu_seconds: None,
+        network: false,
         host_data: [0; 32],
         simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
     };

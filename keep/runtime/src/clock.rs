@@ -6,6 +6,7 @@ use wasmtime_wasi::HostWallClock;
 
 /// The time of day, as the host claims it, but never before what the owner's clock
 /// said at provisioning plus the time since.
+#[derive(Debug, Clone, Copy)]
 pub struct KeepClock {
     floor: Duration,
     started: Instant,

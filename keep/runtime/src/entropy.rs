@@ -58,6 +58,15 @@ impl CpuRandom {
     }
 }
 
+/// Fills `bytes` with the CPU's random numbers.
+///
+/// # Errors
+///
+/// As [`CpuRandom::new`].
+pub fn fill(bytes: &mut [u8]) -> Result<(), EntropyError> {
+    CpuRandom::new()?.fill(bytes)
+}
+
 /// The CPU gives no random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EntropyError {
@@ -138,8 +147,6 @@ fn random_step(value: &mut u64) -> i32 {
 /// Keep image, which is built with `--cfg getrandom_backend="custom"`.
 #[cfg(getrandom_backend = "custom")]
 mod backend {
-    use super::CpuRandom;
-
     /// # Safety
     ///
     /// `start` must be valid for writing `length` bytes.
@@ -155,9 +162,7 @@ mod backend {
             start.write_bytes(0, length);
             std::slice::from_raw_parts_mut(start, length)
         };
-        CpuRandom::new()
-            .and_then(|mut random| random.fill(bytes))
-            .map_err(|_| getrandom::Error::UNEXPECTED)
+        super::fill(bytes).map_err(|_| getrandom::Error::UNEXPECTED)
     }
 }
 

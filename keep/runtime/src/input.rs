@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, thread};
 
-use enarx_wire_hostcall::envelope::Kind;
+use enarx_wire_hostcall::{envelope::Kind, lookup::LookupError};
 use enarx_wire_provision::{
     Cause, Ending, INPUT_OVERHEAD, Input, InputReader, MAX_FRAME_PAYLOAD, SessionError,
 };
@@ -13,6 +13,7 @@ use enarx_wire_provision::{
 use crate::{
     channel::{Channel, ChannelError, Deadline},
     ending,
+    network::Lookup,
     process::{ExitCode, exit},
     session::Session,
     stdin::StdinPipe,
@@ -28,6 +29,8 @@ pub struct InputThread {
     pub input: InputReader,
     /// Where standard input goes.
     pub stdin: StdinPipe,
+    /// Where addresses of names go.
+    pub lookup: Lookup,
     /// When the program's time is over.
     pub deadline: Deadline,
 }
@@ -71,8 +74,13 @@ impl InputThread {
     /// The next frame; `None` for one that is to be ignored.
     fn next(&mut self) -> Result<Option<Input>, Violation> {
         let limit = MAX_FRAME_PAYLOAD + INPUT_OVERHEAD;
-        let (_, frame) = self.channel.receive(&[Kind::Input], limit, self.deadline)?;
-        match self.input.open(&frame) {
+        let due = [Kind::Input, Kind::Addresses];
+        let (kind, payload) = self.channel.receive(&due, limit, self.deadline)?;
+        if kind == Kind::Addresses {
+            self.lookup.answered(&payload)?;
+            return Ok(None);
+        }
+        match self.input.open(&payload) {
             Ok(input) => Ok(Some(input)),
             // An earlier attachment of the owner's that does not know it yet.
             Err(SessionError::Superseded) => Ok(None),
@@ -88,6 +96,8 @@ enum Violation {
     Channel(#[from] ChannelError),
     #[error("the host altered the owner's input: {0}")]
     Session(#[from] SessionError),
+    #[error("the host gave an answer that is none to a lookup: {0}")]
+    Lookup(#[from] LookupError),
 }
 
 fn over_time() -> Ending {

@@ -10,6 +10,7 @@ use crate::{
     device::AttestationDevice,
     ending,
     input::InputThread,
+    network::Lookup,
     package::{self, LoadError},
     process::ExitCode,
     program::{self, Program},
@@ -50,11 +51,13 @@ pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCod
         Ok(package) => {
             let limits = package.manifest.limits;
             let stdin = StdinPipe::new();
+            let lookup = Lookup::new(Arc::clone(&session));
             InputThread {
                 channel,
                 session: Arc::clone(&session),
                 input,
                 stdin: stdin.clone(),
+                lookup: lookup.clone(),
                 deadline: deadline(limits.wall_milliseconds),
             }
             .start();
@@ -62,6 +65,7 @@ pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCod
                 engine: &engine,
                 manifest: &package.manifest,
                 artifact: package.artifact,
+                tls: package.tls,
                 // The Keep's own memory is a limit too: a program learns from a
                 // failed allocation what would otherwise end the Keep.
                 memory_bytes: limits
@@ -70,6 +74,7 @@ pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCod
                     .min(launch.memory_bytes),
                 session: &session,
                 stdin,
+                lookup,
                 clock,
                 tree: package.tree,
             })

@@ -43,13 +43,16 @@ mod entropy;
 mod input;
 mod keep;
 mod limits;
+mod network;
 mod package;
+mod preview1;
 mod process;
 mod program;
 mod provision;
 mod session;
 mod stdin;
 mod stdout;
+mod tls;
 mod tree;
 mod wasi;
 

@@ -9,9 +9,11 @@ use enarx_wire_hostcall::envelope::{Kind, MAX_PAYLOAD};
 use enarx_wire_package::{ContentKey, Entry, EntryKind, Manifest, PackageError, PackageReader};
 use enarx_wire_provision::{Grant, target_digest};
 use enarx_wire_target::CompileTarget;
+use zeroize::Zeroizing;
 
 use crate::{
     channel::{Channel, ChannelError, Deadline},
+    tls::Materials,
     tree::FileTree,
 };
 
@@ -21,6 +23,8 @@ pub struct Package {
     pub manifest: Manifest,
     /// The program's machine code.
     pub artifact: Vec<u8>,
+    /// What it holds for TLS.
+    pub tls: Materials,
     /// The root of its files, if this Keep has a place for files.
     pub tree: Option<FileTree>,
 }
@@ -74,6 +78,7 @@ fn read(
     }
     check_target(reader.manifest(), target)?;
     let mut artifact = Vec::new();
+    let mut tls = Materials::default();
     while let Some(entry) = reader.next_entry().cloned() {
         match entry.kind {
             EntryKind::Artifact => {
@@ -90,11 +95,19 @@ fn read(
                 file.flush().map_err(refused)?;
             }
             EntryKind::Wasm => return Err(not_compiled()),
+            kind => {
+                let mut material = Zeroizing::new(reserve(&entry)?);
+                reader.copy_entry(&mut *material)?;
+                if let Some(place) = tls.place(kind) {
+                    *place = Some(material);
+                }
+            }
         }
     }
     Ok(Package {
         manifest: reader.finish()?,
         artifact,
+        tls,
         tree,
     })
 }

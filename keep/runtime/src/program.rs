@@ -7,13 +7,20 @@ use enarx_wire_provision::{Cause, Ending};
 use wasmtime::{Engine, Error, Module, Store, component::Component};
 use wasmtime_wasi::{
     I32Exit, WasiCtxView, WasiView,
-    p1::{self, WasiP1Ctx},
     p2::{self, bindings::Command},
 };
 
 use crate::{
-    clock::KeepClock, ending, limits::MemoryLimit, session::Session, stdin::StdinPipe,
-    tree::FileTree, wasi,
+    clock::KeepClock,
+    ending,
+    limits::MemoryLimit,
+    network::{Lookup, Network},
+    preview1::{self, Descriptors, Preview1},
+    session::Session,
+    stdin::StdinPipe,
+    tls::{Materials, Tls},
+    tree::FileTree,
+    wasi,
 };
 
 /// A program and all that it may use.
@@ -24,12 +31,16 @@ pub struct Program<'a> {
     pub manifest: &'a Manifest,
     /// Its machine code, from the authenticated package.
     pub artifact: Vec<u8>,
+    /// What its package holds for TLS.
+    pub tls: Materials,
     /// Bytes that its linear memories may have.
     pub memory_bytes: u64,
     /// Where its output goes.
     pub session: &'a Arc<Session>,
     /// Where its input comes from.
     pub stdin: StdinPipe,
+    /// Where it learns the addresses of names.
+    pub lookup: Lookup,
     /// Its wall clock.
     pub clock: KeepClock,
     /// Its files.
@@ -38,12 +49,14 @@ pub struct Program<'a> {
 
 /// Runs a program to its end.
 pub fn run(program: Program<'_>) -> Ending {
-    // Timers are all that programs wait for beside their input; the runtime needs
-    // no other driver, and no further thread.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
-    match runtime {
+    // Timers are all that most programs wait for beside their input; the runtime needs
+    // no further thread.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time();
+    if program.manifest.uses_network() {
+        builder.enable_io();
+    }
+    match builder.build() {
         Ok(runtime) => runtime.block_on(start(program)),
         Err(error) => ending::early(Cause::Failed, error.to_string()),
     }
@@ -51,35 +64,29 @@ pub fn run(program: Program<'_>) -> Ending {
 
 /// The state of a program's store.
 struct State {
-    wasi: WasiP1Ctx,
+    preview1: Preview1,
     memory: MemoryLimit,
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.ctx()
+        self.preview1.wasi.ctx()
     }
 }
 
 async fn start(program: Program<'_>) -> Ending {
-    let wasi = wasi::context(
-        program.manifest,
-        program.session,
-        program.stdin,
-        program.clock,
-        program.tree.as_ref(),
-    );
-    let wasi = match wasi {
-        Ok(wasi) => wasi,
-        Err(error) => return ending::early(Cause::Refused, error.to_string()),
+    let preview1 = match environment(&program).await {
+        Ok(preview1) => preview1,
+        Err(reason) => return ending::early(Cause::Refused, reason),
     };
     let memory = MemoryLimit::new(program.memory_bytes);
-    let mut store = Store::new(program.engine, State { wasi, memory });
+    let mut store = Store::new(program.engine, State { preview1, memory });
     store.limiter(|state| &mut state.memory);
     let result = match program.manifest.workload.kind {
         WorkloadKind::Module => module(program.engine, program.artifact, &mut store).await,
         WorkloadKind::Component => component(program.engine, program.artifact, &mut store).await,
     };
+    store.data_mut().preview1.finish().await;
     let memory = &store.data().memory;
     let ending = match result {
         Ok(()) => ending::of(Ok(()), memory),
@@ -91,6 +98,44 @@ async fn start(program: Program<'_>) -> Ending {
     // The process ends now; giving back a large memory first would only take time.
     mem::forget(store);
     ending
+}
+
+/// What the program finds around it; or why it is not there.
+async fn environment(program: &Program<'_>) -> Result<Preview1, String> {
+    let manifest = program.manifest;
+    if manifest.workload.kind == WorkloadKind::Component && manifest.uses_network() {
+        return Err("only modules have sockets among their descriptors".into());
+    }
+    let wasi = wasi::context(
+        manifest,
+        program.session,
+        program.stdin.clone(),
+        program.clock,
+        program.tree.as_ref(),
+    );
+    let wasi = wasi.map_err(|error| error.to_string())?;
+    let mut preview1 = Preview1::new(wasi, program.stdin.clone());
+    let tls = Tls::new(manifest, &program.tls, program.clock).map_err(|error| error.to_string())?;
+    if let Some(certificate) = tls.issued() {
+        // Without its owner the program is stopped elsewhere.
+        let _ = program.session.tell_certificate(certificate);
+    }
+    let network = Network {
+        lookup: program.lookup.clone(),
+        tls,
+    };
+    let descriptors = Descriptors::open(
+        manifest,
+        program.tree.is_some(),
+        &network,
+        |descriptor, listener| {
+            let text = format!("{} listens on {}", descriptor.name, listener.address());
+            let _ = program.session.log(text);
+        },
+    );
+    let descriptors = descriptors.await.map_err(|error| error.to_string())?;
+    preview1.set_descriptors(descriptors);
+    Ok(preview1)
 }
 
 /// Where an error comes from.
@@ -118,16 +163,7 @@ async fn module(
     let module = unsafe { Module::deserialize(engine, &artifact) }.map_err(Failure::Start)?;
     drop(artifact);
     let mut linker = wasmtime::Linker::new(engine);
-    p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)
-        .map_err(Failure::Start)?;
-    // wasmtime's own refuses statuses over 125, which a program may well have.
-    linker.allow_shadowing(true);
-    linker
-        .func_wrap(
-            "wasi_snapshot_preview1",
-            "proc_exit",
-            |status: i32| -> wasmtime::Result<()> { Err(I32Exit(status).into()) },
-        )
+    preview1::add_to_linker(&mut linker, |state: &mut State| &mut state.preview1)
         .map_err(Failure::Start)?;
     let instance = linker
         .instantiate_async(&mut *store, &module)

@@ -58,6 +58,38 @@ impl Session {
         Ok(())
     }
 
+    /// Tells the owner something of the runtime's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::write`].
+    pub fn log(&self, text: String) -> Result<(), LostSession> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(&mut writer, &Output::Log(text), Deadline::NEVER)
+    }
+
+    /// Tells the owner the certificate that this Keep has issued to itself, in DER.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::write`].
+    pub fn tell_certificate(&self, certificate: &[u8]) -> Result<(), LostSession> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificate = Output::Certificate(certificate.to_vec());
+        self.send(&mut writer, &certificate, Deadline::NEVER)
+    }
+
+    /// Asks the host to look up a name (`wire/hostcall`'s `lookup`).
+    ///
+    /// # Errors
+    ///
+    /// [`LostSession`] when the host is gone.
+    pub fn look_up(&self, request: &[u8]) -> Result<(), LostSession> {
+        // Held so that nothing else is written to the channel meanwhile.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.channel.send(Kind::Lookup, request, Deadline::NEVER)?)
+    }
+
     /// Ends the session with an authenticated ending, waiting as long as the host
     /// makes it wait, as for all other output; gives what the process exits with.
     pub fn end(&self, ending: &Ending) -> ExitCode {

@@ -81,7 +81,8 @@ impl StdinPipe {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
+    /// Ready when reading would not wait.
+    pub fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.ended || !state.chunks.is_empty() {
             return Poll::Ready(());

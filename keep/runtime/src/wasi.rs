@@ -9,13 +9,15 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder, p1::WasiP1Ctx};
 use crate::{
     clock::KeepClock,
     entropy::{CpuRandom, EntropyError},
+    preview1,
     session::{Session, Stream},
     stdin::StdinPipe,
     stdout::SessionOutput,
     tree::FileTree,
 };
 
-/// The WASI context of a manifest. There is no network.
+/// The WASI context of a manifest. There is no network in it: sockets among the descriptors
+/// are `preview1`'s.
 ///
 /// # Errors
 ///
@@ -39,16 +41,28 @@ pub fn context(
         .wall_clock(clock)
         .args(&manifest.args)
         .envs(&environment(manifest));
-    for (number, descriptor) in manifest.descriptors.iter().enumerate() {
-        match (number, descriptor.kind) {
-            (0, DescriptorKind::Stdin) => builder.stdin(stdin.clone()),
-            (1, DescriptorKind::Stdout) => builder.stdout(output(session, Stream::Stdout)),
-            (1, DescriptorKind::Stderr) => builder.stdout(output(session, Stream::Stderr)),
-            (2, DescriptorKind::Stdout) => builder.stderr(output(session, Stream::Stdout)),
-            (2, DescriptorKind::Stderr) => builder.stderr(output(session, Stream::Stderr)),
-            (0..=2, DescriptorKind::Null) => &mut builder,
-            (_, kind) => return Err(ContextError::Descriptor { number, kind }),
-        };
+    if preview1::is_plain(&manifest.descriptors) {
+        for (number, descriptor) in manifest.descriptors.iter().enumerate() {
+            let stream = match descriptor.kind {
+                DescriptorKind::Stdout => Stream::Stdout,
+                DescriptorKind::Stderr => Stream::Stderr,
+                DescriptorKind::Stdin => {
+                    builder.stdin(stdin.clone());
+                    continue;
+                }
+                _ => continue,
+            };
+            match number {
+                1 => builder.stdout(output(session, stream)),
+                _ => builder.stderr(output(session, stream)),
+            };
+        }
+    } else {
+        // Which number stands for which of them is the program's descriptors' matter.
+        builder
+            .stdin(stdin)
+            .stdout(output(session, Stream::Stdout))
+            .stderr(output(session, Stream::Stderr));
     }
     if let Some(tree) = tree {
         builder
@@ -62,16 +76,6 @@ pub fn context(
 /// Why there is no context for a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// A descriptor that cannot be what the manifest says.
-    #[error(
-        "descriptor {number} cannot be {kind:?}; 0 is input, 1 and 2 are output, and there are no others"
-    )]
-    Descriptor {
-        /// Which descriptor.
-        number: usize,
-        /// What it was to be.
-        kind: DescriptorKind,
-    },
     /// The root directory cannot be opened.
     #[error("the file tree cannot be opened: {0}")]
     FileTree(String),

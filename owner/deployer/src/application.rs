@@ -21,6 +21,7 @@ mod key_file;
 mod mounts;
 mod package;
 mod quantity;
+mod tls;
 
 use std::{
     fmt,
@@ -32,16 +33,17 @@ use std::{
 use aws_lc_rs::digest::{Context, SHA384};
 use enarx_owner_compiler::DEFAULT_MAX_SIZE;
 use enarx_wire_package::{
-    ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, Limits, Manifest, Workload,
-    WorkloadKind,
+    ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, Limits, Manifest, Protocol,
+    TlsSettings, Workload, WorkloadKind,
 };
 
-pub use configuration::{Configuration, FILE_NAME as CONFIGURATION_FILE_NAME};
+pub use configuration::{Configuration, FILE_NAME as CONFIGURATION_FILE_NAME, TlsConfiguration};
 pub use data::{DataFile, DataReader, DataSource};
 pub use error::{ApplicationError, ConfigurationError};
 pub use key_file::{KeyFileError, read_key_file, write_key_file};
 pub use mounts::{MAX_DATA_BYTES, Mount, MountError};
 pub use quantity::{QuantityError, parse_bytes, parse_duration};
+pub use tls::{TlsProblem, to_pem};
 
 /// A program with everything that it is given. Nothing of it has been validated
 /// beyond its shape: that is the compiler's part.
@@ -60,9 +62,11 @@ pub struct Application {
     pub env: Vec<(String, String)>,
     /// What the program finds at its first descriptors; 0 is its standard input.
     pub descriptors: Vec<Descriptor>,
+    /// How TLS is spoken, where it differs from the default.
+    pub tls: Option<TlsSettings>,
     /// What ends the program early.
     pub limits: Limits,
-    /// Its data files, in the order in which they are read.
+    /// Its data files, and what it needs for TLS, in the order in which they are read.
     pub files: Vec<DataFile>,
 }
 
@@ -117,7 +121,7 @@ impl Application {
     pub fn manifest(&self, workload: Workload, program: Entry, target: Option<Digest>) -> Manifest {
         let files = self.files.iter().map(|file| Entry {
             path: file.target.clone(),
-            kind: EntryKind::File,
+            kind: file.kind,
             size: file.size,
             digest: file.digest,
         });
@@ -128,6 +132,7 @@ impl Application {
             args: self.args.clone(),
             env: self.env.clone(),
             descriptors: self.descriptors.clone(),
+            tls: self.tls.clone(),
             limits: self.limits,
             target,
             entries: std::iter::once(program).chain(files).collect(),
@@ -160,6 +165,12 @@ impl Application {
         Ok(())
     }
 
+    /// Whether the program is to use the network.
+    #[must_use]
+    pub fn uses_network(&self) -> bool {
+        (self.descriptors.iter()).any(|descriptor| descriptor.kind.is_socket())
+    }
+
     /// Bytes of all data files together.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
@@ -176,6 +187,7 @@ impl Application {
             args: vec![file_name],
             env: Vec::new(),
             descriptors: standard_descriptors(),
+            tls: None,
             limits: Limits::default(),
             files: Vec::new(),
         })
@@ -189,6 +201,14 @@ impl Application {
         };
         let mut args = vec![utf8_file_name(&module)?];
         args.extend(configuration.args);
+        let descriptors = configuration
+            .descriptors
+            .unwrap_or_else(standard_descriptors);
+        let connects = descriptors.iter().any(|descriptor| {
+            matches!(&descriptor.kind, DescriptorKind::Connect(peer) if peer.protocol == Protocol::Tls)
+        });
+        let mut files = tls::materials(folder, configuration.tls.as_ref(), connects)?;
+        files.extend(mounts::collect_inside(folder, &configuration.mounts)?);
         Ok(Self {
             name: match configuration.name {
                 Some(name) => name,
@@ -197,11 +217,10 @@ impl Application {
             program: read_program(&module)?,
             args,
             env: configuration.env.into_iter().collect(),
-            descriptors: configuration
-                .descriptors
-                .unwrap_or_else(standard_descriptors),
+            descriptors,
+            tls: configuration.tls.map(|tls| tls.settings),
             limits: configuration.limits,
-            files: mounts::collect_inside(folder, &configuration.mounts)?,
+            files,
         })
     }
 
@@ -251,6 +270,7 @@ impl fmt::Debug for Application {
             .field("args", &self.args.len())
             .field("env", &Names(&self.env))
             .field("descriptors", &self.descriptors)
+            .field("tls", &self.tls)
             .field("limits", &self.limits)
             .field("files", &self.files)
             .finish()

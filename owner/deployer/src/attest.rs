@@ -25,6 +25,8 @@ pub struct KeepRequest {
     pub bounded_memory: bool,
     /// CPU time in seconds after which the host ends the Keep.
     pub cpu_seconds: Option<u64>,
+    /// Whether the application needs the host's network.
+    pub network: bool,
     /// The application's name, which the host will show.
     pub name: Option<String>,
 }
@@ -96,6 +98,7 @@ pub async fn attest(
             memory_bytes: request.memory_bytes,
             bounded_memory: request.bounded_memory,
             cpu_seconds: request.cpu_seconds,
+            network: request.network,
             host_data: expectations.policy.host_data.map(HexBytes),
             name: request.name.clone(),
         })

@@ -31,6 +31,10 @@ pub struct StartRequest {
     /// CPU time after which the host ends the Keep, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<u64>,
+    /// Whether the Keep shall be able to use the host's network. What it does there
+    /// is its package's matter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
     /// What the platform's evidence shall carry beside the measurement (SNP
     /// `HOST_DATA`); zeros when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +129,9 @@ pub struct HostLimits {
     /// Seconds that a Keep waits for its owner's next step before it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
+    /// Whether Keeps may use the host's network.
+    #[serde(default)]
+    pub network: bool,
 }
 
 /// Every Keep of a host ([`crate::Operation::List`]).
@@ -291,6 +298,7 @@ mod tests {
             memory_bytes: 64 << 20,
             bounded_memory: false,
             cpu_seconds: None,
+            network: false,
             host_data: None,
             name: Some("hello-1.x_y".into()),
         }

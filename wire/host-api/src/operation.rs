@@ -197,6 +197,7 @@ impl Operation {
             Self::Start => &[
                 BodyTooLarge,
                 UnsupportedMediaType,
+                NetworkDenied,
                 UnknownBackend,
                 BackendUnavailable,
                 MemoryOverLimit,

@@ -111,6 +111,8 @@ error_codes! {
     MalformedFrames = "malformed-frames", 400, "The body is not a sequence of frames";
     /// The access token is missing or wrong.
     Unauthorized = "unauthorized", 401, "An access token is required";
+    /// The host's operator does not let Keeps use the network.
+    NetworkDenied = "network-denied", 403, "This host does not let Keeps use its network";
     /// The path is none of the interface's.
     UnknownPath = "unknown-path", 404, "This host has no such path";
     /// No Keep has this identifier (any more).

@@ -5,8 +5,8 @@
 //! payload (`wire/provision`, `wire/package`).
 //!
 //! ```text
-//! host -> Keep   Challenge  Provision  PackageData*  PackageEnd  Input*
-//! Keep -> host   Offer      Ready      Output*       Failure
+//! host -> Keep   Challenge  Provision  PackageData*  PackageEnd  Input*  Addresses*
+//! Keep -> host   Offer      Ready      Output*       Failure     Lookup*
 //! ```
 
 use crate::u32_at;
@@ -72,6 +72,8 @@ pub enum Kind {
     PackageEnd = 4,
     /// Host to Keep: one session frame from the owner.
     Input = 5,
+    /// Host to Keep: the answer to a lookup ([`crate::lookup`]).
+    Addresses = 6,
     /// Keep to host: claims and evidence (`wire/provision`).
     Offer = 129,
     /// Keep to host: the grant was opened, the package may come. Empty.
@@ -80,19 +82,23 @@ pub enum Kind {
     Output = 131,
     /// Keep to host: the Keep ends itself; one byte, a [`FailureCode`].
     Failure = 132,
+    /// Keep to host: a name whose addresses are wanted ([`crate::lookup`]).
+    Lookup = 133,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Challenge,
         Self::Provision,
         Self::PackageData,
         Self::PackageEnd,
         Self::Input,
+        Self::Addresses,
         Self::Offer,
         Self::Ready,
         Self::Output,
         Self::Failure,
+        Self::Lookup,
     ];
 
     fn from_code(code: u8) -> Option<Self> {

@@ -24,6 +24,7 @@
 pub mod attestation;
 pub mod call;
 pub mod envelope;
+pub mod lookup;
 
 /// The descriptor of the stream between Keep and host.
 pub const CHANNEL: i32 = 3;

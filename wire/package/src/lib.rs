@@ -11,6 +11,7 @@
 mod entry_digest;
 mod key;
 mod manifest;
+mod network;
 mod reader;
 mod stream;
 mod writer;
@@ -20,6 +21,7 @@ pub use manifest::{
     Descriptor, DescriptorKind, Entry, EntryKind, Limits, Manifest, ManifestError, Workload,
     WorkloadKind,
 };
+pub use network::{Endpoint, MAX_HOST_NAME_BYTES, Protocol, TlsSettings, is_host_name};
 pub use reader::PackageReader;
 pub use stream::{
     CHUNK_SIZE, HEADER_SIZE, Header, OpenStream, SealStream, StreamError, TAG_SIZE, sealed_size,

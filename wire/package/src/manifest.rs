@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use enarx_wire_cbor::{DecodeError, EncodeError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, digest};
+use crate::{Digest, Endpoint, Protocol, TlsSettings, digest};
 
 /// What a package holds and how it is run. Encoded as deterministic CBOR.
 ///
@@ -26,6 +26,9 @@ pub struct Manifest {
     pub env: Vec<(String, String)>,
     /// What the program finds at its first descriptors; 0 is its standard input.
     pub descriptors: Vec<Descriptor>,
+    /// How TLS is spoken, where it differs from the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     /// What ends the program early.
     pub limits: Limits,
     /// Digest of the compile target (`wire/target`) of the artifact, if the package
@@ -58,6 +61,12 @@ impl Manifest {
 
     /// Entries that a package may have.
     pub const MAX_ENTRIES: usize = 16_384;
+
+    /// Descriptors that a program may begin with.
+    pub const MAX_DESCRIPTORS: usize = 256;
+
+    /// Bytes that an entry for TLS may have.
+    pub const MAX_TLS_BYTES: u64 = 1 << 20;
 
     /// Encodes the manifest, after checking that it holds together.
     ///
@@ -93,6 +102,30 @@ impl Manifest {
         Ok(digest(&self.encode()?))
     }
 
+    /// Whether the program is to use the network.
+    #[must_use]
+    pub fn uses_network(&self) -> bool {
+        (self.descriptors.iter()).any(|descriptor| descriptor.kind.is_socket())
+    }
+
+    /// Whether the program listens, and whether it connects, with this protocol.
+    #[must_use]
+    pub fn uses_protocol(&self, protocol: Protocol) -> (bool, bool) {
+        let has = |fits: fn(&DescriptorKind) -> Option<&Endpoint>| {
+            let mut endpoints = (self.descriptors.iter()).filter_map(|one| fits(&one.kind));
+            endpoints.any(|endpoint| endpoint.protocol == protocol)
+        };
+        let listens = has(|kind| match kind {
+            DescriptorKind::Listen(endpoint) => Some(endpoint),
+            _ => None,
+        });
+        let connects = has(|kind| match kind {
+            DescriptorKind::Connect(endpoint) => Some(endpoint),
+            _ => None,
+        });
+        (listens, connects)
+    }
+
     /// Bytes of all entries together.
     #[must_use]
     pub fn content_size(&self) -> u64 {
@@ -111,7 +144,7 @@ impl Manifest {
         let artifact = match self.entries.first().map(|entry| entry.kind) {
             Some(EntryKind::Artifact) => true,
             Some(EntryKind::Wasm) => false,
-            Some(EntryKind::File) | None => return Err(ManifestError::NoProgram),
+            Some(_) | None => return Err(ManifestError::NoProgram),
         };
         if artifact != self.target.is_some() {
             return Err(ManifestError::Target);
@@ -124,20 +157,51 @@ impl Manifest {
         if let Some(argument) = self.args.iter().find(|argument| argument.contains('\0')) {
             return Err(ManifestError::Argument(argument.clone()));
         }
-        if let Some(descriptor) =
-            (self.descriptors.iter()).find(|descriptor| descriptor.name.contains([':', '\0']))
-        {
-            return Err(ManifestError::Descriptor(descriptor.name.clone()));
+        for descriptor in &self.descriptors {
+            if descriptor.name.contains([':', '\0']) {
+                return Err(ManifestError::Descriptor(descriptor.name.clone()));
+            }
+            let fits = match &descriptor.kind {
+                DescriptorKind::Listen(endpoint) => endpoint.can_listen(),
+                DescriptorKind::Connect(endpoint) => endpoint.can_connect(),
+                _ => true,
+            };
+            if !fits {
+                return Err(ManifestError::Endpoint(descriptor.name.clone()));
+            }
+        }
+        if self.descriptors.len() > Self::MAX_DESCRIPTORS {
+            return Err(ManifestError::TooManyDescriptors(self.descriptors.len()));
         }
         let mut files = BTreeSet::new();
+        let mut materials = BTreeSet::new();
         for entry in &self.entries[1..] {
-            if entry.kind != EntryKind::File {
-                return Err(ManifestError::SecondProgram(entry.path.clone()));
+            match entry.kind {
+                EntryKind::File => {}
+                EntryKind::Artifact | EntryKind::Wasm => {
+                    return Err(ManifestError::SecondProgram(entry.path.clone()));
+                }
+                kind => {
+                    if !materials.insert(kind) {
+                        return Err(ManifestError::Duplicate(entry.path.clone()));
+                    }
+                    if entry.size > Self::MAX_TLS_BYTES {
+                        return Err(ManifestError::TlsSize(entry.path.clone()));
+                    }
+                    continue;
+                }
             }
             check_path(&entry.path)?;
             if !files.insert(entry.path.as_str()) {
                 return Err(ManifestError::Duplicate(entry.path.clone()));
             }
+        }
+        if materials.contains(&EntryKind::TlsCertificates) != materials.contains(&EntryKind::TlsKey)
+        {
+            return Err(ManifestError::TlsIdentity);
+        }
+        if let Some(tls) = &self.tls {
+            tls.check()?;
         }
         for path in &files {
             let mut parent = *path;
@@ -184,7 +248,7 @@ pub struct Descriptor {
 }
 
 /// What stands behind a descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DescriptorKind {
     /// Nothing: reads end, writes vanish.
@@ -195,6 +259,18 @@ pub enum DescriptorKind {
     Stdout,
     /// The owner's standard error, through the session.
     Stderr,
+    /// A TCP socket that listens. Only a module's.
+    Listen(Endpoint),
+    /// A TCP connection that the Keep has made. Only a module's.
+    Connect(Endpoint),
+}
+
+impl DescriptorKind {
+    /// Whether it is a socket, which needs the network.
+    #[must_use]
+    pub const fn is_socket(&self) -> bool {
+        matches!(self, Self::Listen(_) | Self::Connect(_))
+    }
 }
 
 /// What ends the program early. None means: no limit but the Keep's own.
@@ -224,8 +300,8 @@ pub struct Entry {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EntryKind {
     /// The program, compiled for `Manifest::target`.
     Artifact,
@@ -233,6 +309,28 @@ pub enum EntryKind {
     Wasm,
     /// A file for the program to read.
     File,
+    /// The certificate chain of the Keep's own for TLS, in PEM.
+    TlsCertificates,
+    /// The private key to it, in PEM.
+    TlsKey,
+    /// The authorities that servers' certificates come from, in PEM.
+    TlsAuthorities,
+    /// The authorities that clients' certificates come from, in PEM.
+    TlsClientAuthorities,
+}
+
+impl EntryKind {
+    /// Whether it is for TLS, of which the program sees nothing.
+    #[must_use]
+    pub const fn is_for_tls(self) -> bool {
+        match self {
+            Self::Artifact | Self::Wasm | Self::File => false,
+            Self::TlsCertificates
+            | Self::TlsKey
+            | Self::TlsAuthorities
+            | Self::TlsClientAuthorities => true,
+        }
+    }
 }
 
 /// What is wrong with a manifest.
@@ -271,6 +369,21 @@ pub enum ManifestError {
     /// A descriptor's name contains `:`, which separates names in `FD_NAMES`, or NUL.
     #[error("descriptor name {0:?} cannot be passed on")]
     Descriptor(String),
+    /// A descriptor listens where one cannot, or connects to what is no peer.
+    #[error("descriptor {0:?} has an address that cannot be")]
+    Endpoint(String),
+    /// More descriptors than a program may begin with.
+    #[error("{0} descriptors are over the limit of {limit}", limit = Manifest::MAX_DESCRIPTORS)]
+    TooManyDescriptors(usize),
+    /// An entry for TLS is larger than such entries may be.
+    #[error("{0}: has more than {limit} bytes", limit = Manifest::MAX_TLS_BYTES)]
+    TlsSize(String),
+    /// A certificate without its key, or the reverse.
+    #[error("a TLS certificate and its key go together")]
+    TlsIdentity,
+    /// A name that no certificate can have.
+    #[error("{0:?} is neither a host's name nor an IP address")]
+    TlsName(String),
     /// A path is not absolute and plain.
     #[error("{0:?} is not a plain absolute path (no empty, `.` or `..` parts, at most 4095 bytes)")]
     Path(String),

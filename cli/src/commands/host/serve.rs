@@ -27,6 +27,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   enarx host serve
+  enarx host serve --network               for applications that listen or connect
   enarx host serve --listen 0.0.0.0:7363 --token-file token \\
       --tls-certificate host.pem --tls-key host.key
 
@@ -74,6 +75,14 @@ pub struct Arguments {
     /// ever changed.
     #[arg(long)]
     fast: bool,
+
+    /// Let Keeps use this machine's network
+    ///
+    /// A Keep whose application asks for it can then listen on and connect to whatever this
+    /// machine can; which of that it does, its owner's package decides. Without it, such
+    /// Keeps are refused.
+    #[arg(long)]
+    network: bool,
 
     #[command(flatten)]
     limits: LimitArguments,
@@ -127,7 +136,10 @@ impl Arguments {
             ));
         }
         let note: Note = Box::new(|text| tracing::info!("{text}"));
-        let service_limits = self.limits.limits();
+        let service_limits = Limits {
+            network: self.network,
+            ..self.limits.limits()
+        };
         let (listen, fast) = (self.listen, self.fast);
         let confinement = if self.without_namespaces {
             Confinement::BestEffort

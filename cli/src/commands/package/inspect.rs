@@ -81,6 +81,10 @@ fn show(console: &Console, manifest: &Manifest, digest: &str) -> anyhow::Result<
             EntryKind::Artifact => "compiled program",
             EntryKind::Wasm => "program",
             EntryKind::File => "file",
+            EntryKind::TlsCertificates => "certificate chain",
+            EntryKind::TlsKey => "private key",
+            EntryKind::TlsAuthorities => "authorities of servers",
+            EntryKind::TlsClientAuthorities => "authorities of clients",
         };
         console.print(format_args!("  {size:>10}  {what}  {}", entry.path))?;
     }
@@ -115,6 +119,7 @@ fn as_json(manifest: &Manifest, digest: &str) -> Value {
         "args": manifest.args,
         "env": env,
         "descriptors": manifest.descriptors,
+        "tls": manifest.tls,
         "limits": manifest.limits,
         "target": manifest.target.map(hex::encode),
         "entries": entries,

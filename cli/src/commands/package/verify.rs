@@ -30,7 +30,7 @@ impl Arguments {
         let path = &self.package.package;
         let mut reader = self.package.open(console)?;
         while let Some(entry) = reader.next_entry() {
-            if entry.kind == EntryKind::File {
+            if entry.kind == EntryKind::File || entry.kind.is_for_tls() {
                 reader.copy_entry(&mut std::io::sink())
             } else {
                 let is_wasm = entry.kind == EntryKind::Wasm;

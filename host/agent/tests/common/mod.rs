@@ -292,6 +292,7 @@ pub fn request(behaviour: &str) -> StartRequest {
         memory_bytes: 1 << 20,
         bounded_memory: false,
         cpu_seconds: None,
+        network: false,
         host_data: None,
         name: Some("test".into()),
     }

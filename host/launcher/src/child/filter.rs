@@ -21,16 +21,19 @@ use super::program::{self, Answer, Argument, Rule};
 /// The descriptor from which the child executes the runtime. It is above the limit
 /// on open files that the child runs with ([`OPEN_FILES`]), so that no file
 /// which the Keep opens can ever take its place in the filter's rule.
-pub(super) const IMAGE_DESCRIPTOR: i32 = 1000;
+pub(super) const IMAGE_DESCRIPTOR: i32 = 2040;
 
-/// Open files that a Keep may have.
-pub(super) const OPEN_FILES: u64 = 512;
+/// Open files that a Keep may have: a thousand connections, and as many files.
+pub(super) const OPEN_FILES: u64 = 2000;
 
 /// The programs that Keeps' processes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
     /// The Keep's runtime.
-    Runtime,
+    Runtime {
+        /// Whether it may use the host's network.
+        network: bool,
+    },
     /// The host's side of an enclave.
     EnclaveHost,
 }
@@ -38,16 +41,27 @@ pub(super) enum Program {
 /// The filter for `program`, built on first use.
 pub(super) fn filter(program: Program) -> &'static [sock_filter] {
     static RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
+    static NETWORK_RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
     static ENCLAVE_HOST: OnceLock<Vec<sock_filter>> = OnceLock::new();
     let filter = match program {
-        Program::Runtime => &RUNTIME,
+        Program::Runtime { network: false } => &RUNTIME,
+        Program::Runtime { network: true } => &NETWORK_RUNTIME,
         Program::EnclaveHost => &ENCLAVE_HOST,
     };
     filter.get_or_init(|| program::compile(rules(program)))
 }
 
 fn rules(program: Program) -> Vec<Rule> {
-    let allowed = ALWAYS.iter().map(|call| Rule {
+    let (own, network) = match program {
+        Program::Runtime { network } => (OF_RUNTIMES, network),
+        Program::EnclaveHost => (OF_ENCLAVE_HOSTS, false),
+    };
+    let (sockets, new_sockets) = if network {
+        (SOCKETS, NEW_SOCKETS)
+    } else {
+        (&[] as &[i64], &[] as Conditional)
+    };
+    let allowed = ALWAYS.iter().chain(sockets).map(|call| Rule {
         call: *call,
         answer: Answer::Allow,
     });
@@ -55,11 +69,8 @@ fn rules(program: Program) -> Vec<Rule> {
         call: *call,
         answer: Answer::Kill,
     });
-    let (own, others) = match program {
-        Program::Runtime => (OF_RUNTIMES, CONDITIONAL),
-        Program::EnclaveHost => (OF_ENCLAVE_HOSTS, CONDITIONAL),
-    };
-    let conditional = own.iter().chain(others).map(|(call, alternatives)| Rule {
+    let lists = [own, new_sockets, CONDITIONAL].into_iter().flatten();
+    let conditional = lists.map(|(call, alternatives)| Rule {
         call: *call,
         answer: Answer::AllowWith(alternatives),
     });
@@ -116,7 +127,34 @@ const CONDITIONAL: Conditional = &[
     (libc::SYS_prlimit64, &[&[word(0, 0), long(2, 0)]]),
 ];
 
+/// What a Keep that may use the network makes: sockets of the Internet's protocols.
+const NEW_SOCKETS: Conditional = &[(
+    libc::SYS_socket,
+    &[
+        &[word(0, libc::AF_INET as u64)],
+        &[word(0, libc::AF_INET6 as u64)],
+    ],
+)];
+
+/// What it does with them.
+const SOCKETS: &[i64] = &[
+    libc::SYS_accept4,
+    libc::SYS_bind,
+    libc::SYS_connect,
+    libc::SYS_listen,
+    libc::SYS_setsockopt,
+];
+
 const OF_RUNTIMES: Conditional = &[
+    // A Keep's randomness is its processor's. What the C library and the standard library ask
+    // the kernel for are numbers that scatter a heap and hash maps.
+    (
+        libc::SYS_getrandom,
+        &[
+            &[word(2, libc::GRND_INSECURE as u64)],
+            &[long(1, 8), word(2, libc::GRND_NONBLOCK as u64)],
+        ],
+    ),
     // The one execution, of the runtime itself. A Keep that gets hold of a path could
     // execute that too, since the kernel ignores the descriptor then: its root is an
     // empty file system from which nothing can be executed.
@@ -135,6 +173,7 @@ const OF_RUNTIMES: Conditional = &[
 ];
 
 const OF_ENCLAVE_HOSTS: Conditional = &[
+    (libc::SYS_getrandom, &[&[]]),
     (
         libc::SYS_prctl,
         &[
@@ -264,7 +303,6 @@ const ALWAYS: &[i64] = &[
     libc::SYS_getegid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
-    libc::SYS_getrandom,
     libc::SYS_getrusage,
     libc::SYS_getuid,
     libc::SYS_sysinfo,
@@ -376,7 +414,11 @@ mod tests {
 
     #[test]
     fn every_call_has_one_rule() {
-        for program in [Program::Runtime, Program::EnclaveHost] {
+        for program in [
+            Program::Runtime { network: false },
+            Program::Runtime { network: true },
+            Program::EnclaveHost,
+        ] {
             let mut calls: Vec<_> = rules(program).iter().map(|rule| rule.call).collect();
             let count = calls.len();
             calls.sort_unstable();

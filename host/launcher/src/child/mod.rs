@@ -53,6 +53,8 @@ pub(crate) struct Start<'a> {
     pub private_memory_bytes: Option<u64>,
     /// Limit on its processor time in seconds.
     pub cpu_seconds: Option<u64>,
+    /// Whether it may use the host's network.
+    pub network: bool,
     /// What serves its descriptor 4.
     pub device: Option<Device>,
 }
@@ -93,6 +95,7 @@ pub(crate) fn start(start: Start<'_>) -> Result<Started, LaunchError> {
         confinement: start.confinement,
         private_memory_bytes: start.private_memory_bytes,
         cpu_seconds: start.cpu_seconds,
+        network: start.network,
     };
     let life = Arc::new(Life::default());
     let (served, unserved) = match start.device {

@@ -43,6 +43,7 @@ pub(super) struct Preparation {
     pub confinement: Confinement,
     pub private_memory_bytes: Option<u64>,
     pub cpu_seconds: Option<u64>,
+    pub network: bool,
 }
 
 /// A process that has become a Keep.
@@ -98,7 +99,9 @@ pub(super) fn spawn(preparation: Preparation, report: &OwnedFd) -> Result<Child,
         private_memory_bytes: preparation.private_memory_bytes,
         cpu_seconds: preparation.cpu_seconds,
         filter: match preparation.confinement {
-            Confinement::Before => Some(filter::filter(Program::Runtime)),
+            Confinement::Before => Some(filter::filter(Program::Runtime {
+                network: preparation.network,
+            })),
             Confinement::ByProgram => None,
         },
     };

@@ -60,7 +60,7 @@ impl ChildStep {
             }
             Self::EnterDirectory => "check that /dev/shm is writable",
             Self::Descriptors | Self::Limits => {
-                "raise the hard limit on open files (ulimit -Hn) to at least 1024, and the other limits to what the Keep was given"
+                "raise the hard limit on open files (ulimit -Hn) to at least 2048, and the other limits to what the Keep was given"
             }
             Self::NoNewPrivileges | Self::Filter => {
                 "this kernel needs CONFIG_SECCOMP_FILTER, and a container around the host must permit seccomp"

@@ -62,8 +62,8 @@ pub(super) const LOWEST_SOURCE: c_int = 16;
 /// Flags of the child's `clone`: namespaces that are worth their cost, about a
 /// quarter of a millisecond for all of them with the empty root.
 ///
-/// Not a network namespace, which would cost twice as much again: the filter lets the Keep
-/// make no socket that could use a network.
+/// Not a network namespace, which would cost twice as much again: the filter lets a Keep
+/// that has no business there make no socket that could use a network.
 pub(super) const NAMESPACES: c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWIPC

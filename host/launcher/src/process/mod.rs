@@ -116,6 +116,7 @@ fn start(
         confinement: Confinement::Before,
         private_memory_bytes: Some(request.memory_bytes),
         cpu_seconds: request.cpu_seconds,
+        network: request.network,
         device: Some(device(request, processor)?),
     })
 }

@@ -76,6 +76,9 @@ impl Backend for SgxBackend {
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
         }
+        if request.network {
+            return Err(LaunchError::NoNetwork(Platform::Sgx));
+        }
         if request.image.sgx.shim.is_empty() {
             return Err(LaunchError::NoShim);
         }
@@ -157,6 +160,7 @@ impl SgxBackend {
             // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
             private_memory_bytes: None,
             cpu_seconds: request.cpu_seconds,
+            network: request.network,
             device: None,
         })?;
         let stream = started.device.ok_or(LaunchError::NotPrepared)?;

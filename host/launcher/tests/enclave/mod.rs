@@ -104,6 +104,7 @@ pub fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchReque
         memory_bytes: MEMORY,
         strategy: MemoryStrategy::GuardPages,
         cpu_seconds: None,
+        network: false,
         host_data: [3; 32],
         simulator: Some(Simulator::SgxMachine {
             directory,

@@ -4,4 +4,5 @@
 mod host;
 mod measure;
 mod programs;
+mod sockets;
 mod support;

@@ -307,8 +307,36 @@ fn what_is_no_program_is_refused_with_a_reason() {
         message.contains("env") && message.contains("secret"),
         "{message}"
     );
-    let mut application = Application::new("(module (func (export \"_start\")))");
-    application.descriptors = vec![(DescriptorKind::Stdout, "stdout")];
-    let message = refusal(application);
-    assert!(message.contains("descriptor 0"), "{message}");
+}
+
+#[test]
+fn streams_stand_where_the_manifest_puts_them() {
+    let text = module(
+        &[FD_WRITE, FD_READ],
+        &format!(
+            "(data (i32.const 64) \"out\\0aerr\\0anil\\0a\") {PRINT} {COPY}
+            (func (export \"_start\")
+                (call $print (i32.const 0) (i32.const 64) (i32.const 4))
+                (call $print (i32.const 3) (i32.const 68) (i32.const 4))
+                (call $print (i32.const 1) (i32.const 72) (i32.const 4))
+                (call $copy (i32.const 4)))"
+        ),
+    )
+    .replace(
+        "(call $print (i32.const 1) (i32.const 65536)",
+        "(call $print (i32.const 0) (i32.const 65536)",
+    );
+    let mut application = Application::new(&text);
+    application.descriptors = vec![
+        (DescriptorKind::Stdout, "report"),
+        (DescriptorKind::Null, "nothing"),
+        (DescriptorKind::Null, "nothing"),
+        (DescriptorKind::Stderr, "log"),
+        (DescriptorKind::Stdin, "stdin"),
+    ];
+    application.stdin = b"input";
+    let finished = application.run();
+    assert_eq!(finished.stdout, b"out\ninput");
+    assert_eq!(finished.stderr, b"err\n");
+    assert_eq!(finished.ending().status, 0);
 }

@@ -110,6 +110,11 @@ impl Keep {
         self.send(Kind::PackageEnd, &[]);
     }
 
+    /// The next thing that the Keep says to its owner.
+    pub fn next_output(&mut self, reader: &mut OutputReader) -> Output {
+        reader.open(&self.expect(Kind::Output)).unwrap()
+    }
+
     /// Reads the session to its end, and waits for the process.
     pub fn finish(self, secret: &SessionSecret) -> Finished {
         self.finish_from(OutputReader::new(secret, 0))
@@ -123,7 +128,8 @@ impl Keep {
             match reader.open(&payload).unwrap() {
                 Output::Stdout(bytes) => finished.stdout.extend(bytes),
                 Output::Stderr(bytes) => finished.stderr.extend(bytes),
-                Output::Log(text) => panic!("{text}"),
+                Output::Log(text) => finished.log.push(text),
+                Output::Certificate(der) => finished.certificate = Some(der),
                 Output::End(ending) => finished.ending = Some(ending),
             }
         }
@@ -153,6 +159,8 @@ impl Drop for Keep {
 pub struct Finished {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    pub log: Vec<String>,
+    pub certificate: Option<Vec<u8>>,
     pub ending: Option<Ending>,
     pub exit: Option<i32>,
 }
@@ -170,6 +178,8 @@ pub struct Application<'a> {
     pub args: Vec<&'a str>,
     pub env: Vec<(&'a str, &'a str)>,
     pub descriptors: Vec<(DescriptorKind, &'a str)>,
+    /// What it has for TLS, in PEM.
+    pub tls: Vec<(EntryKind, Vec<u8>)>,
     pub limits: Limits,
     pub files: Vec<(&'a str, &'a [u8])>,
     pub stdin: &'a [u8],
@@ -188,6 +198,7 @@ impl<'a> Application<'a> {
                 (DescriptorKind::Stdout, "stdout"),
                 (DescriptorKind::Stderr, "stderr"),
             ],
+            tls: vec![],
             limits: Limits::default(),
             files: vec![],
             stdin: b"",
@@ -213,6 +224,8 @@ impl<'a> Application<'a> {
         let mut entries = vec![entry("program", EntryKind::Artifact, &artifact)];
         let files = self.files.iter();
         entries.extend(files.map(|(path, bytes)| entry(path, EntryKind::File, bytes)));
+        let materials = self.tls.iter();
+        entries.extend(materials.map(|(kind, bytes)| entry("tls", *kind, bytes)));
         let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let manifest = Manifest {
             version: Manifest::VERSION,
@@ -227,10 +240,11 @@ impl<'a> Application<'a> {
                 .descriptors
                 .iter()
                 .map(|(kind, name)| Descriptor {
-                    kind: *kind,
+                    kind: kind.clone(),
                     name: (*name).to_owned(),
                 })
                 .collect(),
+            tls: None,
             limits: self.limits,
             target: Some(target_digest(target).unwrap()),
             entries,
@@ -240,6 +254,9 @@ impl<'a> Application<'a> {
         writer.entry(artifact.as_slice()).unwrap();
         for (_, bytes) in &self.files {
             writer.entry(*bytes).unwrap();
+        }
+        for (_, bytes) in &self.tls {
+            writer.entry(bytes.as_slice()).unwrap();
         }
         (manifest, writer.finish().unwrap())
     }

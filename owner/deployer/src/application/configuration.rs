@@ -1,5 +1,9 @@
 //! `Enarx.toml`: how a folder's program is run.
 
+mod files;
+mod schema;
+mod tls;
+
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -7,9 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use enarx_wire_package::{Descriptor, DescriptorKind, Limits};
+use enarx_wire_package::{Descriptor, Limits};
 use serde::Deserialize;
 use toml::Spanned;
+
+use files::FileTable;
+use tls::TlsTable;
+
+pub use tls::TlsConfiguration;
 
 use super::{
     ApplicationError, ConfigurationError, MAX_NAME_BYTES, Mount, is_name_character, parse_bytes,
@@ -27,8 +36,18 @@ pub const FILE_NAME: &str = "Enarx.toml";
 /// [env]                          # the environment; nothing is inherited
 /// GREETING = "hello"
 /// [[files]]                      # descriptors 0, 1, 2, ... in this order
-/// kind = "stdin"                 # null, stdin, stdout or stderr
-/// name = "stdin"                 # its name in FD_NAMES; the kind by default
+/// kind = "stdin"                 # null, stdin, stdout, stderr, listen or connect
+/// name = "stdin"                 # its name in FD_NAMES; by default the kind or the host
+/// [[files]]
+/// kind = "listen"
+/// name = "web"                   # a listener's is not optional
+/// addr = "::"                    # by default all addresses
+/// port = 443
+/// prot = "tls"                   # or "tcp": then the host reads and alters everything
+/// [[files]]
+/// kind = "connect"
+/// host = "db.example"
+/// port = 5432
 ///
 /// # Additions, in tables of their own:
 /// [application]
@@ -37,6 +56,11 @@ pub const FILE_NAME: &str = "Enarx.toml";
 /// [[mounts]]                     # files that the program can read
 /// source = "data"                # a file or directory of this folder
 /// target = "/data"               # where the program sees it
+/// [tls]
+/// certificate = "server.pem"     # by default the Keep issues one to itself
+/// key = "server.key"
+/// authorities = "roots.pem"      # whom connections trust; by default as this machine
+/// client_authorities = "ca.pem"  # whose certificates clients must have
 /// [limits]
 /// memory = "256MiB"              # of all linear memories together
 /// timeout = "30s"                # from start to end
@@ -47,9 +71,7 @@ pub const FILE_NAME: &str = "Enarx.toml";
 /// is like `null`. Without a list the program has standard input, output and error,
 /// whether or not there is a file; Enarx gives them only when there is no file.
 ///
-/// This version gives a program the descriptors 0 (`stdin` or `null`), 1 and 2
-/// (`stdout`, `stderr` or `null`) and no others. The kinds `listen` and `connect`, and `steward`, are known and refused: this
-/// version has no networking.
+/// `steward` is known, and refused: there is none in this version.
 ///
 /// Its `Debug` output shows neither arguments nor values of variables: they may be secret.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -64,6 +86,8 @@ pub struct Configuration {
     pub env: BTreeMap<String, String>,
     /// The first descriptors, if there is a list.
     pub descriptors: Option<Vec<Descriptor>>,
+    /// What is needed for TLS.
+    pub tls: Option<TlsConfiguration>,
     /// Data files; sources are relative to the folder and not yet resolved.
     pub mounts: Vec<Mount>,
     /// What ends the program early.
@@ -79,6 +103,7 @@ impl fmt::Debug for Configuration {
             .field("args", &self.args.len())
             .field("env", &self.env.keys())
             .field("descriptors", &self.descriptors)
+            .field("tls", &self.tls)
             .field("mounts", &self.mounts)
             .field("limits", &self.limits)
             .finish()
@@ -149,6 +174,7 @@ struct Document {
     env: BTreeMap<String, Spanned<String>>,
     files: Option<Vec<FileTable>>,
     steward: Option<Spanned<String>>,
+    tls: Option<TlsTable>,
     #[serde(default)]
     application: ApplicationTable,
     #[serde(default)]
@@ -160,7 +186,7 @@ struct Document {
 impl Document {
     fn check(self) -> Result<Configuration, Problem> {
         if let Some(steward) = &self.steward {
-            let message = "networking is not in this version: a Keep cannot reach a Steward yet";
+            let message = "there is no Steward in this version; leave the key out";
             return Err(Problem::new(steward, message));
         }
         let mut env = BTreeMap::new();
@@ -182,11 +208,9 @@ impl Document {
             env,
             descriptors: self
                 .files
-                .map(|files| {
-                    let numbered = files.into_iter().enumerate();
-                    numbered.map(|(number, file)| file.check(number)).collect()
-                })
+                .map(|files| files.into_iter().map(FileTable::check).collect())
                 .transpose()?,
+            tls: self.tls.map(TlsTable::check).transpose()?,
             mounts: self
                 .mounts
                 .into_iter()
@@ -202,79 +226,6 @@ impl Document {
 struct ApplicationTable {
     name: Option<Spanned<String>>,
     module: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileTable {
-    kind: Spanned<String>,
-    name: Option<Spanned<String>>,
-    addr: Option<Spanned<String>>,
-    host: Option<Spanned<String>>,
-    port: Option<Spanned<u16>>,
-    prot: Option<Spanned<String>>,
-}
-
-impl FileTable {
-    /// Checks what is to be the descriptor `number`.
-    fn check(self, number: usize) -> Result<Descriptor, Problem> {
-        let kind = match self.kind.get_ref().as_str() {
-            "null" => DescriptorKind::Null,
-            "stdin" => DescriptorKind::Stdin,
-            "stdout" => DescriptorKind::Stdout,
-            "stderr" => DescriptorKind::Stderr,
-            "listen" | "connect" => {
-                let message = format!(
-                    "networking is not in this version: kind {:?}",
-                    self.kind.get_ref()
-                );
-                return Err(Problem::new(&self.kind, message));
-            }
-            other => {
-                let message = format!(
-                    "unknown kind {other:?}, expected \"null\", \"stdin\", \"stdout\" or \"stderr\""
-                );
-                return Err(Problem::new(&self.kind, message));
-            }
-        };
-        let message = match (number, kind) {
-            (0..=2, DescriptorKind::Null)
-            | (0, DescriptorKind::Stdin)
-            | (1 | 2, DescriptorKind::Stdout | DescriptorKind::Stderr) => None,
-            (0, _) => Some("descriptor 0 is for input: \"stdin\" or \"null\""),
-            (1 | 2, _) => {
-                Some("descriptors 1 and 2 are for output: \"stdout\", \"stderr\" or \"null\"")
-            }
-            _ => Some("this version gives a program no more than the descriptors 0, 1 and 2"),
-        };
-        if let Some(message) = message {
-            return Err(Problem::new(&self.kind, message));
-        }
-        let texts = [
-            ("addr", &self.addr),
-            ("host", &self.host),
-            ("prot", &self.prot),
-        ];
-        let foreign = texts
-            .into_iter()
-            .find_map(|(key, value)| value.as_ref().map(|value| (key, value.span())))
-            .or_else(|| self.port.as_ref().map(|value| ("port", value.span())));
-        if let Some((key, span)) = foreign {
-            let kind = self.kind.get_ref();
-            return Err(Problem {
-                span,
-                message: format!("key `{key}` does not belong to kind {kind:?}"),
-            });
-        }
-        let name = match self.name {
-            None => self.kind.into_inner(),
-            Some(name) if name.get_ref().contains([':', '\0']) => {
-                return Err(Problem::new(&name, "a name in FD_NAMES cannot contain ':'"));
-            }
-            Some(name) => name.into_inner(),
-        };
-        Ok(Descriptor { kind, name })
-    }
 }
 
 #[derive(Deserialize)]

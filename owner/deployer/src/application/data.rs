@@ -1,19 +1,24 @@
 //! Data files, and reading them one after the other.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     path::PathBuf,
+    sync::Arc,
 };
 
-use enarx_wire_package::{ContentKey, Digest};
+use enarx_wire_package::{ContentKey, Digest, EntryKind};
+use zeroize::Zeroizing;
 
 use super::{ApplicationError, package::PackagedData};
 
-/// A file for the program to read.
+/// A file for the program to read, or for the Keep itself.
 #[derive(Debug, Clone)]
 pub struct DataFile {
-    /// Its absolute path as the program sees it.
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its absolute path as the program sees it; for what it does not see, a name.
     pub target: String,
     /// Its size in bytes when the application was loaded.
     pub size: u64,
@@ -24,8 +29,10 @@ pub struct DataFile {
 }
 
 /// Where a data file's bytes are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum DataSource {
+    /// Here: what is small and may be secret.
+    Memory(Arc<Zeroizing<Vec<u8>>>),
     /// In this file.
     Path(PathBuf),
     /// In this package, at its place.
@@ -35,6 +42,16 @@ pub enum DataSource {
         /// The package's key.
         key: ContentKey,
     },
+}
+
+impl fmt::Debug for DataSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(bytes) => write!(formatter, "Memory({} bytes)", bytes.len()),
+            Self::Path(path) => formatter.debug_tuple("Path").field(path).finish(),
+            Self::Package { path, .. } => formatter.debug_tuple("Package").field(path).finish(),
+        }
+    }
 }
 
 /// Gives the bytes of data files, file by file in their order, with bounded memory.
@@ -64,6 +81,7 @@ impl<'a> DataReader<'a> {
             return Ok(None);
         };
         let bytes = match &file.source {
+            DataSource::Memory(bytes) => Source::Memory(bytes),
             DataSource::Path(path) => {
                 Source::File(File::open(path).map_err(|error| ApplicationError::file(path, error))?)
             }
@@ -80,11 +98,10 @@ impl<'a> DataReader<'a> {
 }
 
 /// The bytes of one data file.
-#[derive(Debug)]
 pub struct DataBytes<'a>(Source<'a>);
 
-#[derive(Debug)]
 enum Source<'a> {
+    Memory(&'a [u8]),
     File(File),
     Package(io::Take<&'a mut PackagedData>),
 }
@@ -92,6 +109,7 @@ enum Source<'a> {
 impl Read for DataBytes<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.0 {
+            Source::Memory(bytes) => bytes.read(buffer),
             Source::File(file) => file.read(buffer),
             Source::Package(bytes) => bytes.read(buffer),
         }

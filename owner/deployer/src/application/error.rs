@@ -9,7 +9,7 @@ use std::{
 use enarx_owner_compiler::DEFAULT_MAX_SIZE;
 use enarx_wire_package::{ManifestError, PackageError};
 
-use super::MountError;
+use super::{MountError, TlsProblem};
 
 /// Why an application could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,19 @@ pub enum ApplicationError {
     /// `Enarx.toml` is wrong.
     #[error(transparent)]
     Configuration(#[from] Box<ConfigurationError>),
+    /// A file for TLS cannot be used.
+    #[error("{}: {problem}", .path.display())]
+    Tls {
+        /// The file, relative to the application's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: TlsProblem,
+    },
+    /// The program connects to servers, and nobody is said to be trusted.
+    #[error(
+        "the application connects to servers with TLS, and this machine trusts no authorities; name some in Enarx.toml: [tls] authorities = \"...\""
+    )]
+    NoAuthorities,
     /// A data file cannot be taken.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -101,6 +114,13 @@ pub enum ApplicationError {
 }
 
 impl ApplicationError {
+    pub(super) fn tls(path: &Path, problem: TlsProblem) -> Self {
+        Self::Tls {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+
     pub(super) fn file(path: &Path, error: io::Error) -> Self {
         Self::File {
             path: path.to_owned(),

@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use enarx_wire_package::Manifest;
+use enarx_wire_package::{EntryKind, Manifest};
 
 use super::{DataFile, DataSource};
 
@@ -261,6 +261,7 @@ fn push(source: &Path, target: String, files: &mut Vec<DataFile>) -> Result<(), 
         return Err(too_many(&source.display().to_string()));
     }
     files.push(DataFile {
+        kind: EntryKind::File,
         target,
         size: metadata.len(),
         digest: None,
@@ -304,6 +305,7 @@ fn too_many(path: &str) -> MountError {
 /// Where a data file comes from, for people.
 fn origin(file: &DataFile) -> String {
     match &file.source {
+        DataSource::Memory(_) => file.target.clone(),
         DataSource::Path(path) => path.display().to_string(),
         DataSource::Package { path, .. } => {
             format!("{} of the package {}", file.target, path.display())

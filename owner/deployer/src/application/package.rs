@@ -54,6 +54,7 @@ pub(super) fn load(path: &Path, key: Option<&ContentKey>) -> Result<Application,
         });
     }
     let files = manifest.entries.iter().skip(1).map(|entry| DataFile {
+        kind: entry.kind,
         target: entry.path.clone(),
         size: entry.size,
         digest: entry.digest,
@@ -68,6 +69,7 @@ pub(super) fn load(path: &Path, key: Option<&ContentKey>) -> Result<Application,
         args: manifest.args.clone(),
         env: manifest.env.clone(),
         descriptors: manifest.descriptors.clone(),
+        tls: manifest.tls.clone(),
         limits: manifest.limits,
         files: files.collect(),
     })

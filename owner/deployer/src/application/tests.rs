@@ -242,6 +242,7 @@ fn one_place_holds_one_file() {
 #[test]
 fn numbers_and_sizes_are_limited() {
     let file = |size| DataFile {
+        kind: EntryKind::File,
         target: format!("/{size}"),
         size,
         digest: None,
@@ -445,3 +446,114 @@ fn packages_for_one_keep_are_refused() {
 fn io_copy(source: &mut impl std::io::Read) -> std::io::Result<u64> {
     std::io::copy(source, &mut std::io::sink())
 }
+
+/// A certificate for localhost, and its key of ECDSA on P-256.
+const CERTIFICATE: &str = include_str!("../../tests/tls/certificate.pem");
+const PRIVATE_KEY: &str = include_str!("../../tests/tls/key.pem");
+
+/// What is said about a folder with this `[tls]` table and these files in it.
+fn with_tls(table: &str, files: &[(&str, &str)]) -> Result<Application, ApplicationError> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("main.wat", "(module)");
+    write("Enarx.toml", &format!("[tls]\n{table}"));
+    for (name, text) in files {
+        write(name, text);
+    }
+    Application::load(folder.path(), LoadOptions::default())
+}
+
+#[test]
+fn certificates_and_keys_travel_with_the_application() {
+    let application = with_tls(
+        "certificate = \"c\"\nkey = \"k\"\nauthorities = \"c\"\nclient_authorities = \"c\"\n\
+         clients = \"optional\"",
+        &[("c", CERTIFICATE), ("k", PRIVATE_KEY)],
+    )
+    .unwrap();
+    let kinds: Vec<_> = application.files.iter().map(|file| file.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            EntryKind::TlsCertificates,
+            EntryKind::TlsKey,
+            EntryKind::TlsClientAuthorities,
+            EntryKind::TlsAuthorities,
+        ]
+    );
+    assert!(application.tls.as_ref().unwrap().clients_optional);
+    assert!(!format!("{application:?}").contains("PRIVATE"));
+    let mut read = Vec::new();
+    let mut data = application.open_data();
+    while let Some((_, mut bytes)) = data.next_file().unwrap() {
+        bytes.read_to_end(&mut read).unwrap();
+    }
+    let all = [CERTIFICATE, PRIVATE_KEY, CERTIFICATE, CERTIFICATE].concat();
+    assert_eq!(read, all.as_bytes());
+}
+
+#[test]
+fn what_is_wrong_with_certificates_and_keys_is_said_by_name() {
+    let identity = "certificate = \"c\"\nkey = \"k\"";
+    let large = "x".repeat((1 << 20) + 1);
+    for (table, files, part) in [
+        (
+            identity,
+            [("c", CERTIFICATE), ("k", "none")],
+            "k: there is no private key",
+        ),
+        (
+            identity,
+            [("c", "none"), ("k", PRIVATE_KEY)],
+            "c: there is no certificate",
+        ),
+        (
+            identity,
+            [("c", OTHER_CERTIFICATE), ("k", PRIVATE_KEY)],
+            "k: this key does not belong",
+        ),
+        (
+            identity,
+            [("c", CERTIFICATE), ("k", OTHER_KEY)],
+            "k: Keeps use keys of ECDSA on P-256",
+        ),
+        (
+            identity,
+            [("c", large.as_str()), ("k", PRIVATE_KEY)],
+            "c: it has more than",
+        ),
+        ("authorities = \"x\"", [("c", ""), ("k", "")], "x"),
+        (
+            "authorities = \"../x\"",
+            [("c", ""), ("k", "")],
+            "leads out of",
+        ),
+        (
+            "certificate = \"c\"",
+            [("c", ""), ("k", "")],
+            "needs its `key`",
+        ),
+        (
+            "key = \"k\"",
+            [("c", ""), ("k", "")],
+            "needs its `certificate`",
+        ),
+        (
+            "clients = \"optional\"",
+            [("c", ""), ("k", "")],
+            "`client_authorities`",
+        ),
+        (
+            "names = [\"a b\"]",
+            [("c", ""), ("k", "")],
+            "neither a host's name",
+        ),
+    ] {
+        let error = with_tls(table, &files).unwrap_err().to_string();
+        assert!(error.contains(part), "{table}: {error}");
+    }
+}
+
+/// A self-signed certificate of another key, and a key of Ed25519.
+const OTHER_CERTIFICATE: &str = include_str!("../../tests/tls/other.pem");
+const OTHER_KEY: &str = include_str!("../../tests/tls/ed25519.pem");

@@ -20,7 +20,17 @@ fn refused(change: impl FnOnce(&mut Manifest)) -> ManifestError {
 
 #[test]
 fn manifests_survive_the_wire() {
-    let manifest = manifest(b"wasm", &[("/data/a", b"a"), ("/data/b", b"b")]);
+    let mut manifest = manifest(b"wasm", &[("/data/a", b"a"), ("/data/b", b"b")]);
+    assert!(!manifest.uses_network());
+    manifest.descriptors.push(Descriptor {
+        kind: DescriptorKind::Listen(Endpoint {
+            host: "::".into(),
+            port: 443,
+            protocol: Protocol::Tls,
+        }),
+        name: "web".into(),
+    });
+    assert!(manifest.uses_network());
     let bytes = manifest.encode().unwrap();
     assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
     assert_eq!(manifest.digest().unwrap(), digest(&bytes));
@@ -77,6 +87,27 @@ fn environment_and_arguments() {
         let error = refused(|manifest| manifest.descriptors[0].name = name.into());
         assert!(matches!(error, ManifestError::Descriptor(bad) if bad == name));
     }
+    type Kind = fn(Endpoint) -> DescriptorKind;
+    let wrong: [(Kind, &str); 3] = [
+        (DescriptorKind::Listen, "localhost"),
+        (DescriptorKind::Connect, "a b"),
+        (DescriptorKind::Connect, ""),
+    ];
+    for (kind, host) in wrong {
+        let error = refused(|manifest| {
+            manifest.descriptors[0].kind = kind(Endpoint {
+                host: host.into(),
+                port: 443,
+                protocol: Protocol::Tls,
+            });
+        });
+        assert!(matches!(error, ManifestError::Endpoint(name) if name == "stdin"));
+    }
+    let error = refused(|manifest| {
+        let descriptor = manifest.descriptors[0].clone();
+        manifest.descriptors = vec![descriptor; Manifest::MAX_DESCRIPTORS + 1];
+    });
+    assert!(matches!(error, ManifestError::TooManyDescriptors(257)));
     let mut odd = manifest(b"wasm", &[]);
     odd.env.push(("A".into(), "b=c d\n".into()));
     odd.args.push(String::new());

@@ -40,6 +40,7 @@ pub fn manifest(program: &[u8], files: &[(&str, &[u8])]) -> Manifest {
             kind: DescriptorKind::Stdin,
             name: "stdin".into(),
         }],
+        tls: None,
         limits: Limits {
             memory_bytes: Some(1 << 20),
             wall_milliseconds: None,

@@ -55,6 +55,7 @@ fn manifest(name: &str, digests: bool, files: &[(&str, &[u8])]) -> Manifest {
                 name: "stdout".into(),
             },
         ],
+        tls: None,
         limits: Limits {
             memory_bytes: Some(64 << 20),
             wall_milliseconds: None,

@@ -19,6 +19,8 @@ pub enum Output {
     Stderr(Vec<u8>),
     /// The runtime's own words to the owner, UTF-8.
     Log(String),
+    /// The X.509 certificate that the Keep has issued to itself for TLS, in DER.
+    Certificate(Vec<u8>),
     /// The program has ended; nothing follows.
     End(Ending),
 }
@@ -102,6 +104,7 @@ impl OutputWriter {
             Output::Stdout(bytes) => (STDOUT, bytes.as_slice()),
             Output::Stderr(bytes) => (STDERR, bytes.as_slice()),
             Output::Log(text) => (LOG, text.as_bytes()),
+            Output::Certificate(der) => (CERTIFICATE, der.as_slice()),
             Output::End(ending) => {
                 encoded = pad(enarx_wire_cbor::to_vec(ending)
                     .map_err(|error| SessionError::Ending(error.to_string()))?)?;
@@ -175,6 +178,7 @@ impl OutputReader {
             STDOUT => Output::Stdout(payload),
             STDERR => Output::Stderr(payload),
             LOG => Output::Log(text(payload)),
+            CERTIFICATE => Output::Certificate(payload),
             END => Output::End(
                 enarx_wire_cbor::from_slice(unpad(&payload)?, END_PAYLOAD)
                     .map_err(|error| SessionError::Ending(error.to_string()))?,
@@ -249,3 +253,4 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const LOG: u8 = 3;
 const END: u8 = 4;
+const CERTIFICATE: u8 = 5;

@@ -17,6 +17,7 @@ fn outputs() -> Vec<Output> {
         Output::Stdout(b"one".to_vec()),
         Output::Stderr(vec![0; MAX_FRAME_PAYLOAD]),
         Output::Log("three".into()),
+        Output::Certificate(vec![4; 500]),
         Output::End(ending()),
     ]
 }

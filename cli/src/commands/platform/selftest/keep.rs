@@ -82,6 +82,7 @@ pub async fn try_all(
             memory_bytes: MEMORY,
             bounded_memory: false,
             cpu_seconds: Some(60),
+            network: false,
             name: Some("selftest".to_owned()),
         },
     };
@@ -210,6 +211,7 @@ fn application(trial: &Trial) -> Application {
             descriptor(DescriptorKind::Stdout, "stdout"),
             descriptor(DescriptorKind::Stderr, "stderr"),
         ],
+        tls: None,
         limits: Limits::default(),
         files: Vec::new(),
     }

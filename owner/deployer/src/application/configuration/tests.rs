@@ -1,3 +1,5 @@
+use enarx_wire_package::{DescriptorKind, Endpoint, Protocol};
+
 use super::*;
 
 fn parse(text: &str) -> Result<Configuration, Box<ConfigurationError>> {
@@ -78,18 +80,48 @@ fn unknown_keys_are_shown_with_their_place() {
 }
 
 #[test]
-fn networking_is_refused_by_name() {
-    for text in [
-        "steward = \"https://steward.example\"",
-        "[[files]]\nkind = \"listen\"\nname = \"X\"\nport = 9000\nprot = \"tls\"",
-        "[[files]]\nkind = \"connect\"\nhost = \"example.com\"",
-    ] {
-        let (_, _, message) = refusal(text);
-        assert!(
-            message.contains("networking is not in this version"),
-            "{message}"
-        );
-    }
+fn descriptors_are_as_in_enarx() {
+    let configuration = parse(
+        r#"
+        [[files]]
+        kind = "stdin"
+        [[files]]
+        name = "X"
+        kind = "listen"
+        prot = "tcp"
+        port = 9000
+        [[files]]
+        kind = "stdout"
+        [[files]]
+        kind = "null"
+        [[files]]
+        kind = "stderr"
+        [[files]]
+        kind = "connect"
+        host = "example.com"
+        [[files]]
+        kind = "listen"
+        name = "Y"
+        addr = "127.0.0.1"
+        "#,
+    );
+    let descriptors = configuration.unwrap().descriptors.unwrap();
+    let names: Vec<_> = descriptors.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["stdin", "X", "stdout", "null", "stderr", "example.com", "Y"]
+    );
+    let endpoint = |host: &str, port, protocol| Endpoint {
+        host: host.into(),
+        port,
+        protocol,
+    };
+    let listen = DescriptorKind::Listen(endpoint("::", 9000, Protocol::Tcp));
+    assert_eq!(descriptors[1].kind, listen);
+    let connect = DescriptorKind::Connect(endpoint("example.com", 443, Protocol::Tls));
+    assert_eq!(descriptors[5].kind, connect);
+    let listen = DescriptorKind::Listen(endpoint("127.0.0.1", 443, Protocol::Tls));
+    assert_eq!(descriptors[6].kind, listen);
 }
 
 #[test]
@@ -99,19 +131,44 @@ fn wrong_values_are_shown_with_their_place() {
         ("args = [\"a\\u0000\"]", 1, 9, "NUL"),
         ("[env]\n\"A=B\" = \"x\"", 2, 9, "name of a variable"),
         ("[[files]]\nkind = \"socket\"", 2, 8, "unknown kind"),
-        ("files = [{ kind = \"stdout\" }]", 1, 19, "for input"),
+        ("steward = \"https://steward.example\"", 1, 11, "no Steward"),
         (
-            "files = [{ kind = \"null\" }, { kind = \"stdin\" }]",
-            1,
-            38,
-            "for output",
+            "[[files]]\nkind = \"listen\"\nname = \"a\"\nhost = \"a.example\"",
+            4,
+            8,
+            "does not belong",
         ),
         (
-            "[[files]]\nkind = \"null\"\n[[files]]\nkind = \"null\"\n\
-             [[files]]\nkind = \"null\"\n[[files]]\nkind = \"null\"",
+            "[[files]]\nkind = \"listen\"\nname = \"a\"\naddr = \"localhost\"",
+            4,
             8,
+            "IP address",
+        ),
+        ("[[files]]\nkind = \"listen\"", 2, 8, "`name` is missing"),
+        ("[[files]]\nkind = \"connect\"", 2, 8, "`host` is missing"),
+        (
+            "[[files]]\nkind = \"connect\"\nhost = \"::1\"",
+            2,
             8,
-            "no more than",
+            "`name` is missing",
+        ),
+        (
+            "[[files]]\nkind = \"connect\"\nhost = \"a b\"",
+            3,
+            8,
+            "neither",
+        ),
+        (
+            "[[files]]\nkind = \"connect\"\nhost = \"a\"\nport = 0",
+            4,
+            8,
+            "port 0",
+        ),
+        (
+            "[[files]]\nkind = \"connect\"\nhost = \"a\"\nprot = \"ssl\"",
+            4,
+            8,
+            "unknown protocol",
         ),
         (
             "[[files]]\nkind = \"null\"\nport = 1",
