@@ -12,12 +12,15 @@
 //! side is the other's test.
 //!
 //! - [`snp`]: the AMD secure processor (SEV-SNP attestation reports, VCEK)
-//! - [`sgx`]: an Intel SGX machine (keys of enclaves, DCAP quotes, PCK), and
+//! - [`sgx`]: an Intel machine (keys of enclaves, DCAP quotes, PCK), and
 //!   [enclaves](sgx::enclave) that run in this process
+//! - [`tdx`]: the TDX module of such a machine (reports of trust domains)
 
+mod fields;
 pub mod sgx;
 pub mod snp;
 mod state;
+pub mod tdx;
 mod x509;
 
 pub use state::StateError;

@@ -83,7 +83,7 @@ fn seal_key(enclave: &EnclaveIdentity, request: &KeyRequest) -> Result<[u8; 16],
 fn state_is_private_and_complete() {
     let (machine, directory) = machine();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    let made = directory.path().join("sgx");
+    let made = directory.path().join("intel");
     assert!(Machine::is_made(directory.path()));
     assert_eq!(mode(&made), 0o700);
     let mut names = Vec::new();
@@ -107,6 +107,8 @@ fn state_is_private_and_complete() {
             "root.der",
             "tcb-info.json",
             "tcb-signing.der",
+            "tdx-qe-identity.json",
+            "tdx-tcb-info.json",
         ]
     );
     let again = Machine::open_announcing(directory.path(), || panic!("already made")).unwrap();
@@ -121,7 +123,7 @@ fn state_is_private_and_complete() {
 fn damaged_and_exposed_files_are_refused() {
     for name in ["root.der", "tcb-info.json", "pck.key", "fuses.key"] {
         let (_, directory) = machine();
-        let path = directory.path().join("sgx").join(name);
+        let path = directory.path().join("intel").join(name);
         let mut contents = fs::read(&path).unwrap();
         contents[20] ^= 1;
         fs::write(&path, contents).unwrap();
@@ -131,7 +133,7 @@ fn damaged_and_exposed_files_are_refused() {
     }
     for name in ["pck.key", "fuses.key"] {
         let (_, directory) = machine();
-        let path = directory.path().join("sgx").join(name);
+        let path = directory.path().join("intel").join(name);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = Machine::open(directory.path()).unwrap_err();
         assert!(matches!(error, StateError::Exposed { mode: 0o640, .. }));
@@ -268,7 +270,7 @@ fn only_authentic_reports_for_the_quoting_enclave_are_quoted() {
     assert!(matches!(refused, Err(QuoteError::Unauthentic)));
     for size in [0, 384, 431, 433] {
         let refused = machine.quote(&vec![0; size]);
-        assert!(matches!(refused, Err(QuoteError::Size(found)) if found == size));
+        assert!(matches!(refused, Err(QuoteError::Size { actual, .. }) if actual == size));
     }
 }
 
@@ -501,7 +503,7 @@ fn openssl_accepts_the_chains_and_the_lists() {
         return;
     }
     let (_, directory) = machine();
-    let folder = directory.path().join("sgx");
+    let folder = directory.path().join("intel");
     let openssl = |arguments: &str| {
         let output = Command::new("openssl")
             .current_dir(&folder)

@@ -30,6 +30,7 @@ pub(crate) fn technology(format: EvidenceFormat) -> Technology {
     match format {
         EvidenceFormat::SnpReport => Technology::Snp,
         EvidenceFormat::SgxQuote => Technology::Sgx,
+        EvidenceFormat::TdxQuote => Technology::Tdx,
     }
 }
 

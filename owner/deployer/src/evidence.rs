@@ -16,7 +16,7 @@ pub(crate) enum EvidenceError {
     /// A report of SEV-SNP, or its chain.
     #[error(transparent)]
     Snp(#[from] snp::Error),
-    /// A quote of SGX, or its collateral.
+    /// A quote of SGX or TDX, or its collateral.
     #[error(transparent)]
     Dcap(#[from] dcap::Error),
     /// Either, with what the owner has collected.
@@ -76,7 +76,9 @@ impl VerifiedEndorsements {
     ) -> Result<Evidence, EvidenceError> {
         Ok(match format {
             EvidenceFormat::SnpReport => self.snp?.verify_report(evidence, now)?,
-            EvidenceFormat::SgxQuote => self.dcap?.verify_quote(evidence, now)?,
+            EvidenceFormat::SgxQuote | EvidenceFormat::TdxQuote => {
+                self.dcap?.verify_quote(evidence, now)?
+            }
         })
     }
 }
@@ -100,7 +102,7 @@ pub(crate) async fn verify_collecting(
     }
     let expected = match format {
         EvidenceFormat::SnpReport => Kind::SnpReport,
-        EvidenceFormat::SgxQuote => Kind::Quote,
+        EvidenceFormat::SgxQuote | EvidenceFormat::TdxQuote => Kind::Quote,
     };
     // Endorsements that are evidence too would make it unclear which was verified.
     materials

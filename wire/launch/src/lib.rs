@@ -98,12 +98,14 @@ pub fn launch_page(
     }
 }
 
-/// The format in which Keeps on `platform` give evidence.
+/// The format in which Keeps on `platform` give evidence. In a confidential VM
+/// ([`Platform::Cvm`]) it is the VM's, of which this is only the most frequent one.
 #[must_use]
 pub const fn evidence_format(platform: Platform) -> EvidenceFormat {
     match platform {
         Platform::Sgx => EvidenceFormat::SgxQuote,
-        Platform::Process | Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => {
+        Platform::Tdx => EvidenceFormat::TdxQuote,
+        Platform::Process | Platform::Kvm | Platform::Snp | Platform::Cvm => {
             EvidenceFormat::SnpReport
         }
     }
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_enclave_gives_quotes() {
+    fn intels_keeps_give_quotes() {
         let image = KeepImage {
             runtime: b"",
             runtime_digest: [1; 48],
@@ -137,6 +139,7 @@ mod tests {
         };
         let evidence = |platform| launch_page(platform, &image, 4096).evidence;
         assert_eq!(evidence(Platform::Sgx), EvidenceFormat::SgxQuote);
+        assert_eq!(evidence(Platform::Tdx), EvidenceFormat::TdxQuote);
         assert_eq!(evidence(Platform::Process), EvidenceFormat::SnpReport);
     }
 }

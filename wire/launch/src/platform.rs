@@ -84,11 +84,14 @@ pub enum EvidenceFormat {
     /// An Intel SGX quote with its PCK certificate chain (Intel SGX ECDSA QuoteGenReference
     /// API, appendix A).
     SgxQuote = 2,
+    /// An Intel TDX quote with its PCK certificate chain (Intel TDX DCAP Quoting Library API,
+    /// appendix A).
+    TdxQuote = 3,
 }
 
 impl EvidenceFormat {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::SnpReport, Self::SgxQuote];
+    pub const ALL: [Self; 3] = [Self::SnpReport, Self::SgxQuote, Self::TdxQuote];
 
     /// The name used in claims.
     #[must_use]
@@ -96,6 +99,7 @@ impl EvidenceFormat {
         match self {
             Self::SnpReport => "snp-report",
             Self::SgxQuote => "sgx-quote",
+            Self::TdxQuote => "tdx-quote",
         }
     }
 

@@ -4,17 +4,24 @@
 use aws_lc_rs::signature::EcdsaKeyPair;
 use serde_json::{Value, json};
 
-use super::{certificate, platform, quoting};
+use super::{certificate, platform, quoting::Tee};
+use crate::tdx::{MODULE_SIGNER, MODULE_SVN, sha384};
 use crate::x509::{CertificateError, Period};
 
 /// There is one evaluation, and there will be no other.
 const EVALUATION_NUMBER: u32 = 1;
 
 /// TCB info of version 3, signed.
-pub(super) fn tcb_info(period: Period, key: &EcdsaKeyPair) -> Result<Vec<u8>, CertificateError> {
-    let components = platform::COMPONENTS.map(|svn| json!({ "svn": svn }));
-    let contents = json!({
-        "id": "SGX",
+pub(super) fn tcb_info(
+    tee: Tee,
+    period: Period,
+    key: &EcdsaKeyPair,
+) -> Result<Vec<u8>, CertificateError> {
+    let mut contents = json!({
+        "id": match tee {
+            Tee::Enclave => "SGX",
+            Tee::TrustDomain => "TDX",
+        },
         "version": 3,
         "issueDate": period.start.to_string(),
         "nextUpdate": period.end.to_string(),
@@ -24,21 +31,55 @@ pub(super) fn tcb_info(period: Period, key: &EcdsaKeyPair) -> Result<Vec<u8>, Ce
         "tcbEvaluationDataNumber": EVALUATION_NUMBER,
         "tcbLevels": [{
             "tcb": {
-                "sgxtcbcomponents": components,
+                "sgxtcbcomponents": components(platform::COMPONENTS),
                 "pcesvn": platform::PCE_SVN,
             },
             "tcbDate": period.start.to_string(),
             "tcbStatus": "UpToDate",
         }],
     });
+    if tee == Tee::TrustDomain {
+        add_module(&mut contents, period);
+    }
     sign("tcbInfo", &contents, key)
 }
 
-/// The quoting enclave's identity of version 2, signed.
-pub(super) fn qe_identity(period: Period, key: &EcdsaKeyPair) -> Result<Vec<u8>, CertificateError> {
-    let enclave = quoting::identity();
+/// What TCB info for trust domains has beyond that for enclaves: which TDX modules there are.
+fn add_module(contents: &mut Value, period: Period) {
+    let [svn, version, ..] = MODULE_SVN;
+    let module = json!({
+        "mrsigner": hex::encode_upper(sha384(MODULE_SIGNER)),
+        "attributes": "0000000000000000",
+        "attributesMask": "FFFFFFFFFFFFFFFF",
+    });
+    let mut identity = module.clone();
+    identity["id"] = format!("TDX_{version:02X}").into();
+    identity["tcbLevels"] = json!([{
+        "tcb": { "isvsvn": svn },
+        "tcbDate": period.start.to_string(),
+        "tcbStatus": "UpToDate",
+    }]);
+    contents["tdxModule"] = module;
+    contents["tdxModuleIdentities"] = json!([identity]);
+    contents["tcbLevels"][0]["tcb"]["tdxtcbcomponents"] = components(MODULE_SVN);
+}
+
+fn components(versions: [u8; 16]) -> Value {
+    json!(versions.map(|svn| json!({ "svn": svn })))
+}
+
+/// A quoting enclave's identity of version 2, signed.
+pub(super) fn qe_identity(
+    tee: Tee,
+    period: Period,
+    key: &EcdsaKeyPair,
+) -> Result<Vec<u8>, CertificateError> {
+    let enclave = tee.quoting_enclave();
     let contents = json!({
-        "id": "QE",
+        "id": match tee {
+            Tee::Enclave => "QE",
+            Tee::TrustDomain => "TD_QE",
+        },
         "version": 2,
         "issueDate": period.start.to_string(),
         "nextUpdate": period.end.to_string(),

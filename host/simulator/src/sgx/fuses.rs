@@ -201,6 +201,12 @@ impl Fuses {
         key
     }
 
+    /// The key with which the TDX module authenticates reports.
+    pub(super) fn trust_domain_key(&self) -> hmac::Key {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &**self.0);
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, b"TDREPORT").as_ref())
+    }
+
     /// A value that is this processor's own, for the purpose named by `label`.
     pub(super) fn identity(&self, label: &str) -> [u8; 16] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &**self.0);

@@ -1,6 +1,6 @@
 //! What an enclave is to the processor.
 
-use super::fields::get;
+use crate::fields::get;
 
 /// The identity of an initialised enclave: what its SECS holds beside addresses (Intel
 /// SDM, volume 3D, "Layout of SGX Enclave Control Structure (SECS)").

@@ -1,7 +1,7 @@
 //! What an enclave asks `EGETKEY` for.
 
-use super::fields::{check_reserved, get, get_u16, get_u32, put};
 use super::{Attributes, ReservedNotZero};
+use crate::fields::{check_reserved, get, get_u16, get_u32, put};
 
 /// A request for a key (Intel SDM, volume 3D, "Layout of KEYREQUEST Data Structure").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

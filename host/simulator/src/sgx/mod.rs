@@ -1,4 +1,5 @@
-//! A software Intel SGX machine: the processor's keys, and a quoting enclave.
+//! A software Intel machine with SGX and [TDX](crate::tdx): the processor's keys, and the
+//! quoting enclaves.
 //!
 //! A real processor derives the keys of its enclaves from fuses, and a quoting enclave of
 //! Intel's turns their reports into quotes, with a key that the platform's provisioning
@@ -10,7 +11,6 @@
 mod certificate;
 mod collateral;
 pub mod enclave;
-mod fields;
 mod fuses;
 mod identity;
 mod key_request;
@@ -28,7 +28,6 @@ use aws_lc_rs::rand;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use zeroize::Zeroizing;
 
-pub use fields::ReservedNotZero;
 pub use fuses::{Fuses, KEY_SIZE, KeyError};
 pub use identity::{Attributes, EnclaveIdentity};
 pub use key_request::{KeyName, KeyPolicy, KeyRequest};
@@ -36,16 +35,19 @@ pub use processor::Processor;
 pub use report::Report;
 pub use target::TargetInfo;
 
+pub use crate::fields::ReservedNotZero;
+
 use crate::StateError;
 use crate::state::{Contents, Layout, StoredFile};
+use crate::tdx::{self, REPORT_DATA_SIZE, TD_REPORT_SIZE, TrustDomain};
 use crate::x509::{CertificateError, Period};
 use fuses::FUSES_SIZE;
-use quoting::QuotingEnclave;
+use quoting::{QuotingEnclave, Tee};
 
 /// Subject common name of the root, unlike Intel's.
 pub const ROOT_NAME: &str = "Enarx Simulator SGX Root CA";
 
-/// What a quote of a [`Machine`] is verified with: certificates and revocation lists in DER,
+/// What quotes of a [`Machine`] are verified with: certificates and revocation lists in DER,
 /// documents in JSON with their signatures.
 ///
 /// The quote itself carries its chain of certificates, from the PCK to the root.
@@ -59,10 +61,14 @@ pub struct Endorsements {
     pub pck: Vec<u8>,
     /// The certificate of the key that signed the two documents, issued by the root.
     pub tcb_signing: Vec<u8>,
-    /// TCB info, version 3.
+    /// TCB info for enclaves, version 3.
     pub tcb_info: Vec<u8>,
-    /// The quoting enclave's identity, version 2.
+    /// The identity of the quoting enclave for enclaves, version 2.
     pub qe_identity: Vec<u8>,
+    /// TCB info for trust domains, version 3.
+    pub tdx_tcb_info: Vec<u8>,
+    /// The identity of the quoting enclave for trust domains, version 2.
+    pub tdx_qe_identity: Vec<u8>,
     /// The root's revocation list.
     pub root_revocations: Vec<u8>,
     /// The revocation list of the authority that issued the PCK certificate.
@@ -73,8 +79,13 @@ pub struct Endorsements {
 #[derive(Debug, thiserror::Error)]
 pub enum QuoteError {
     /// What it was given is not a report.
-    #[error("a report has {size} bytes, not {0}", size = Report::SIZE)]
-    Size(usize),
+    #[error("a report has {expected} bytes, not {actual}")]
+    Size {
+        /// Bytes of a report of this kind.
+        expected: usize,
+        /// Bytes that were given.
+        actual: usize,
+    },
     /// The report was changed, made on another machine, or made for another enclave.
     #[error("the report was not made on this machine for the quoting enclave")]
     Unauthentic,
@@ -91,13 +102,14 @@ pub enum QuoteError {
     Quoting(#[from] CertificateError),
 }
 
-/// A software SGX machine. It can be shared between threads.
+/// A software machine with SGX and TDX. It can be shared between threads.
 pub struct Machine {
     fuses: Fuses,
     endorsements: Endorsements,
     pck_document: Zeroizing<Vec<u8>>,
     pck_path: String,
     quoting: OnceLock<QuotingEnclave>,
+    tdx_quoting: OnceLock<QuotingEnclave>,
 }
 
 impl Machine {
@@ -115,7 +127,7 @@ impl Machine {
         Self::open_announcing(state_directory, || {
             tracing::info!(
                 directory = %state_directory.display(),
-                "making a simulated Intel SGX machine; this is done once"
+                "making a simulated Intel machine; this is done once"
             );
         })
     }
@@ -138,6 +150,8 @@ impl Machine {
             tcb_signing,
             tcb_info,
             qe_identity,
+            tdx_tcb_info,
+            tdx_qe_identity,
             root_revocations,
             pck_revocations,
             pck_document,
@@ -158,12 +172,15 @@ impl Machine {
                 tcb_signing: tcb_signing.to_vec(),
                 tcb_info: tcb_info.to_vec(),
                 qe_identity: qe_identity.to_vec(),
+                tdx_tcb_info: tdx_tcb_info.to_vec(),
+                tdx_qe_identity: tdx_qe_identity.to_vec(),
                 root_revocations: root_revocations.to_vec(),
                 pck_revocations: pck_revocations.to_vec(),
             },
             pck_document,
             pck_path: directory.join(PCK_KEY).display().to_string(),
             quoting: OnceLock::new(),
+            tdx_quoting: OnceLock::new(),
         })
     }
 
@@ -173,10 +190,10 @@ impl Machine {
         LAYOUT.is_made(state_directory)
     }
 
-    /// Does what the first quote needs beside its report.
+    /// Does what the first quote of an enclave needs beside its report.
     pub fn prepare(&self) {
         // What is wrong with the key is told when a quote is asked for.
-        let _ = self.quoting_enclave();
+        let _ = self.quoting_enclave(Tee::Enclave);
     }
 
     /// The processor's secrets, for the instructions that use them.
@@ -199,22 +216,50 @@ impl Machine {
     /// The `TARGETINFO` of the quoting enclave: for whom a report must be made to be quoted.
     #[must_use]
     pub fn quoting_target(&self) -> [u8; TargetInfo::SIZE] {
-        TargetInfo::of(&quoting::identity()).to_bytes()
+        TargetInfo::of(&Tee::Enclave.quoting_enclave()).to_bytes()
     }
 
-    /// Turns a report into a quote, once it has been verified.
+    /// Turns an enclave's report into a quote, once it has been verified.
     ///
     /// # Errors
     ///
     /// [`QuoteError`].
     pub fn quote(&self, report: &[u8]) -> Result<Vec<u8>, QuoteError> {
-        let report: &[u8; Report::SIZE] = report
-            .try_into()
-            .map_err(|_| QuoteError::Size(report.len()))?;
+        let report: &[u8; Report::SIZE] = report.try_into().map_err(|_| QuoteError::Size {
+            expected: Report::SIZE,
+            actual: report.len(),
+        })?;
         if !quoting::is_quotable(&self.fuses, report) {
             return Err(QuoteError::Unauthentic);
         }
-        Ok(self.quoting_enclave()?.quote(report)?)
+        let body = &report[..Report::BODY_SIZE];
+        Ok(self.quoting_enclave(Tee::Enclave)?.quote(body)?)
+    }
+
+    /// `TDG.MR.REPORT`: has the TDX module report `domain`.
+    #[must_use]
+    pub fn report_trust_domain(
+        &self,
+        domain: &TrustDomain,
+        report_data: &[u8; REPORT_DATA_SIZE],
+    ) -> [u8; TD_REPORT_SIZE] {
+        let key = self.fuses.trust_domain_key();
+        tdx::report(domain, report_data, &platform::CPU_SVN, &key)
+    }
+
+    /// Turns a trust domain's report into a quote of version 4, once it has been verified.
+    ///
+    /// # Errors
+    ///
+    /// [`QuoteError`].
+    pub fn quote_trust_domain(&self, report: &[u8]) -> Result<Vec<u8>, QuoteError> {
+        let report = report.try_into().map_err(|_| QuoteError::Size {
+            expected: TD_REPORT_SIZE,
+            actual: report.len(),
+        })?;
+        let body = tdx::quoted(report, &self.fuses.trust_domain_key());
+        let body = body.ok_or(QuoteError::Unauthentic)?;
+        Ok(self.quoting_enclave(Tee::TrustDomain)?.quote(&body)?)
     }
 
     /// What this machine's quotes are verified with.
@@ -223,16 +268,20 @@ impl Machine {
         &self.endorsements
     }
 
-    fn quoting_enclave(&self) -> Result<&QuotingEnclave, QuoteError> {
-        if let Some(enclave) = self.quoting.get() {
+    fn quoting_enclave(&self, tee: Tee) -> Result<&QuotingEnclave, QuoteError> {
+        let place = match tee {
+            Tee::Enclave => &self.quoting,
+            Tee::TrustDomain => &self.tdx_quoting,
+        };
+        if let Some(enclave) = place.get() {
             return Ok(enclave);
         }
         let pck = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pck_document)
             .map_err(|_| QuoteError::Key {
                 path: self.pck_path.clone(),
             })?;
-        let started = QuotingEnclave::start(&self.fuses, &self.endorsements, &pck)?;
-        Ok(self.quoting.get_or_init(|| started))
+        let started = QuotingEnclave::start(tee, &self.fuses, &self.endorsements, &pck)?;
+        Ok(place.get_or_init(|| started))
     }
 }
 
@@ -250,9 +299,9 @@ const PCK_KEY: &str = "pck.key";
 /// What stands for the processor's fuses: random bytes.
 const FUSES: &str = "fuses.key";
 
-const LAYOUT: Layout<10> = Layout {
-    tee: "Intel SGX machine",
-    directory: "sgx",
+const LAYOUT: Layout<12> = Layout {
+    tee: "Intel machine",
+    directory: "intel",
     files: [
         StoredFile::Public("root.der"),
         StoredFile::Public("pck-authority.der"),
@@ -260,6 +309,8 @@ const LAYOUT: Layout<10> = Layout {
         StoredFile::Public("tcb-signing.der"),
         StoredFile::Public("tcb-info.json"),
         StoredFile::Public("qe-identity.json"),
+        StoredFile::Public("tdx-tcb-info.json"),
+        StoredFile::Public("tdx-qe-identity.json"),
         StoredFile::Public("root-revocations.der"),
         StoredFile::Public("pck-revocations.der"),
         StoredFile::Secret(PCK_KEY),
@@ -268,7 +319,7 @@ const LAYOUT: Layout<10> = Layout {
 };
 
 /// Everything that first use makes, in the order of [`LAYOUT`].
-fn issue() -> Result<Contents<10>, CertificateError> {
+fn issue() -> Result<Contents<12>, CertificateError> {
     let mut secret = Zeroizing::new([0; FUSES_SIZE]);
     rand::fill(&mut *secret).map_err(|_| CertificateError::KeyGeneration)?;
     let fuses = secret.to_vec();
@@ -282,8 +333,10 @@ fn issue() -> Result<Contents<10>, CertificateError> {
         issued.pck_authority,
         issued.pck,
         issued.tcb_signing,
-        collateral::tcb_info(period, &issued.tcb_signing_key)?,
-        collateral::qe_identity(period, &issued.tcb_signing_key)?,
+        collateral::tcb_info(Tee::Enclave, period, &issued.tcb_signing_key)?,
+        collateral::qe_identity(Tee::Enclave, period, &issued.tcb_signing_key)?,
+        collateral::tcb_info(Tee::TrustDomain, period, &issued.tcb_signing_key)?,
+        collateral::qe_identity(Tee::TrustDomain, period, &issued.tcb_signing_key)?,
         issued.root_revocations,
         issued.pck_revocations,
         pck_document.as_ref().to_vec(),

@@ -1,7 +1,8 @@
-//! The simulated quoting enclave.
+//! The simulated quoting enclaves.
 //!
-//! Quotes are of version 3 (*Intel SGX ECDSA QuoteGenReference API*, appendix A). All integers
-//! are little-endian.
+//! Quotes of enclaves are of version 3 (*Intel SGX ECDSA QuoteGenReference API*, appendix A),
+//! those of trust domains of version 4 (*Intel TDX DCAP Quoting Library API*, appendix A). All
+//! integers are little-endian.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -12,18 +13,37 @@ use super::{
 };
 use crate::x509::CertificateError;
 
-/// Who the quoting enclave is: the same on all simulated machines, and nothing of Intel's.
-pub(super) fn identity() -> EnclaveIdentity {
+/// What is quoted; there is a quoting enclave for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tee {
+    /// SGX enclaves.
+    Enclave,
+    /// TDX trust domains.
+    TrustDomain,
+}
+
+impl Tee {
+    /// Who the quoting enclave is: the same on all simulated machines, and nothing of Intel's.
+    pub(super) fn quoting_enclave(self) -> EnclaveIdentity {
+        let (name, isv_prod_id, isv_svn) = match self {
+            Self::Enclave => ("Enarx Simulator quoting enclave", 1, 8),
+            Self::TrustDomain => ("Enarx Simulator TD quoting enclave", 2, 4),
+        };
+        identity(name, isv_prod_id, isv_svn)
+    }
+}
+
+fn identity(name: &str, isv_prod_id: u16, isv_svn: u16) -> EnclaveIdentity {
     EnclaveIdentity {
-        mrenclave: sha256(&[b"Enarx Simulator quoting enclave"]),
+        mrenclave: sha256(&[name.as_bytes()]),
         mrsigner: sha256(&[b"Enarx Simulator quoting enclave signer"]),
         attributes: Attributes {
             flags: Attributes::INIT | Attributes::MODE64BIT | Attributes::PROVISION_KEY,
             xfrm: 0b111,
         },
         misc_select: 0,
-        isv_prod_id: 1,
-        isv_svn: 8,
+        isv_prod_id,
+        isv_svn,
         config_id: [0; 64],
         config_svn: 0,
         isv_ext_prod_id: [0; 16],
@@ -33,6 +53,7 @@ pub(super) fn identity() -> EnclaveIdentity {
 
 /// A quoting enclave that has made its attestation key and had it certified.
 pub(super) struct QuotingEnclave {
+    tee: Tee,
     attestation_key: EcdsaKeyPair,
     /// The enclave's identity of the platform, the same in all its quotes.
     platform_id: [u8; 16],
@@ -44,6 +65,7 @@ impl QuotingEnclave {
     /// Makes an attestation key, as a real one does when it has none sealed, and has `pck`
     /// certify it.
     pub(super) fn start(
+        tee: Tee,
         fuses: &Fuses,
         endorsements: &Endorsements,
         pck: &EcdsaKeyPair,
@@ -55,7 +77,7 @@ impl QuotingEnclave {
         report_data[..32].copy_from_slice(&sha256(&[point, &AUTHENTICATION_DATA]));
         let report = Report {
             cpu_svn: platform::CPU_SVN,
-            enclave: identity(),
+            enclave: tee.quoting_enclave(),
             report_data,
             key_id: [0; 32],
             mac: [0; 16],
@@ -63,34 +85,51 @@ impl QuotingEnclave {
         let body = &report.to_bytes()[..Report::BODY_SIZE];
         let chain = chain(endorsements)?;
 
+        let mut reported = body.to_vec();
+        reported.extend(certificate::sign(pck, body)?);
+        reported.extend((AUTHENTICATION_DATA.len() as u16).to_le_bytes());
+        reported.extend(AUTHENTICATION_DATA);
+        reported.extend(PCK_CHAIN.to_le_bytes());
+        reported.extend((chain.len() as u32).to_le_bytes());
+        reported.extend(chain);
+
         let mut certification = point.to_vec();
-        certification.extend(body);
-        certification.extend(certificate::sign(pck, body)?);
-        certification.extend((AUTHENTICATION_DATA.len() as u16).to_le_bytes());
-        certification.extend(AUTHENTICATION_DATA);
-        certification.extend(PCK_CHAIN.to_le_bytes());
-        certification.extend((chain.len() as u32).to_le_bytes());
-        certification.extend(chain);
+        if tee == Tee::TrustDomain {
+            certification.extend(QE_REPORT.to_le_bytes());
+            certification.extend((reported.len() as u32).to_le_bytes());
+        }
+        certification.extend(reported);
         Ok(Self {
+            tee,
             attestation_key,
             platform_id: fuses.identity("QE_ID"),
             certification,
         })
     }
 
-    /// The quote of a report that was verified.
-    pub(super) fn quote(&self, report: &[u8; Report::SIZE]) -> Result<Vec<u8>, CertificateError> {
+    /// The quote of the body of a report that was verified.
+    pub(super) fn quote(&self, body: &[u8]) -> Result<Vec<u8>, CertificateError> {
         let mut quote =
-            Vec::with_capacity(HEADER_SIZE + Report::BODY_SIZE + 4 + 64 + self.certification.len());
-        quote.extend(VERSION.to_le_bytes());
-        quote.extend(ECDSA_P256.to_le_bytes());
-        quote.extend([0; 4]);
-        quote.extend(identity().isv_svn.to_le_bytes());
-        quote.extend(platform::PCE_SVN.to_le_bytes());
+            Vec::with_capacity(HEADER_SIZE + body.len() + 4 + 64 + self.certification.len());
+        match self.tee {
+            Tee::Enclave => {
+                quote.extend(3_u16.to_le_bytes());
+                quote.extend(ECDSA_P256.to_le_bytes());
+                quote.extend([0; 4]);
+                quote.extend(self.tee.quoting_enclave().isv_svn.to_le_bytes());
+                quote.extend(platform::PCE_SVN.to_le_bytes());
+            }
+            Tee::TrustDomain => {
+                quote.extend(4_u16.to_le_bytes());
+                quote.extend(ECDSA_P256.to_le_bytes());
+                quote.extend(TDX.to_le_bytes());
+                quote.extend([0; 4]);
+            }
+        }
         quote.extend(INTEL_QE_VENDOR);
         quote.extend(self.platform_id);
         quote.extend([0; 4]);
-        quote.extend(&report[..Report::BODY_SIZE]);
+        quote.extend(body);
 
         let signature = certificate::sign(&self.attestation_key, &quote)?;
         let size = signature.len() + self.certification.len();
@@ -101,16 +140,19 @@ impl QuotingEnclave {
     }
 }
 
-/// Whether a report is one that the quoting enclave may quote.
+/// Whether an enclave's report is one that the quoting enclave may quote.
 pub(super) fn is_quotable(fuses: &Fuses, report: &[u8; Report::SIZE]) -> bool {
-    fuses.is_made_for(&TargetInfo::of(&identity()), report)
+    fuses.is_made_for(&TargetInfo::of(&Tee::Enclave.quoting_enclave()), report)
 }
 
 /// Size of a quote's header in bytes.
 const HEADER_SIZE: usize = 48;
-const VERSION: u16 = 3;
+/// What is quoted: a trust domain. Quotes of version 3 have no such field.
+const TDX: u32 = 0x81;
 /// Attestation key type: ECDSA on P-256 with SHA-256.
 const ECDSA_P256: u16 = 2;
+/// Certification data type: the quoting enclave's report, with certification data of its own.
+const QE_REPORT: u16 = 6;
 /// Certification data type: the PCK certificate chain in PEM.
 const PCK_CHAIN: u16 = 5;
 /// The vendor of the quoting enclave, 939A7233-F79C-4CA9-940A-0DB3957F0607: what verifiers

@@ -1,7 +1,7 @@
 //! Reports: what an enclave says to another on the same machine.
 
-use super::fields::{get, get_u16, get_u32, put};
 use super::{Attributes, EnclaveIdentity};
+use crate::fields::{get, get_u16, get_u32, put};
 
 /// An enclave's report (Intel SDM, volume 3D, "Layout of REPORT").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! For whom a report is made.
 
-use super::fields::{check_reserved, get, get_u16, get_u32, put};
 use super::{Attributes, EnclaveIdentity, ReservedNotZero};
+use crate::fields::{check_reserved, get, get_u16, get_u32, put};
 
 /// The enclave that shall be able to verify a report (Intel SDM, volume 3D, "Layout of
 /// TARGETINFO Data Structure").

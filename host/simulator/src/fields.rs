@@ -1,22 +1,22 @@
 //! Reading and writing structures of fixed layout. All integers are little-endian.
 
 /// Copies `N` bytes that stand at `at`.
-pub(super) fn get<const N: usize>(structure: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn get<const N: usize>(structure: &[u8], at: usize) -> [u8; N] {
     let mut field = [0; N];
     field.copy_from_slice(&structure[at..at + N]);
     field
 }
 
-pub(super) fn get_u16(structure: &[u8], at: usize) -> u16 {
+pub(crate) fn get_u16(structure: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(get(structure, at))
 }
 
-pub(super) fn get_u32(structure: &[u8], at: usize) -> u32 {
+pub(crate) fn get_u32(structure: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(get(structure, at))
 }
 
 /// Copies `field` to where it stands.
-pub(super) fn put(structure: &mut [u8], at: usize, field: &[u8]) {
+pub(crate) fn put(structure: &mut [u8], at: usize, field: &[u8]) {
     structure[at..at + field.len()].copy_from_slice(field);
 }
 
@@ -27,7 +27,7 @@ pub(super) fn put(structure: &mut [u8], at: usize, field: &[u8]) {
 pub struct ReservedNotZero;
 
 /// Checks that everything in the given ranges is zero.
-pub(super) fn check_reserved(
+pub(crate) fn check_reserved(
     structure: &[u8],
     ranges: &[std::ops::Range<usize>],
 ) -> Result<(), ReservedNotZero> {
