@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Computes the launch digests of tests/vectors/launch.json with sev-snp-measure."""
+"""Computes the launch digests of tests/vectors/launch.json: those of SEV-SNP with
+sev-snp-measure, those of TDX by what Intel's TDX module specification says."""
 
 import hashlib
 import json
@@ -48,6 +49,39 @@ def launch(pages, save_areas):
     return context.hex_ld()
 
 
+def trust_domain(pages):
+    """MRTD: TDH.MEM.PAGE.ADD and TDH.MR.EXTEND for each page, TDH.MR.FINALIZE."""
+    measurement = hashlib.sha384()
+    for page in pages:
+        address = page["address"]
+        name = b"MEM.PAGE.ADD"
+        measurement.update(
+            name + bytes(16 - len(name)) + address.to_bytes(8, "little") + bytes(104)
+        )
+        if not page["measured"]:
+            continue
+        name = b"MR.EXTEND"
+        for offset in range(0, PAGE, 256):
+            measurement.update(
+                name
+                + bytes(16 - len(name))
+                + (address + offset).to_bytes(8, "little")
+                + bytes(104)
+            )
+            # The page's bytes count up from its fill, so that their order matters.
+            start = page["fill"] + offset
+            measurement.update(bytes((start + index) % 251 for index in range(256)))
+    return measurement.hexdigest()
+
+
+def register(events):
+    """RTMR: TDG.MR.RTMR.EXTEND for each event."""
+    value = bytes(48)
+    for event in events:
+        value = hashlib.sha384(value + bytes.fromhex(event)).digest()
+    return value.hex()
+
+
 def main():
     vectors = json.loads(VECTORS.read_text())
     areas = [save_area(start) for start in vectors["save_areas"]]
@@ -58,6 +92,14 @@ def main():
     checks += [
         (f"launch {index}", launch(one["pages"], areas), one["digest"])
         for index, one in enumerate(vectors["launches"])
+    ]
+    checks += [
+        (f"trust domain {index}", trust_domain(one["pages"]), one["digest"])
+        for index, one in enumerate(vectors["trust_domains"])
+    ]
+    checks += [
+        (f"register {index}", register(one["events"]), one["value"])
+        for index, one in enumerate(vectors["registers"])
     ]
     failed = [check for check in checks if check[1] != check[2]]
     for name, actual, expected in failed:

@@ -19,6 +19,7 @@ mod platform;
 mod program;
 mod save_area;
 pub mod sgx;
+mod trust_domain;
 pub mod vm;
 
 pub use content::Content;
@@ -27,6 +28,7 @@ pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
 pub use platform::{EvidenceFormat, Platform, UnknownPlatform};
 pub use program::{ElfError, MAX_SEGMENTS};
 pub use save_area::{SAVE_AREA_ADDRESS, SaveArea, Segment};
+pub use trust_domain::{AddedPage, tdx_extended, tdx_launch_digest};
 
 /// A SHA-384 digest.
 pub type Digest = [u8; 48];

@@ -1,10 +1,11 @@
 //! Launch digests against those of another implementation.
 //!
-//! `tests/python/read_launch_vectors.py` computes the same vectors with the package
-//! `sev-snp-measure`.
+//! `tests/python/read_launch_vectors.py` computes the same vectors, those of SEV-SNP with the
+//! package `sev-snp-measure`.
 
 use enarx_wire_launch::{
-    MeasuredPage, PAGE_SIZE, PageKind, SAVE_AREA_ADDRESS, SaveArea, snp_launch_digest,
+    AddedPage, MeasuredPage, PAGE_SIZE, PageKind, SAVE_AREA_ADDRESS, SaveArea, snp_launch_digest,
+    tdx_extended, tdx_launch_digest,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha384};
@@ -13,6 +14,8 @@ use sha2::{Digest as _, Sha384};
 struct Vectors {
     save_areas: Vec<Start>,
     launches: Vec<Launch>,
+    trust_domains: Vec<TrustDomain>,
+    registers: Vec<Register>,
 }
 
 /// A virtual CPU, and the SHA-384 of its save area.
@@ -42,6 +45,26 @@ struct Page {
     /// Which of the save areas it is.
     #[serde(default)]
     save_area: usize,
+}
+
+#[derive(Deserialize)]
+struct TrustDomain {
+    pages: Vec<Added>,
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    address: u64,
+    /// The first byte; the others count up from it, modulo 251.
+    fill: usize,
+    measured: bool,
+}
+
+#[derive(Deserialize)]
+struct Register {
+    events: Vec<String>,
+    value: String,
 }
 
 impl Start {
@@ -112,5 +135,34 @@ fn launches() {
             launch.digest,
             "{index}"
         );
+    }
+}
+
+#[test]
+fn trust_domains() {
+    for (index, domain) in vectors().trust_domains.iter().enumerate() {
+        let contents: Vec<[u8; PAGE_SIZE]> = domain
+            .pages
+            .iter()
+            .map(|page| std::array::from_fn(|at| ((page.fill + at) % 251) as u8))
+            .collect();
+        let pages = domain.pages.iter().zip(&contents);
+        let digest = tdx_launch_digest(pages.map(|(page, contents)| AddedPage {
+            guest_address: page.address,
+            contents: page.measured.then_some(contents),
+        }));
+        assert_eq!(hex::encode(digest), domain.digest, "{index}");
+    }
+}
+
+#[test]
+fn registers() {
+    for register in vectors().registers {
+        let value = register.events.iter().fold([0; 48], |value, event| {
+            let mut digest = [0; 48];
+            hex::decode_to_slice(event, &mut digest).unwrap();
+            tdx_extended(&value, &digest)
+        });
+        assert_eq!(hex::encode(value), register.value);
     }
 }
