@@ -187,7 +187,7 @@ impl Outside {
     }
 }
 
-/// Services to an enclave of `threads` threads.
+/// Services to an enclave of `threads` threads, with a network.
 pub fn services(enclave: FakeEnclave, threads: u32) -> (Services, Outside) {
     let (channel, theirs) = UnixStream::pair().unwrap();
     let (diagnostics, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
@@ -197,7 +197,9 @@ pub fn services(enclave: FakeEnclave, threads: u32) -> (Services, Outside) {
         theirs.into(),
         write,
         threads,
+        true,
     );
+    let services = services.unwrap();
     (
         services,
         Outside {

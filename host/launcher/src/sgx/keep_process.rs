@@ -94,7 +94,10 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
         _ => Box::new(RemoteQuoting::new(launcher)),
     };
     let threads = configuration.threads;
-    let services = Services::new(enclave, quoting, channel, diagnostics, threads);
+    // All that can be missing are descriptors for the threads to wait at.
+    let Ok(services) = Services::new(enclave, quoting, channel, diagnostics, threads, false) else {
+        return STOPPED_STATUS;
+    };
     Threads::new(services, threads, |status| {
         // SAFETY: ends this process at once. Other threads may be in the enclave: nothing
         // waits for them, and nothing that runs at a process's regular end is needed.

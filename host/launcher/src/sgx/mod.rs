@@ -28,6 +28,7 @@ mod service;
 mod signing;
 mod sigstructs;
 mod simulated;
+mod sockets;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod fake;

@@ -1,63 +1,57 @@
 //! Where a thread of a Keep waits for another to wake it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// One thread's place: it holds at most one token.
-#[derive(Debug, Default)]
+use rustix::event::{EventfdFlags, eventfd};
+
+/// One thread's place: it holds at most one token. As it is a descriptor, a thread can wait for
+/// it and for others together.
+#[derive(Debug)]
 pub(super) struct Parking {
-    token: Mutex<bool>,
-    changed: Condvar,
+    token: OwnedFd,
 }
 
 impl Parking {
-    /// Takes the token, and waits for it until `timeout` has passed. Whether it came.
-    pub(super) fn park(&self, timeout: Option<Duration>) -> bool {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut token = match timeout {
-            None => self
-                .changed
-                .wait_while(token, |token| !*token)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(timeout) => {
-                self.changed
-                    .wait_timeout_while(token, timeout, |token| !*token)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
-        std::mem::take(&mut token)
+    /// A place without a token.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub(super) fn new() -> io::Result<Self> {
+        let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Self { token })
+    }
+
+    /// What can be read as long as the token is there.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.token.as_fd()
+    }
+
+    /// Takes the token. Whether it was there.
+    pub(super) fn take(&self) -> bool {
+        // However often it was left, this takes all.
+        rustix::io::read(&self.token, &mut [0; 8]).is_ok()
     }
 
     /// Leaves the token.
     pub(super) fn unpark(&self) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_one();
+        // This fails if it was left more often than can be counted: it is there then.
+        let _ = rustix::io::write(&self.token, &1u64.to_ne_bytes());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
     fn there_is_one_token() {
-        let parking = Parking::default();
-        assert!(!parking.park(Some(Duration::ZERO)));
+        let parking = Parking::new().unwrap();
+        assert!(!parking.take());
         parking.unpark();
         parking.unpark();
-        assert!(parking.park(None));
-        assert!(!parking.park(Some(Duration::from_nanos(1))));
-    }
-
-    #[test]
-    fn a_thread_that_waits_is_woken() {
-        let parking = Arc::new(Parking::default());
-        let other = Arc::clone(&parking);
-        let thread = std::thread::spawn(move || other.park(None));
-        parking.unpark();
-        assert!(thread.join().unwrap());
+        assert!(parking.take());
+        assert!(!parking.take());
     }
 }

@@ -1,11 +1,11 @@
 //! What a Keep asks of its host, done.
 //!
-//! The Keep is not trusted here: it gets its own channel, its own diagnostics and numbers, and
-//! nothing else of the host.
+//! The Keep is not trusted here: it gets its own channel, its own diagnostics, sockets if it may
+//! have some, and numbers, and nothing else of the host.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use enarx_wire_hostcall::CHANNEL;
@@ -14,12 +14,13 @@ use enarx_wire_launch::PAGE_SIZE;
 use enarx_wire_launch::sgx::{SecInfo, layout};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 
 use super::clock::Clock;
 use super::enclave::Enclave;
 use super::parking::Parking;
 use super::processor::Processor;
+use super::sockets::{Sockets, known, receive_flags};
 use crate::keep::MAX_DIAGNOSTICS;
 
 /// Makes quotes of an enclave's reports.
@@ -49,7 +50,8 @@ pub(super) trait Starter {
 pub(super) struct Services {
     enclave: Box<dyn Enclave>,
     quoting: Box<dyn Quoting>,
-    channel: OwnedFd,
+    channel: Arc<OwnedFd>,
+    sockets: Sockets,
     diagnostics: Diagnostics,
     clock: Clock,
     processor: Processor,
@@ -66,7 +68,10 @@ pub(super) enum Served {
 }
 
 /// Descriptors in one [`Operation::Poll`]: more than any Keep has.
-const MAX_POLLED: usize = 64;
+const MAX_POLLED: usize = 1024;
+
+/// Number of the channel.
+const CHANNEL_NUMBER: u64 = CHANNEL as u64;
 
 impl Services {
     pub(super) fn new(
@@ -75,19 +80,23 @@ impl Services {
         channel: OwnedFd,
         diagnostics: OwnedFd,
         threads: u32,
-    ) -> Self {
-        Self {
+        network: bool,
+    ) -> io::Result<Self> {
+        Ok(Self {
             enclave,
             quoting,
-            channel,
+            channel: Arc::new(channel),
+            sockets: Sockets::new(network),
             diagnostics: Diagnostics {
                 pipe: diagnostics,
                 room: Mutex::new(MAX_DIAGNOSTICS),
             },
             clock: Clock::new(),
             processor: Processor::new(),
-            parking: (0..threads).map(|_| Parking::default()).collect(),
-        }
+            parking: (0..threads)
+                .map(|_| Parking::new())
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     pub(super) fn enclave(&self) -> &dyn Enclave {
@@ -135,9 +144,9 @@ impl Services {
                 payload.clear();
                 Ok(0)
             }
-            Operation::Receive => self.receive(first, second, payload),
+            Operation::Receive => self.receive(first, second, third, payload),
             Operation::Send => self.send(first, payload),
-            Operation::Poll => self.poll(first, payload),
+            Operation::Poll => self.poll(thread, first, payload),
             Operation::Park => self.park(thread, first, payload),
             Operation::Unpark => {
                 payload.clear();
@@ -181,49 +190,99 @@ impl Services {
                 self.restrict(first, second, third)
             }
             Operation::Exit => Err(Errno::NOSYS),
+            _ => self.answer_about_sockets(request, payload).map_err(known),
         }
     }
 
-    fn receive(&self, descriptor: u64, most: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
-        self.require_channel(descriptor)?;
+    fn answer_about_sockets(&self, request: &Request, payload: &mut Vec<u8>) -> Result<u64, Errno> {
+        let [number, second, third, _] = request.arguments;
+        let sockets = &self.sockets;
+        again_if_interrupted(|| match request.operation {
+            Operation::Accept => sockets.accept(number, second, payload),
+            Operation::ReceiveFrom => sockets.receive_from(number, second, third, payload),
+            Operation::Name => sockets.name(number, second, payload),
+            operation => {
+                let done = match operation {
+                    Operation::Socket => sockets.make(number, second, third),
+                    Operation::Bind => sockets.bind(number, payload),
+                    Operation::Connect => sockets.connect(number, payload),
+                    Operation::Listen => sockets.listen(number, second),
+                    Operation::SendTo => sockets.send_to(number, payload),
+                    Operation::Shutdown => sockets.shutdown(number, second),
+                    Operation::SetOption => sockets.set_option(number, second, third),
+                    Operation::GetOption => sockets.option(number, second),
+                    Operation::Close => sockets.close(number),
+                    _ => Err(Errno::OPNOTSUPP),
+                };
+                if done != Err(Errno::INTR) {
+                    payload.clear();
+                }
+                done
+            }
+        })
+    }
+
+    fn receive(
+        &self,
+        number: u64,
+        most: u64,
+        peeks: u64,
+        payload: &mut Vec<u8>,
+    ) -> Result<u64, Errno> {
+        let stream = self.stream(number)?;
         let most = usize::try_from(most).map_or(PAYLOAD_SIZE, |most| most.min(PAYLOAD_SIZE));
         payload.clear();
         payload.resize(most, 0);
-        let (_, count) = again_if_interrupted(|| {
-            rustix::net::recv(&self.channel, &mut payload[..], RecvFlags::DONTWAIT)
-        })?;
+        let received = again_if_interrupted(|| {
+            rustix::net::recv(&*stream, &mut payload[..], receive_flags(peeks))
+        });
+        let (_, count) = received.map_err(known)?;
         payload.truncate(count);
         Ok(count as u64)
     }
 
-    fn send(&self, descriptor: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
-        self.require_channel(descriptor)?;
+    fn send(&self, number: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
+        let stream = self.stream(number)?;
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = again_if_interrupted(|| rustix::net::send(&self.channel, payload, flags))?;
+        let sent = again_if_interrupted(|| rustix::net::send(&*stream, payload, flags));
         payload.clear();
-        Ok(sent as u64)
+        Ok(sent.map_err(known)? as u64)
     }
 
-    fn require_channel(&self, descriptor: u64) -> Result<(), Errno> {
-        (descriptor == u64::from(CHANNEL.unsigned_abs()))
-            .then_some(())
-            .ok_or(Errno::BADF)
+    /// The channel, or a socket.
+    fn stream(&self, number: u64) -> Result<Arc<OwnedFd>, Errno> {
+        match number {
+            CHANNEL_NUMBER => Ok(Arc::clone(&self.channel)),
+            number => self.sockets.get(number),
+        }
     }
 
-    /// As poll(2), for which the channel is the one descriptor that is open.
-    fn poll(&self, nanoseconds: u64, payload: &mut [u8]) -> Result<u64, Errno> {
+    /// As poll(2), for which the channel and the sockets are the descriptors that are open; a
+    /// token for the thread ends it too.
+    fn poll(&self, thread: u32, nanoseconds: u64, payload: &mut [u8]) -> Result<u64, Errno> {
         let (entries, rest) = payload.as_chunks_mut::<POLL_ENTRY_SIZE>();
         if !rest.is_empty() || entries.len() > MAX_POLLED {
             return Err(Errno::INVAL);
         }
+        let parking = self.parking.get(thread as usize).ok_or(Errno::SRCH)?;
+        let streams: Vec<Option<Arc<OwnedFd>>> = entries
+            .iter()
+            .map(|entry| {
+                let number = u64::try_from(PollEntry::decode(*entry).descriptor).ok()?;
+                self.stream(number).ok()
+            })
+            .collect();
         let mut ready = 0;
-        let mut polled = Vec::new();
-        for slot in &mut *entries {
+        let mut polled = vec![PollFd::from_borrowed_fd(
+            parking.descriptor(),
+            PollFlags::IN,
+        )];
+        for (slot, stream) in entries.iter_mut().zip(&streams) {
             let mut entry = PollEntry::decode(*slot);
             entry.found = 0;
-            if entry.descriptor == CHANNEL {
+            if let Some(stream) = stream {
                 let events = PollFlags::from_bits_retain(entry.events);
-                polled.push(PollFd::new(&self.channel, events));
+                polled.push(PollFd::from_borrowed_fd(stream.as_fd(), events));
             } else if entry.descriptor >= 0 {
                 entry.found = PollFlags::NVAL.bits();
                 ready += 1;
@@ -237,10 +296,13 @@ impl Services {
             timeout(nanoseconds)
         };
         poll(&mut polled, timeout)?;
-        let channels = entries
-            .iter_mut()
-            .filter(|slot| PollEntry::decode(**slot).descriptor == CHANNEL);
-        for (slot, polled) in channels.zip(&polled) {
+        let (token, polled) = polled.split_first().ok_or(Errno::INVAL)?;
+        if !token.revents().is_empty() {
+            parking.take();
+        }
+        let open = entries.iter_mut().zip(&streams);
+        let open = open.filter(|(_, stream)| stream.is_some());
+        for ((slot, _), polled) in open.zip(polled) {
             let found = polled.revents().bits();
             *slot = PollEntry {
                 found,
@@ -255,7 +317,12 @@ impl Services {
     fn park(&self, thread: u32, nanoseconds: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
         payload.clear();
         let parking = self.parking.get(thread as usize).ok_or(Errno::SRCH)?;
-        if parking.park(timeout(nanoseconds)) {
+        let mut polled = [PollFd::from_borrowed_fd(
+            parking.descriptor(),
+            PollFlags::IN,
+        )];
+        poll(&mut polled, timeout(nanoseconds))?;
+        if parking.take() {
             Ok(0)
         } else {
             Err(Errno::TIMEDOUT)

@@ -170,6 +170,89 @@ adversary_program:
     sub [rip + adversary_data + 104], rax
     jnz 3b
 
+    // A socket: socket, sendto, getsockname, epoll_create1, epoll_ctl, epoll_wait, recvfrom,
+    // close.
+    mov eax, 41
+    mov edi, 2
+    mov esi, 2
+    xor edx, edx
+    call .Lkernel
+    test rax, rax
+    js .Ldenied
+    mov [rip + adversary_data + 144], rax
+    mov dword ptr [rip + adversary_data + 160], 0x901f0002
+    mov dword ptr [rip + adversary_data + 164], 0x0100007f
+    mov eax, 44
+    mov rdi, [rip + adversary_data + 144]
+    lea rsi, [rip + adversary_data + 256]
+    mov edx, 8
+    xor r10d, r10d
+    lea r8, [rip + adversary_data + 160]
+    mov r9d, 16
+    call .Lkernel
+    test rax, rax
+    js .Ldenied
+    cmp rax, 8
+    jne .Lwrong
+    mov dword ptr [rip + adversary_data + 152], 16
+    mov eax, 51
+    mov rdi, [rip + adversary_data + 144]
+    lea rsi, [rip + adversary_data + 160]
+    lea rdx, [rip + adversary_data + 152]
+    call .Lkernel
+    test rax, rax
+    js .Ldenied
+    cmp dword ptr [rip + adversary_data + 152], 16
+    jne .Lwrong
+    cmp word ptr [rip + adversary_data + 160], 2
+    jne .Lwrong
+    mov eax, 291
+    xor edi, edi
+    call .Lkernel
+    test rax, rax
+    js .Lwrong
+    mov [rip + adversary_data + 176], rax
+    mov dword ptr [rip + adversary_data + 184], 0x80000005
+    mov [rip + adversary_data + 188], rbx
+    mov rdi, rax
+    mov esi, 1
+    mov rdx, [rip + adversary_data + 144]
+    lea r10, [rip + adversary_data + 184]
+    mov eax, 233
+    call .Lkernel
+    test rax, rax
+    jnz .Lwrong
+    mov eax, 232
+    mov rdi, [rip + adversary_data + 176]
+    lea rsi, [rip + adversary_data + 200]
+    mov edx, 4
+    mov r10d, 1000
+    call .Lkernel
+    test rax, rax
+    js .Lwrong
+    jz .Ldenied
+    cmp rax, 1
+    jne .Lwrong
+    cmp [rip + adversary_data + 204], rbx
+    jne .Lwrong
+    mov eax, 45
+    mov rdi, [rip + adversary_data + 144]
+    lea rsi, [rip + adversary_data + 224]
+    mov edx, 16
+    mov r10d, 64
+    lea r8, [rip + adversary_data + 160]
+    lea r9, [rip + adversary_data + 152]
+    call .Lkernel
+    test rax, rax
+    js .Ldenied
+    cmp rax, 16
+    ja .Lwrong
+    mov eax, 3
+    mov rdi, [rip + adversary_data + 144]
+    call .Lkernel
+    test rax, rax
+    jnz .Lwrong
+
     // Evidence: a request for it over 64 zeros, and the answer.
     mov dword ptr [rip + adversary_data + 512], 2
     mov dword ptr [rip + adversary_data + 516], 64

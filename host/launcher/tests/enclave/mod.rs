@@ -11,7 +11,7 @@ use enarx_host_launcher::sgx::{STOPPED_STATUS, SgxBackend, become_keep_if_asked}
 use enarx_host_launcher::{
     Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
 };
-use enarx_wire_launch::sgx::layout;
+use enarx_wire_launch::sgx::{EnclaveOptions, layout};
 use enarx_wire_launch::{KeepImage, MemoryStrategy, Platform, SgxImage};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
@@ -260,9 +260,11 @@ fn the_process_is_confined(directory: &Path) {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
     open.sort_unstable();
-    // Standard streams, the channel, and what the simulator keeps of the enclave's memory.
+    // Standard streams, the channel, what the simulator keeps of the enclave's memory, and
+    // where each thread waits.
+    let most = 6 + EnclaveOptions::THREADS as usize;
     assert_eq!(open[..4], [0, 1, 2, 3], "{open:?}");
-    assert!(open.len() <= 6, "{open:?}");
+    assert!(open.len() <= most, "{open:?}");
 }
 
 /// A core dump is a file that the host reads. The kernel leaves real enclaves out by itself.

@@ -10,12 +10,11 @@ use super::Files;
 use super::open::How;
 use super::time::Time;
 use super::transfer::{Buffer, Position, Vector};
+use super::watch::Now;
 use crate::{Error, UserMemory};
 
 impl Files {
     /// Answers a system call.
-    ///
-    /// `now` is the time in nanoseconds since 1970.
     ///
     /// Nothing is answered where the call is not about files, or asks for data of a descriptor
     /// that is served elsewhere.
@@ -24,15 +23,17 @@ impl Files {
         memory: &impl UserMemory,
         number: u64,
         arguments: [u64; 6],
-        now: u64,
+        now: Now,
     ) -> Option<Result<u64, Error>> {
         let number = u32::try_from(number).ok()?;
         if self.is_served_elsewhere(number, arguments) {
             return None;
         }
-        let now = Time::from_nanoseconds(now);
         self.descriptor_call(memory, number, arguments, now)
-            .or_else(|| self.path_call(memory, number, arguments, now))
+            .or_else(|| {
+                let now = Time::from_nanoseconds(now.wall);
+                self.path_call(memory, number, arguments, now)
+            })
     }
 
     /// Whether a call asks for data of a stream.
@@ -53,9 +54,10 @@ impl Files {
         memory: &impl UserMemory,
         number: u32,
         arguments: [u64; 6],
-        now: Time,
+        times: Now,
     ) -> Option<Result<u64, Error>> {
         let [first, second, third, fourth, _, sixth] = arguments;
+        let now = Time::from_nanoseconds(times.wall);
         let descriptor = first as i32;
         let buffer = Buffer {
             address: second,
@@ -66,12 +68,16 @@ impl Files {
             count: third,
         };
         Some(match number {
-            linux::__NR_read => self.read(memory, descriptor, buffer, Position::Current),
-            linux::__NR_readv => self.read(memory, descriptor, vector, Position::Current),
-            linux::__NR_pread64 => self.read(memory, descriptor, buffer, Position::At(fourth)),
-            linux::__NR_preadv => self.read(memory, descriptor, vector, Position::At(fourth)),
+            linux::__NR_read => self.read(memory, descriptor, buffer, Position::Current, times),
+            linux::__NR_readv => self.read(memory, descriptor, vector, Position::Current, times),
+            linux::__NR_pread64 => {
+                self.read(memory, descriptor, buffer, Position::At(fourth), times)
+            }
+            linux::__NR_preadv => {
+                self.read(memory, descriptor, vector, Position::At(fourth), times)
+            }
             linux::__NR_preadv2 => at_or_current(fourth, sixth)
-                .and_then(|position| self.read(memory, descriptor, vector, position)),
+                .and_then(|position| self.read(memory, descriptor, vector, position, times)),
             linux::__NR_write => self.write(memory, descriptor, buffer, Position::Current, now),
             linux::__NR_writev => self.write(memory, descriptor, vector, Position::Current, now),
             linux::__NR_pwrite64 => {
@@ -106,6 +112,17 @@ impl Files {
             linux::__NR_ioctl => self.device_control(memory, descriptor, second as u32, third),
             linux::__NR_eventfd => self.eventfd(first as u32, 0),
             linux::__NR_eventfd2 => self.eventfd(first as u32, second as u32),
+            linux::__NR_pipe => self.pipe(memory, first, 0),
+            linux::__NR_pipe2 => self.pipe(memory, first, second as u32),
+            linux::__NR_timerfd_create => self.make_timer(first as u32, second as u32),
+            linux::__NR_timerfd_settime => {
+                self.set_timer(memory, descriptor, second as u32, third, fourth, times)
+            }
+            linux::__NR_timerfd_gettime => self.timer_setting(memory, descriptor, second, times),
+            linux::__NR_epoll_create1 => self.make_epoll(first as u32),
+            linux::__NR_epoll_ctl => {
+                self.control_epoll(memory, descriptor, second as u32, third as i32, fourth)
+            }
             linux::__NR_umask => Ok(self.set_mode_mask(first as u32)),
             linux::__NR_getcwd => self.working_directory(memory, first, second),
             _ => return None,

@@ -18,7 +18,12 @@ const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
 const CHANGEABLE_STATUS: u32 = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
 impl Files {
-    pub(super) fn close(&mut self, descriptor: i32) -> Result<u64, Error> {
+    /// Closes a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EBADF`] when it is not open.
+    pub fn close(&mut self, descriptor: i32) -> Result<u64, Error> {
         let object = self.table.close(descriptor)?;
         self.discard(object);
         Ok(0)

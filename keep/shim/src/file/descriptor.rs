@@ -4,8 +4,14 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::{O_ACCMODE, O_LARGEFILE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 
+use enarx_wire_hostcall::CHANNEL;
+
+use super::epoll::Epoll;
 use super::event::Counter;
+use super::pipe::PipeEnd;
+use super::timer::Timer;
 use super::tree::NodeNumber;
+use super::watch::Activity;
 use crate::Error;
 
 /// What can be open.
@@ -18,13 +24,25 @@ pub enum Object {
     Diagnostics,
 
     /// The stream to the host. Served elsewhere.
-    Channel,
+    Channel(Socket),
 
     /// The stream to the TEE. Served elsewhere.
     Attestation,
 
+    /// A socket of the host's. Served elsewhere.
+    Socket(Socket),
+
     /// An event counter.
     EventFd(Counter),
+
+    /// One end of a pipe.
+    Pipe(PipeEnd),
+
+    /// A timer.
+    Timer(Timer),
+
+    /// Descriptors that are waited for together.
+    Epoll(Epoll),
 
     /// A regular file.
     File(NodeNumber),
@@ -46,7 +64,41 @@ impl Object {
 
     /// Whether its data is served elsewhere.
     pub(super) fn is_stream(&self) -> bool {
-        matches!(self, Self::Diagnostics | Self::Channel | Self::Attestation)
+        matches!(
+            self,
+            Self::Diagnostics | Self::Channel(_) | Self::Attestation | Self::Socket(_)
+        )
+    }
+}
+
+/// A socket that the host has.
+#[derive(Debug, Clone, Copy)]
+pub struct Socket {
+    /// The number by which the host knows it.
+    pub number: u32,
+
+    /// Whether its addresses are those of IPv6.
+    pub is_v6: bool,
+
+    /// Whether it is for datagrams.
+    pub is_datagram: bool,
+
+    pub(super) activity: Activity,
+}
+
+impl Socket {
+    /// A socket that nothing has happened to.
+    #[must_use]
+    pub const fn new(number: u32, is_v6: bool, is_datagram: bool) -> Self {
+        Self {
+            number,
+            is_v6,
+            is_datagram,
+            activity: Activity {
+                readable: 0,
+                writable: 0,
+            },
+        }
     }
 }
 
@@ -97,6 +149,13 @@ struct Slot {
     close_on_exec: bool,
 }
 
+/// What nothing stands for any more.
+pub(super) struct Closed {
+    /// The [`index`](Table::index) that it had.
+    pub index: usize,
+    pub object: Object,
+}
+
 /// All descriptors of the program.
 pub(super) struct Table {
     slots: Vec<Option<Slot>>,
@@ -114,7 +173,10 @@ impl Table {
             (Object::Null, O_RDWR | O_LARGEFILE),
             (Object::Null, O_RDWR | O_LARGEFILE),
             (Object::Diagnostics, O_WRONLY),
-            (Object::Channel, O_RDWR),
+            (
+                Object::Channel(Socket::new(CHANNEL as u32, false, false)),
+                O_RDWR,
+            ),
             (Object::Attestation, O_RDWR),
         ] {
             // A lower limit than that leaves some out.
@@ -127,6 +189,29 @@ impl Table {
         let slot = self.slot(descriptor)?;
         let description = self.descriptions.get(slot.description);
         description.and_then(Option::as_ref).ok_or(Error::EBADF)
+    }
+
+    /// Tells what is open apart, for as long as it is.
+    pub fn index(&self, descriptor: i32) -> Result<usize, Error> {
+        Ok(self.slot(descriptor)?.description)
+    }
+
+    /// What is open, by its [`index`](Self::index).
+    pub fn object(&self, index: usize) -> Option<&Object> {
+        let description = self.descriptions.get(index)?.as_ref()?;
+        Some(&description.object)
+    }
+
+    /// Everything that is open.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        let descriptions = self.descriptions.iter().flatten();
+        descriptions.map(|description| &description.object)
+    }
+
+    /// As [`objects`](Self::objects), to be changed.
+    pub fn objects_mut(&mut self) -> impl Iterator<Item = &mut Object> {
+        let descriptions = self.descriptions.iter_mut().flatten();
+        descriptions.map(|description| &mut description.object)
     }
 
     pub fn get_mut(&mut self, descriptor: i32) -> Result<&mut Description, Error> {
@@ -203,7 +288,7 @@ impl Table {
         descriptor: i32,
         number: usize,
         close_on_exec: bool,
-    ) -> Result<Option<Object>, Error> {
+    ) -> Result<Option<Closed>, Error> {
         let description = self.slot(descriptor)?.description;
         self.get_mut(descriptor)?.descriptors += 1;
         let closed = self.close(number as i32).ok().flatten();
@@ -217,7 +302,7 @@ impl Table {
     }
 
     /// Closes a descriptor. Answers what nothing stands for any more.
-    pub fn close(&mut self, descriptor: i32) -> Result<Option<Object>, Error> {
+    pub fn close(&mut self, descriptor: i32) -> Result<Option<Closed>, Error> {
         let slot = self.slot(descriptor)?;
         self.slots[descriptor as usize] = None;
         let Some(entry) = self.descriptions.get_mut(slot.description) else {
@@ -229,7 +314,10 @@ impl Table {
             description.descriptors -= 1;
             return Ok(None);
         }
-        Ok(entry.take().map(|description| description.object))
+        Ok(entry.take().map(|description| Closed {
+            index: slot.description,
+            object: description.object,
+        }))
     }
 
     pub fn closes_on_exec(&self, descriptor: i32) -> Result<bool, Error> {

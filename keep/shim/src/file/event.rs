@@ -1,8 +1,9 @@
 //! Counters that are waited for (`eventfd`).
 
-use super::{Files, Object, Readiness};
+use super::watch::{Activity, State};
+use super::{Files, Object};
 use crate::Error;
-use linux_raw_sys::general::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, O_RDWR};
+use linux_raw_sys::general::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, EPOLLIN, EPOLLOUT, O_RDWR};
 
 /// What an event descriptor counts.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub struct Counter {
 
     /// A read takes one, instead of all.
     semaphore: bool,
+
+    activity: Activity,
 }
 
 impl Counter {
@@ -23,6 +26,7 @@ impl Counter {
         }
         let taken = if self.semaphore { 1 } else { self.value };
         self.value -= taken;
+        self.activity.writing();
         Ok(taken)
     }
 
@@ -34,13 +38,21 @@ impl Counter {
             return Err(Error::EAGAIN);
         }
         self.value += count;
+        self.activity.reading();
         Ok(())
     }
 
-    pub(super) fn readiness(&self) -> Readiness {
-        Readiness {
-            readable: self.value > 0,
-            writable: self.value < Self::HIGHEST,
+    pub(super) fn state(&self) -> State {
+        let readable = if self.value > 0 { EPOLLIN } else { 0 };
+        let writable = if self.value < Self::HIGHEST {
+            EPOLLOUT
+        } else {
+            0
+        };
+        State {
+            events: readable | writable,
+            activity: self.activity,
+            ..State::default()
         }
     }
 }
@@ -53,6 +65,7 @@ impl Files {
         let counter = Counter {
             value: u64::from(value),
             semaphore: flags & EFD_SEMAPHORE != 0,
+            activity: Activity::default(),
         };
         let status = O_RDWR | flags & EFD_NONBLOCK;
         let close_on_exec = flags & EFD_CLOEXEC != 0;

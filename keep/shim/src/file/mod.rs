@@ -14,23 +14,36 @@ mod call;
 mod content;
 mod control;
 mod descriptor;
+mod epoll;
 mod event;
 mod listing;
 mod name;
 mod open;
 mod path;
+mod pipe;
 mod position;
+mod socket;
 mod status;
 mod time;
+mod timer;
 mod transfer;
 mod tree;
+mod watch;
 
-pub use descriptor::{Description, Object};
+pub use descriptor::{Description, Object, Socket};
+pub use epoll::{Epoll, Event};
 pub use event::Counter;
+pub use pipe::PipeEnd;
+pub use socket::Edge;
+pub use timer::Timer;
 pub use tree::NodeNumber;
+pub use watch::{Look, Now, Phase};
 
 use crate::Error;
-use descriptor::Table;
+use alloc::vec::Vec;
+
+use descriptor::{Closed, Table};
+use pipe::Pipes;
 use tree::Tree;
 
 /// What a Keep's files may take.
@@ -46,22 +59,22 @@ pub struct Limits {
     pub bytes: u64,
 }
 
-/// What a descriptor is ready for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Readiness {
-    /// A read would not wait.
-    pub readable: bool,
-
-    /// A write would not wait.
-    pub writable: bool,
-}
-
 /// The file system and the descriptors of one program.
 pub struct Files {
     tree: Tree,
     table: Table,
+    pipes: Pipes,
     working_directory: NodeNumber,
     mode_mask: u32,
+
+    /// The last number that a socket was given.
+    last_socket: u32,
+
+    /// Sockets that nothing stands for any more, which the host does not know yet.
+    closed_sockets: Vec<u32>,
+
+    /// How often something happened that a program may wait for.
+    changes: u64,
 }
 
 impl Files {
@@ -74,8 +87,12 @@ impl Files {
         Self {
             tree,
             table: Table::new(limits.open_files),
+            pipes: Pipes::default(),
             working_directory: NodeNumber::ROOT,
             mode_mask: 0o022,
+            last_socket: 0,
+            closed_sockets: Vec::new(),
+            changes: 0,
         }
     }
 
@@ -88,28 +105,32 @@ impl Files {
         self.table.get(descriptor)
     }
 
-    /// What a descriptor is ready for, or nothing where that is known elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::EBADF`] when it is not open, or stands for nothing but a path.
-    pub fn poll_events(&self, descriptor: i32) -> Result<Option<Readiness>, Error> {
-        Ok(match self.table.opened(descriptor)?.object() {
-            Object::Diagnostics | Object::Channel | Object::Attestation => None,
-            Object::EventFd(counter) => Some(counter.readiness()),
-            Object::Null | Object::File(_) | Object::Directory(_) | Object::Path(_) => {
-                Some(Readiness {
-                    readable: true,
-                    writable: true,
-                })
-            }
-        })
+    /// How often something happened that a program may wait for: a descriptor became ready, or
+    /// others are waited for.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
-    /// Forgets an object that no descriptor stands for any more.
-    fn discard(&mut self, object: Option<Object>) {
-        if let Some(node) = object.and_then(|object| object.node()) {
-            self.tree.release(node);
+    /// Forgets what no descriptor stands for any more.
+    fn discard(&mut self, closed: Option<Closed>) {
+        let Some(Closed { index, object }) = closed else {
+            return;
+        };
+        match object {
+            Object::File(node) | Object::Directory(node) | Object::Path(node) => {
+                self.tree.release(node);
+                return;
+            }
+            Object::Pipe(end) => self.pipes.close(end),
+            Object::Socket(socket) => self.closed_sockets.push(socket.number),
+            _ => {}
         }
+        for object in self.table.objects_mut() {
+            if let Object::Epoll(epoll) = object {
+                epoll.forget(index);
+            }
+        }
+        self.changes += 1;
     }
 }

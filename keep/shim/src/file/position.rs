@@ -19,16 +19,16 @@ impl Files {
             return Err(Error::EINVAL);
         }
         let content = match description.object {
-            Object::Null | Object::EventFd(_) => return Ok(0),
-            Object::Diagnostics | Object::Channel | Object::Attestation => {
-                return Err(Error::ESPIPE);
-            }
             Object::File(node) | Object::Directory(node) | Object::Path(node) => {
                 match &self.tree.node(node)?.kind {
                     Kind::File(content) => Some(content),
                     _ => None,
                 }
             }
+            Object::Null | Object::EventFd(_) | Object::Timer(_) | Object::Epoll(_) => {
+                return Ok(0);
+            }
+            _ => return Err(Error::ESPIPE),
         };
         let current = description.offset as i64;
         let sought = match (whence, content) {
@@ -114,7 +114,7 @@ impl Files {
         }
         let node = match &description.object {
             Object::File(node) => *node,
-            Object::Diagnostics => return Err(Error::ESPIPE),
+            Object::Diagnostics | Object::Pipe(_) => return Err(Error::ESPIPE),
             _ => return Err(Error::ENODEV),
         };
         let end = offset.checked_add(length).ok_or(Error::EFBIG)?;
@@ -155,7 +155,7 @@ impl Files {
 
     pub(super) fn advise(&self, descriptor: i32, length: i64, advice: u32) -> Result<u64, Error> {
         match self.table.opened(descriptor)?.object {
-            Object::Diagnostics => Err(Error::ESPIPE),
+            Object::Diagnostics | Object::Pipe(_) => Err(Error::ESPIPE),
             _ if length < 0 || advice > POSIX_FADV_NOREUSE => Err(Error::EINVAL),
             _ => Ok(0),
         }

@@ -11,6 +11,7 @@ use linux_raw_sys::general::{O_APPEND, UIO_MAXIOV};
 use super::event::Counter;
 use super::time::Time;
 use super::tree::Kind;
+use super::watch::Now;
 use super::{Files, Object};
 use crate::{Error, UserMemory};
 
@@ -104,6 +105,7 @@ impl Files {
         descriptor: i32,
         segments: S,
         position: Position,
+        now: Now,
     ) -> Result<u64, Error> {
         let description = self.positioned(descriptor, position)?;
         if !description.is_readable() {
@@ -117,8 +119,20 @@ impl Files {
             return Ok(0);
         }
         let description = self.table.opened_mut(descriptor)?;
-        let count = match &mut description.object {
-            Object::EventFd(counter) => return read_event(counter, memory, segments, total),
+        let taken = match &mut description.object {
+            Object::EventFd(counter) => {
+                Some(read_count(memory, segments, total, || counter.take()))
+            }
+            Object::Timer(timer) => Some(read_count(memory, segments, total, || timer.take(now))),
+            Object::Pipe(end) => Some(self.pipes.read(*end, memory, segments, total)),
+            _ => None,
+        };
+        if let Some(taken) = taken {
+            self.changes += u64::from(taken.is_ok());
+            return taken;
+        }
+        let count = match &description.object {
+            Object::Epoll(_) => return Err(Error::EINVAL),
             Object::Directory(_) => return Err(Error::EISDIR),
             Object::File(node) => match &self.tree.node(*node)?.kind {
                 Kind::File(content) => each_piece(segments, total, |at, address, limit| {
@@ -158,8 +172,17 @@ impl Files {
             return Ok(0);
         }
         let description = self.table.opened_mut(descriptor)?;
-        let node = match &mut description.object {
-            Object::EventFd(counter) => return write_event(counter, memory, segments),
+        let given = match &mut description.object {
+            Object::EventFd(counter) => Some(write_event(counter, memory, segments)),
+            Object::Pipe(end) => Some(self.pipes.write(*end, memory, segments, total)),
+            _ => None,
+        };
+        if let Some(given) = given {
+            self.changes += u64::from(given.is_ok());
+            return given;
+        }
+        let node = match &description.object {
+            Object::Timer(_) | Object::Epoll(_) => return Err(Error::EINVAL),
             Object::File(node) => *node,
             _ => return Ok(total),
         };
@@ -199,8 +222,11 @@ impl Files {
             return Err(Error::EINVAL);
         }
         let description = self.table.opened(descriptor)?;
-        let sequential =
-            description.object.is_stream() || matches!(description.object, Object::EventFd(_));
+        let sequential = description.object.is_stream()
+            || matches!(
+                description.object,
+                Object::EventFd(_) | Object::Pipe(_) | Object::Timer(_) | Object::Epoll(_)
+            );
         match position {
             Position::At(_) if sequential => Err(Error::ESPIPE),
             _ => Ok(description),
@@ -233,7 +259,7 @@ fn total(segments: &[Segment], offset: u64) -> Result<u64, Error> {
 
 /// Calls `transfer` with what was done before, an address and a limit, until all is done or it
 /// answers that nothing was. An error counts only where nothing was done before.
-fn each_piece(
+pub(super) fn each_piece(
     segments: &[Segment],
     total: u64,
     mut transfer: impl FnMut(u64, u64, u64) -> Result<u64, Error>,
@@ -257,19 +283,19 @@ fn each_piece(
     Ok(done)
 }
 
-/// Events are counted in numbers of this many bytes.
+/// Events and expirations are counted in numbers of this many bytes.
 const EVENT: u64 = 8;
 
-fn read_event(
-    counter: &mut Counter,
+fn read_count(
     memory: &impl UserMemory,
     segments: &[Segment],
     total: u64,
+    take: impl FnOnce() -> Result<u64, Error>,
 ) -> Result<u64, Error> {
     if total < EVENT {
         return Err(Error::EINVAL);
     }
-    let bytes = counter.take()?.to_le_bytes();
+    let bytes = take()?.to_le_bytes();
     let copied = each_piece(segments, EVENT, |at, address, limit| {
         let rest = &bytes[at as usize..(at + limit) as usize];
         memory.write(address, rest)?;

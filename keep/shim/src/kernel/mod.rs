@@ -7,9 +7,11 @@
 mod calls;
 mod identity;
 mod memory;
+mod socket;
 mod stream;
 mod threads;
 mod time;
+mod wait;
 
 use core::sync::atomic::AtomicU64;
 

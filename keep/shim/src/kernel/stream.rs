@@ -3,288 +3,276 @@
 // The names are the kernel's own.
 #![allow(non_upper_case_globals)]
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use enarx_wire_hostcall::{
     CHANNEL,
-    call::{Operation, PAYLOAD_SIZE, POLL_ENTRY_SIZE, PollEntry},
+    call::{Operation, PAYLOAD_SIZE, SOCKET_ERRORS},
 };
-use linux_raw_sys::general::{
-    __NR_read, __NR_readv, __NR_write, __NR_writev, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT,
-};
+use linux_raw_sys::general::{__NR_read, __NR_readv, __NR_writev, POLLIN, POLLOUT, UIO_MAXIOV};
 
 use super::Kernel;
 use crate::{
     Error, UserMemory,
-    file::{Object, Readiness},
-    platform::{Platform, Stop},
+    file::{Edge, Object, Socket},
+    platform::{Answer, Platform, Stop},
 };
 
 /// A stream that leads out of the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stream {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stream {
     Diagnostics,
-    Channel { waits: bool },
     Attestation,
+    Host(HostStream),
 }
 
-/// A vector of buffers has at most so many.
-const MOST_BUFFERS: u64 = 1024;
+/// A stream that the host has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HostStream {
+    pub descriptor: i32,
+    pub socket: Socket,
 
-/// `struct pollfd` is laid out as the host's.
-const MOST_DESCRIPTORS: u64 = 512;
+    /// Whether the program wants to wait where it would have to.
+    pub waits: bool,
+}
+
+/// A part of the program's memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Buffer {
+    pub address: u64,
+    pub length: u64,
+}
 
 impl<P: Platform> Kernel<P> {
-    /// Serves a call on a descriptor or a file, if it is one.
-    pub(super) fn descriptor_call(&self, number: u32, a: [u64; 6]) -> Option<Result<u64, Error>> {
-        let transfers = matches!(number, __NR_read | __NR_write | __NR_readv | __NR_writev);
-        if transfers && let Some(stream) = self.stream(a[0]) {
-            return Some(match number {
-                __NR_read => self.receive(stream, a[1], a[2]),
-                __NR_write => self.send(stream, a[1], a[2]),
-                __NR_readv => self.vectored(a, stream, |stream, at, length| {
-                    self.receive(stream, at, length)
-                }),
-                _ => self.vectored(a, stream, |stream, at, length| {
-                    self.send(stream, at, length)
-                }),
-            });
-        }
-        let now = self.wall();
-        self.files.lock().call(self, number.into(), a, now)
+    /// Serves a call on descriptors and files that never waits.
+    pub(super) fn file_call(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
+        let done = self.with_files(|files, now| files.call(self, number.into(), a, now));
+        // Of the data of streams not all is served that is of files.
+        done.unwrap_or_else(|| self.unknown_call())
     }
 
-    fn stream(&self, descriptor: u64) -> Option<Stream> {
+    pub(super) fn unknown_call(&self) -> Result<u64, Error> {
+        self.unknown_calls.fetch_add(1, Ordering::Relaxed);
+        Err(Error::ENOSYS)
+    }
+
+    /// Serves `read`, `write` and what they are with several buffers.
+    pub(super) fn transfer(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
+        let reads = matches!(number, __NR_read | __NR_readv);
+        if let Some(stream) = self.stream(a[0]) {
+            let buffers = match number {
+                __NR_readv | __NR_writev => self.buffers(a[1], a[2])?,
+                _ => Vec::from([Buffer {
+                    address: a[1],
+                    length: a[2],
+                }]),
+            };
+            return if reads {
+                self.receive(stream, &buffers, false)
+            } else {
+                self.send(stream, &buffers)
+            };
+        }
+        loop {
+            match self.file_call(number, a) {
+                Err(Error::EAGAIN) if self.waits(a[0]) => {
+                    self.wait_for(a[0] as i32, if reads { POLLIN } else { POLLOUT })?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn waits(&self, descriptor: u64) -> bool {
         let files = self.files.lock();
-        let description = files.descriptor(descriptor as i32).ok()?;
+        let description = files.descriptor(descriptor as i32);
+        description.is_ok_and(|description| !description.nonblocking())
+    }
+
+    pub(super) fn stream(&self, descriptor: u64) -> Option<Stream> {
+        let descriptor = descriptor as i32;
+        let files = self.files.lock();
+        let description = files.descriptor(descriptor).ok()?;
         match description.object() {
             Object::Diagnostics => Some(Stream::Diagnostics),
             Object::Attestation => Some(Stream::Attestation),
-            Object::Channel => Some(Stream::Channel {
+            Object::Channel(socket) | Object::Socket(socket) => Some(Stream::Host(HostStream {
+                descriptor,
+                socket: *socket,
                 waits: !description.nonblocking(),
-            }),
+            })),
             _ => None,
         }
     }
 
-    fn receive(&self, stream: Stream, into: u64, length: u64) -> Result<u64, Error> {
-        let length = length.min(PAYLOAD_SIZE as u64);
-        match stream {
-            _ if length == 0 => Ok(0),
-            Stream::Diagnostics => Err(Error::EBADF),
-            Stream::Attestation => {
-                let answer = self.device.lock().read(length as usize)?;
-                UserMemory::write(self, into, &answer)?;
-                Ok(answer.len() as u64)
+    /// An array of `iovec`.
+    pub(super) fn buffers(&self, array: u64, count: u64) -> Result<Vec<Buffer>, Error> {
+        if count > u64::from(UIO_MAXIOV) {
+            return Err(Error::EINVAL);
+        }
+        let entry = |index: u64| {
+            let at = array.wrapping_add(16 * index);
+            Ok(Buffer {
+                address: self.long(at)?,
+                length: self.long(at.wrapping_add(8))?,
+            })
+        };
+        (0..count).map(entry).collect()
+    }
+
+    /// Receives into the first buffer that is not empty: a stream gives what it has in as many
+    /// parts as it likes.
+    pub(super) fn receive(
+        &self,
+        stream: Stream,
+        buffers: &[Buffer],
+        peeks: bool,
+    ) -> Result<u64, Error> {
+        let stream = match stream {
+            Stream::Diagnostics => return Err(Error::EBADF),
+            Stream::Host(stream) if stream.socket.is_datagram => {
+                return Ok(self.receive_datagram(&stream, buffers, peeks)?.copied);
             }
-            Stream::Channel { waits } => {
-                let buffer = self.borrow_mut(into, length)?;
-                loop {
-                    let arguments = [CHANNEL as u64, length, 0, 0];
-                    let answer =
-                        self.platform
-                            .call(Operation::Receive, arguments, &[], length, buffer);
-                    match u64::try_from(answer.result) {
-                        Ok(count) if count == answer.length as u64 => return Ok(count),
-                        Ok(_) => self.platform.stop(Stop::AnswerLength),
-                        Err(_) => self.retry(answer.result, waits, POLLIN)?,
-                    }
+            other => other,
+        };
+        let Some(buffer) = buffers.iter().find(|buffer| buffer.length != 0) else {
+            return Ok(0);
+        };
+        let length = buffer.length.min(PAYLOAD_SIZE as u64);
+        match stream {
+            Stream::Host(stream) => {
+                let into = self.borrow_mut(buffer.address, length)?;
+                let answer = self.ask_stream(
+                    &stream,
+                    POLLIN,
+                    (Operation::Receive, [length, peeks.into()]),
+                    &[],
+                    length,
+                    into,
+                )?;
+                if answer.result != answer.length as i64 {
+                    self.platform.stop(Stop::AnswerLength);
                 }
+                let wanted = buffers.iter().map(|buffer| buffer.length);
+                if (answer.length as u64) < wanted.fold(0, u64::saturating_add) {
+                    self.note(&stream, Edge::Read);
+                }
+                Ok(answer.length as u64)
+            }
+            _ => {
+                let answer = self.device.lock().read(length as usize)?;
+                UserMemory::write(self, buffer.address, &answer)?;
+                Ok(answer.len() as u64)
             }
         }
     }
 
-    fn send(&self, stream: Stream, from: u64, length: u64) -> Result<u64, Error> {
-        let length = length.min(PAYLOAD_SIZE as u64);
-        let payload = self.borrow(from, length)?;
+    pub(super) fn send(&self, stream: Stream, buffers: &[Buffer]) -> Result<u64, Error> {
+        let (payload, length) = self.gathered(buffers)?;
         match stream {
             Stream::Diagnostics => {
                 self.platform
-                    .call(Operation::Diagnose, [0; 4], &[payload], 0, &mut []);
+                    .call(Operation::Diagnose, [0; 4], &payload, 0, &mut []);
                 Ok(length)
             }
-            Stream::Attestation => self.device.lock().write(&self.platform, payload),
-            Stream::Channel { waits } => loop {
-                let arguments = [CHANNEL as u64, 0, 0, 0];
-                let answer =
-                    self.platform
-                        .call(Operation::Send, arguments, &[payload], length, &mut []);
-                match u64::try_from(answer.result) {
-                    Ok(count) => return Ok(count),
-                    Err(_) => self.retry(answer.result, waits, POLLOUT)?,
-                }
-            },
-        }
-    }
-
-    /// Waits for the host's stream if the answer was that it is not ready and the program
-    /// wants to wait.
-    fn retry(&self, answer: i64, waits: bool, events: u32) -> Result<(), Error> {
-        match Error::from_answer(answer) {
-            Error::EAGAIN if waits => {
-                self.poll_channel(events as u16, u64::MAX);
-                Ok(())
+            Stream::Attestation => {
+                let mut device = self.device.lock();
+                let mut pieces = payload.into_iter();
+                pieces.try_fold(0, |done, piece| {
+                    Ok(done + device.write(&self.platform, piece)?)
+                })
             }
-            Error::EAGAIN => Err(Error::EAGAIN),
-            // The host's other errors mean that the stream is gone, whatever it says.
-            _ => Err(Error::EPIPE),
+            Stream::Host(stream) => {
+                let request = (Operation::Send, [0; 2]);
+                self.send_to_host(&stream, request, &payload, length)
+            }
         }
     }
 
-    /// Serves each buffer of a vector until one is not filled or emptied.
-    fn vectored(
+    /// Asks the host to send `length` bytes of the payload.
+    pub(super) fn send_to_host(
         &self,
-        [_, vector, count, ..]: [u64; 6],
-        stream: Stream,
-        transfer: impl Fn(Stream, u64, u64) -> Result<u64, Error>,
+        stream: &HostStream,
+        request: (Operation, [u64; 2]),
+        payload: &[&[u8]],
+        length: u64,
     ) -> Result<u64, Error> {
-        if count > MOST_BUFFERS {
-            return Err(Error::EINVAL);
-        }
-        let (mut stream, mut total) = (stream, 0);
-        for index in 0..count {
-            let at = vector.wrapping_add(16 * index);
-            let (address, length) = (self.long(at)?, self.long(at.wrapping_add(8))?);
-            if length == 0 {
-                continue;
+        let answer = self.ask_stream(stream, POLLOUT, request, payload, length, &mut [])?;
+        let sent = answer.result.unsigned_abs();
+        if sent < length {
+            // There are no parts of datagrams.
+            if stream.socket.is_datagram {
+                self.platform.stop(Stop::AnswerResult);
             }
-            match transfer(stream, address, length) {
-                Ok(done) => {
-                    total += done;
-                    if done < length {
-                        break;
-                    }
-                    // What there is, is enough.
-                    if let Stream::Channel { waits } = &mut stream {
-                        *waits = false;
-                    }
+            self.note(stream, Edge::Written);
+        }
+        Ok(sent)
+    }
+
+    /// The buffers' bytes, as many as one call can carry, and how many they are.
+    pub(super) fn gathered(&self, buffers: &[Buffer]) -> Result<(Vec<&[u8]>, u64), Error> {
+        let mut length = 0;
+        let pieces = buffers.iter().map(|buffer| {
+            let piece = buffer.length.min(PAYLOAD_SIZE as u64 - length);
+            length += piece;
+            self.borrow(buffer.address, piece)
+        });
+        let pieces = pieces.collect::<Result<_, _>>()?;
+        Ok((pieces, length))
+    }
+
+    /// Asks the host for something to be done with a stream, again when it is ready if the
+    /// program waits for it.
+    pub(super) fn ask_stream(
+        &self,
+        stream: &HostStream,
+        events: u32,
+        (operation, [first, second]): (Operation, [u64; 2]),
+        payload: &[&[u8]],
+        most: u64,
+        into: &mut [u8],
+    ) -> Result<Answer, Error> {
+        let arguments = [stream.socket.number.into(), first, second, 0];
+        loop {
+            let answer = self
+                .platform
+                .call(operation, arguments, payload, most, into);
+            if answer.result >= 0 {
+                return Ok(answer);
+            }
+            match Error::from_answer(answer.result) {
+                Error::EAGAIN if stream.waits => self.wait_for(stream.descriptor, events)?,
+                Error::EAGAIN => {
+                    let reads = events == POLLIN;
+                    self.note(stream, if reads { Edge::Read } else { Edge::Written });
+                    return Err(Error::EAGAIN);
                 }
-                Err(error) if total == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(total)
-    }
-
-    pub(super) fn poll(&self, [array, count, timeout, ..]: [u64; 6]) -> Result<u64, Error> {
-        const MILLISECOND: u64 = 1_000_000;
-        // As everywhere, the lower half of the register is the number.
-        let timeout = u64::try_from(timeout as i32)
-            .ok()
-            .map(|timeout| timeout * MILLISECOND);
-        self.poll_until(array, count, timeout)
-    }
-
-    pub(super) fn ppoll(&self, [array, count, timeout, ..]: [u64; 6]) -> Result<u64, Error> {
-        let timeout = match timeout {
-            0 => None,
-            at => Some(self.duration(at)?),
-        };
-        self.poll_until(array, count, timeout)
-    }
-
-    fn poll_until(&self, array: u64, count: u64, timeout: Option<u64>) -> Result<u64, Error> {
-        if count > MOST_DESCRIPTORS {
-            return Err(Error::EINVAL);
-        }
-        let mut bytes = vec![0; count as usize * POLL_ENTRY_SIZE];
-        UserMemory::read(self, array, &mut bytes)?;
-        let mut entries: Vec<PollEntry> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|entry| PollEntry::decode(*entry))
-            .collect();
-        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
-        let found = loop {
-            let mut host = 0;
-            let mut ready = 0;
-            for entry in &mut entries {
-                entry.found = self.readiness(entry, &mut host);
-                ready += u64::from(entry.found != 0);
-            }
-            let left = match deadline {
-                _ if ready != 0 => 0,
-                None => u64::MAX,
-                Some(deadline) => deadline.saturating_sub(self.now()),
-            };
-            if host != 0 {
-                let events = self.poll_channel(host, left);
-                for entry in &mut entries {
-                    if self.is_channel(entry.descriptor) {
-                        entry.found = events & (entry.events | ALWAYS_FOUND);
-                        ready += u64::from(entry.found != 0);
-                    }
-                }
-            } else if ready == 0 && left != 0 {
-                self.park(deadline);
-            }
-            if ready != 0 || left == 0 {
-                break ready;
-            }
-        };
-        for (place, entry) in bytes.as_chunks_mut().0.iter_mut().zip(&entries) {
-            *place = entry.encode();
-        }
-        UserMemory::write(self, array, &bytes)?;
-        Ok(found)
-    }
-
-    /// What is ready in here; events that only the host can find are added to `host`.
-    fn readiness(&self, entry: &PollEntry, host: &mut u16) -> u16 {
-        if entry.descriptor < 0 {
-            return 0;
-        }
-        if self.is_channel(entry.descriptor) {
-            *host |= entry.events | ALWAYS_FOUND;
-            return 0;
-        }
-        let files = self.files.lock();
-        match files.poll_events(entry.descriptor) {
-            Err(_) => POLLNVAL as u16,
-            // Diagnostics are always taken, and the device answers at once.
-            Ok(None) => (POLLIN | POLLOUT) as u16 & entry.events,
-            Ok(Some(Readiness { readable, writable })) => {
-                let mut found = 0;
-                if readable {
-                    found |= POLLIN;
-                }
-                if writable {
-                    found |= POLLOUT;
-                }
-                found as u16 & entry.events
+                // Whatever the host says: the stream to the owner is gone.
+                _ if stream.socket.number == CHANNEL as u32 => return Err(Error::EPIPE),
+                _ => return self.checked(answer),
             }
         }
     }
 
-    fn is_channel(&self, descriptor: i32) -> bool {
-        let files = self.files.lock();
-        let description = files.descriptor(descriptor);
-        description.is_ok_and(|description| matches!(description.object(), Object::Channel))
+    /// The answer, or its error: one that sockets have.
+    pub(super) fn checked(&self, answer: Answer) -> Result<Answer, Error> {
+        if answer.result >= 0 {
+            return Ok(answer);
+        }
+        self.require_known(answer.result.unsigned_abs());
+        Err(Error::from_answer(answer.result))
     }
 
-    /// Waits for events of the host's stream, and gives what the host says it found.
-    fn poll_channel(&self, events: u16, nanoseconds: u64) -> u16 {
-        let entry = PollEntry {
-            descriptor: CHANNEL,
-            events,
-            found: 0,
-        };
-        let mut answer = [0; POLL_ENTRY_SIZE];
-        let answered = self.platform.call(
-            Operation::Poll,
-            [nanoseconds, 0, 0, 0],
-            &[&entry.encode()],
-            1,
-            &mut answer,
-        );
-        match answered.result {
-            1 if answered.length == answer.len() => PollEntry::decode(answer).found,
-            1 => self.platform.stop(Stop::AnswerLength),
-            _ => 0,
+    /// Stops the Keep unless sockets have this error.
+    pub(super) fn require_known(&self, error: u64) {
+        if !SOCKET_ERRORS.iter().any(|known| u64::from(*known) == error) {
+            self.platform.stop(Stop::AnswerResult);
         }
+    }
+
+    /// Notes what has happened to a stream, for those that wait for it.
+    pub(super) fn note(&self, stream: &HostStream, edge: Edge) {
+        self.with_files(|files, _| files.socket_edge(stream.socket.number, edge));
     }
 }
-
-/// Events that are found although nobody waits for them.
-const ALWAYS_FOUND: u16 = (POLLERR | POLLHUP) as u16;

@@ -166,7 +166,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Wakes waiters at `address`.
-    fn wake(&self, address: u64, bits: u32, count: usize) -> u64 {
+    pub(super) fn wake(&self, address: u64, bits: u32, count: usize) -> u64 {
         let woken = self.waiters.lock().wake(address, bits, count);
         for thread in &woken {
             let arguments = [u64::from(*thread), 0, 0, 0];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem::offset_of;
 
 use enarx_keep_shim::Error;
-use enarx_keep_shim::file::{Files, Limits, Object};
+use enarx_keep_shim::file::{Event, Files, Limits, Look, Now, Object, Phase};
 use linux_raw_sys::general::{
     AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFDIR,
     S_IFMT, S_IFREG, open_how, stat, statx,
@@ -16,7 +16,10 @@ use crate::memory::Memory;
 
 /// What the Keep is told the time is. The kernel's time and this are "now"; what tests set is
 /// long before.
-const NOW: u64 = 2_000_000_000 * 1_000_000_000;
+pub const NOW: Now = Now {
+    wall: 2_000_000_000 * 1_000_000_000,
+    monotonic: 1_000_000_000_000,
+};
 const BEFORE_NOW: u64 = 1_000_000_000;
 
 /// What the Keep's files may take.
@@ -199,6 +202,62 @@ impl Both {
         self.close(file);
     }
 
+    /// What `poll` finds of a descriptor in both, without waiting.
+    pub fn poll(&mut self, descriptor: i64, events: u32) -> u32 {
+        let mut look = Look::default();
+        let phase = &mut Phase::Inside(&mut look);
+        let found = self
+            .files
+            .poll(descriptor as i32, events as u16, NOW, phase)
+            .unwrap_or(linux::POLLNVAL as u16);
+        let mut entry = libc::pollfd {
+            fd: descriptor as i32,
+            events: events as i16,
+            revents: 0,
+        };
+        let at = (&raw mut entry).addr() as u64;
+        assert!(system_call(linux::__NR_poll.into(), [at, 1, 0, 0, 0, 0]) >= 0);
+        self.log
+            .push(format!("    poll {descriptor} {events:x} = {found:x}"));
+        if found != entry.revents as u16 {
+            self.differs(&format!("{found:x} instead of {:x}", entry.revents));
+        }
+        found.into()
+    }
+
+    /// The events and data that `epoll_wait` tells in both, without waiting. Each side has an
+    /// order of its own.
+    pub fn epoll_wait(&mut self, epoll: i64) -> Result<Vec<[u8; Event::SIZE]>, i64> {
+        const MOST: usize = 100;
+        let mut look = Look::default();
+        let phase = &mut Phase::Inside(&mut look);
+        let mut events = Vec::new();
+        let told = self
+            .files
+            .tell_events(epoll as i32, NOW, phase, &mut events, MOST);
+        let mut expected = [[0; Event::SIZE]; MOST];
+        let at = expected.as_mut_ptr().addr() as u64;
+        let arguments = [epoll as u64, at, MOST as u64, 0, 0, 0];
+        let count = system_call(linux::__NR_epoll_wait.into(), arguments);
+        let expected = match usize::try_from(count) {
+            Ok(count) => {
+                let mut expected = expected[..count].to_vec();
+                expected.sort_unstable();
+                Ok(expected)
+            }
+            Err(_) => Err(count),
+        };
+        let mut events: Vec<_> = events.into_iter().map(Event::encode).collect();
+        events.sort_unstable();
+        let found = told.map(|()| events).map_err(|error| error.as_result());
+        self.log
+            .push(format!("    epoll_wait {epoll} = {found:x?}"));
+        if found != expected {
+            self.differs(&format!("{found:x?} instead of {expected:x?}"));
+        }
+        found
+    }
+
     /// What is in a directory, by name: the types. Each side is asked by itself, as they have
     /// orders of their own.
     pub fn list(&mut self, descriptor: u64, buffer_length: usize) -> Option<BTreeMap<Vec<u8>, u8>> {
@@ -333,7 +392,11 @@ impl Both {
     fn would_wait(&self, descriptor: i32) -> bool {
         let description = self.files.descriptor(descriptor);
         description.is_ok_and(|description| {
-            matches!(description.object(), Object::EventFd(_)) && !description.nonblocking()
+            let object = description.object();
+            matches!(
+                object,
+                Object::EventFd(_) | Object::Pipe(_) | Object::Timer(_)
+            ) && !description.nonblocking()
         })
     }
 

@@ -1,11 +1,11 @@
 //! What descriptors stand for.
 
 use enarx_keep_shim::Error;
-use enarx_keep_shim::file::{Object, Readiness};
+use enarx_keep_shim::file::Object;
 use linux_raw_sys::general as linux;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL, O_APPEND, O_CLOEXEC, O_CREAT,
-    O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY,
+    O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, POLLIN, POLLNVAL, POLLOUT,
 };
 use linux_raw_sys::ioctl::{FIONBIO, FIONREAD, TCGETS};
 
@@ -13,6 +13,8 @@ use crate::both::{Both, error};
 use crate::isolation::{OPEN_FILES, isolated};
 
 const STREAMS: [u64; 3] = [2, 3, 4];
+
+const EVENTS: u32 = POLLIN | POLLOUT;
 
 fn control(both: &mut Both, descriptor: i64, command: u32, argument: u32) -> i64 {
     let arguments = [descriptor as u64, command.into(), argument.into()];
@@ -40,7 +42,6 @@ fn data_of_streams_is_served_elsewhere_and_all_else_here() {
                 both.call(linux::__NR_ioctl, [stream, FIONREAD.into(), buffer]),
                 None
             );
-            assert_eq!(both.files.poll_events(stream as i32), Ok(None));
             let sought = both.must(linux::__NR_lseek, [stream, 0, 0]);
             assert_eq!(sought, error(Error::ESPIPE));
             let terminal = both.must(linux::__NR_ioctl, [stream, TCGETS.into(), buffer]);
@@ -68,7 +69,7 @@ fn what_is_open_is_told() {
                 Object::Null,
                 Object::Null,
                 Object::Diagnostics,
-                Object::Channel,
+                Object::Channel(_),
                 Object::Attestation
             ]
         ));
@@ -87,15 +88,12 @@ fn what_is_open_is_told() {
         assert!(matches!(opened.object(), Object::Path(_)));
         for closed in [path + 1, -1, i32::MIN, i32::MAX] {
             assert_eq!(both.files.descriptor(closed).err(), Some(Error::EBADF));
-            assert_eq!(both.files.poll_events(closed), Err(Error::EBADF));
         }
-        assert_eq!(both.files.poll_events(path), Err(Error::EBADF));
-        let always = Readiness {
-            readable: true,
-            writable: true,
-        };
+        for descriptor in [path, path + 1] {
+            assert_eq!(both.poll(descriptor.into(), EVENTS), POLLNVAL);
+        }
         for descriptor in [0, file, directory] {
-            assert_eq!(both.files.poll_events(descriptor), Ok(Some(always)));
+            assert_eq!(both.poll(descriptor.into(), EVENTS), EVENTS);
         }
     });
 }
@@ -201,15 +199,14 @@ fn events_are_counted() {
         assert_eq!(both.read(event, 7), Err(error(Error::EINVAL)));
         assert_eq!(both.read(event, 8), Ok(3_u64.to_le_bytes().to_vec()));
         assert_eq!(both.read(event, 8), Err(error(Error::EAGAIN)));
-        let ready = |readable, writable| Ok(Some(Readiness { readable, writable }));
-        assert_eq!(both.files.poll_events(event as i32), ready(false, true));
+        assert_eq!(both.poll(event, EVENTS), POLLOUT);
         let most = u64::MAX - 1;
         assert_eq!(
             both.write(event, &u64::MAX.to_le_bytes()),
             error(Error::EINVAL)
         );
         assert_eq!(both.write(event, &most.to_le_bytes()), 8);
-        assert_eq!(both.files.poll_events(event as i32), ready(true, false));
+        assert_eq!(both.poll(event, EVENTS), POLLIN);
         assert_eq!(
             both.write(event, &1_u64.to_le_bytes()),
             error(Error::EAGAIN)

@@ -5,6 +5,7 @@ use enarx_keep_shim::file::{Files, Limits};
 use linux_raw_sys::general as linux;
 use linux_raw_sys::general::{O_CREAT, O_RDWR};
 
+use crate::both::NOW;
 use crate::memory::Memory;
 
 struct Small {
@@ -27,7 +28,7 @@ impl Small {
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
         self.files
-            .call(&self.memory, number.into(), all, 0)
+            .call(&self.memory, number.into(), all, NOW)
             .unwrap()
     }
 

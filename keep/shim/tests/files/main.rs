@@ -13,3 +13,4 @@ mod paths;
 mod random;
 mod rename;
 mod sizes;
+mod waiting;

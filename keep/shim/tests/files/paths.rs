@@ -8,7 +8,7 @@ use linux_raw_sys::general::{
     RESOLVE_NO_XDEV,
 };
 
-use crate::both::{Both, HERE, error};
+use crate::both::{Both, HERE, NOW, error};
 use crate::isolation::isolated;
 
 /// A directory with links that lead everywhere, and what is outside of it.
@@ -161,7 +161,7 @@ fn what_is_cached_has_to_be_asked_for_again() {
         let path = both.memory.string(0, b"f");
         let arguments = [HERE, path, how, 24, 0, 0];
         let number = linux::__NR_openat2.into();
-        let result = both.files.call(&both.memory, number, arguments, 0);
+        let result = both.files.call(&both.memory, number, arguments, NOW);
         assert_eq!(result, Some(Err(Error::EAGAIN)));
     });
 }
@@ -255,7 +255,7 @@ fn nothing_but_files_exists() {
         let path = both.memory.string(0, b".");
         let arguments = [HERE, path, (O_TMPFILE | O_RDWR).into(), 0o600, 0, 0];
         let number = linux::__NR_openat.into();
-        let result = both.files.call(&both.memory, number, arguments, 0);
+        let result = both.files.call(&both.memory, number, arguments, NOW);
         assert_eq!(result, Some(Err(Error::EOPNOTSUPP)));
     });
 }

@@ -8,7 +8,7 @@ use linux_raw_sys::general::{
     O_APPEND, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, SEEK_DATA, SEEK_END, SEEK_HOLE,
 };
 
-use crate::both::error;
+use crate::both::{NOW, error};
 use crate::isolation::isolated;
 
 #[test]
@@ -106,7 +106,7 @@ fn a_directory_can_be_emptied_and_filled_while_it_is_listed() {
         loop {
             let arguments = [root, both.memory.buffer(), 100, 0, 0, 0];
             let number = linux::__NR_getdents64.into();
-            let listed = both.files.call(&both.memory, number, arguments, 0);
+            let listed = both.files.call(&both.memory, number, arguments, NOW);
             let length = listed.unwrap().unwrap() as usize;
             if length == 0 {
                 break;
@@ -146,7 +146,7 @@ fn times_are_kept_as_they_are_set() {
         let arguments = [path, buffer, 0, 0, 0, 0];
         let result = both
             .files
-            .call(&both.memory, linux::__NR_stat.into(), arguments, 0);
+            .call(&both.memory, linux::__NR_stat.into(), arguments, NOW);
         assert_eq!(result, Some(Ok(0)));
         record.copy_from_slice(&both.memory.filled(144));
         let field = |offset| i64::from_le_bytes(record[offset..offset + 8].try_into().unwrap());

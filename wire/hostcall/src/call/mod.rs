@@ -20,9 +20,11 @@ mod keep;
 mod leave;
 mod operation;
 mod service;
+mod socket;
 
 pub use block::{BLOCK_SIZE, PAYLOAD_OFFSET, PAYLOAD_SIZE};
 pub use keep::{Answer, Caller, Committed, MAX_ERROR, Staged, Violation};
 pub use leave::Leave;
 pub use operation::{Operation, POLL_ENTRY_SIZE, PollEntry};
 pub use service::{MalformedRequest, Request, Service};
+pub use socket::{ADDRESS_SIZE, SOCKET_ERRORS, SocketOption, decode_address, encode_address};

@@ -9,14 +9,16 @@
 pub enum Operation {
     /// Shows the payload, text of the Keep's diagnostics, to the host's operator.
     Diagnose = 1,
-    /// Reads from the descriptor in argument 0, at most argument 1 bytes, without waiting.
+    /// Reads from the descriptor in argument 0, at most argument 1 bytes, without waiting. If
+    /// argument 2 is 1 they can be read again.
     Receive = 2,
     /// Writes the payload to the descriptor in argument 0, without waiting; the result is the
     /// number of bytes taken.
     Send = 3,
     /// Waits until something can be done with one of the descriptors in the payload, an array
-    /// of [`PollEntry`], or until argument 0 nanoseconds have passed (`u64::MAX`: never). The
-    /// answer is the array with events filled in.
+    /// of [`PollEntry`], or until argument 0 nanoseconds have passed (`u64::MAX`: never), or as
+    /// [`Operation::Park`] does. The answer is the array with events filled in, the result how
+    /// many have some.
     Poll = 4,
     /// Waits until [`Operation::Unpark`] was called for this thread, once for each call, or
     /// until argument 0 nanoseconds have passed (`u64::MAX`: never).
@@ -40,10 +42,43 @@ pub enum Operation {
     /// Restricts the access of argument 1 pages from the offset in argument 0 to argument 2
     /// (EMODPR).
     Restrict = 13,
+    /// Makes the socket that the Keep knows by the number in argument 0 from now on, of the
+    /// address family in argument 1 (`AF_INET`, `AF_INET6`) and the type in argument 2
+    /// (`SOCK_STREAM`, `SOCK_DGRAM`). Where the Keep may not use the network: `EACCES`. What
+    /// the calls on sockets fail with is one of [`SOCKET_ERRORS`](super::SOCKET_ERRORS).
+    Socket = 14,
+    /// Binds the socket in argument 0 to the [address](super::encode_address) in the payload.
+    Bind = 15,
+    /// Connects the socket in argument 0 to the address in the payload, without waiting;
+    /// without a payload, ends what a socket for datagrams is connected to.
+    Connect = 16,
+    /// Lets the socket in argument 0 accept connections, of which argument 1 can wait.
+    Listen = 17,
+    /// Accepts a connection to the socket in argument 0, without waiting, as the socket with
+    /// the new number in argument 1. The answer is the peer's address.
+    Accept = 18,
+    /// Sends a datagram from the socket in argument 0: the payload is an address and the
+    /// datagram.
+    SendTo = 19,
+    /// Receives a datagram from the socket in argument 0, without waiting. The answer is its
+    /// sender's address and at most argument 1 bytes of it, the result the length of all of
+    /// it. If argument 2 is 1 it can be received again.
+    ReceiveFrom = 20,
+    /// Ends receiving (argument 1 is 0), sending (1) or both (2) on the socket in argument 0.
+    Shutdown = 21,
+    /// Gives the address of the socket in argument 0 (argument 1 is 0) or its peer's (1).
+    Name = 22,
+    /// Sets the [option](super::SocketOption) in argument 1 of the socket in argument 0 to the
+    /// 32-bit number in argument 2.
+    SetOption = 23,
+    /// Gives the option in argument 1 of the socket in argument 0.
+    GetOption = 24,
+    /// Closes the socket in argument 0, whose number may be used again.
+    Close = 25,
 }
 
 impl Operation {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 25] = [
         Self::Diagnose,
         Self::Receive,
         Self::Send,
@@ -57,6 +92,18 @@ impl Operation {
         Self::QuoteTarget,
         Self::Quote,
         Self::Restrict,
+        Self::Socket,
+        Self::Bind,
+        Self::Connect,
+        Self::Listen,
+        Self::Accept,
+        Self::SendTo,
+        Self::ReceiveFrom,
+        Self::Shutdown,
+        Self::Name,
+        Self::SetOption,
+        Self::GetOption,
+        Self::Close,
     ];
 
     /// The operation with this code.

@@ -3,7 +3,9 @@ use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use enarx_wire_hostcall::call::Caller;
+use enarx_wire_hostcall::call::{
+    ADDRESS_SIZE, Caller, SocketOption, decode_address, encode_address,
+};
 
 use super::super::block_memory::BlockMemory;
 use super::super::fake::{FakeEnclave, Outside, services};
@@ -72,7 +74,7 @@ fn entry(descriptor: i32, events: i16) -> [u8; POLL_ENTRY_SIZE] {
 }
 
 #[test]
-fn the_channel_is_the_one_stream() {
+fn the_channel_is_the_one_stream_without_sockets() {
     let mut keep = Keep::new();
     assert_eq!(
         keep.ask(Operation::Receive, &[3, 16], b""),
@@ -122,7 +124,7 @@ fn waiting_is_for_the_channel() {
     keep.outside.channel.write_all(b"x").unwrap();
     let (count, payload) = keep.ask(Operation::Poll, &[u64::MAX], &input);
     assert_eq!((count, found(&payload)), (1, vec![libc::POLLIN]));
-    // Other descriptors are not open; negative ones are passed over.
+    // Others are not open; negative ones are passed over.
     let others = [entry(4, libc::POLLIN), entry(-1, libc::POLLIN), input].concat();
     let (count, payload) = keep.ask(Operation::Poll, &[u64::MAX], &others);
     assert_eq!(
@@ -156,6 +158,161 @@ fn threads_wait_for_each_other() {
         keep.ask(Operation::StartThread, &[1 << 32 | 1], b""),
         error(libc::ESRCH)
     );
+}
+
+#[test]
+fn a_token_ends_any_waiting_of_its_thread() {
+    let keep = Keep::new();
+    let input = entry(3, libc::POLLIN);
+    assert_eq!(keep.ask(Operation::Unpark, &[0], b""), (0, vec![]));
+    let (count, _) = keep.ask(Operation::Poll, &[u64::MAX], &input);
+    assert_eq!(count, 0);
+    // It was taken.
+    assert_eq!(keep.ask(Operation::Park, &[0], b""), error(libc::ETIMEDOUT));
+    assert_eq!(keep.ask(Operation::Poll, &[1000], &input).0, 0);
+    // That of another thread does nothing.
+    assert_eq!(keep.ask(Operation::Unpark, &[1], b""), (0, vec![]));
+    assert_eq!(keep.ask(Operation::Park, &[0], b""), error(libc::ETIMEDOUT));
+}
+
+const STREAM: u64 = libc::SOCK_STREAM as u64;
+const DATAGRAM: u64 = libc::SOCK_DGRAM as u64;
+const INTERNET: u64 = libc::AF_INET as u64;
+
+fn loopback() -> [u8; ADDRESS_SIZE] {
+    encode_address("127.0.0.1:0".parse().unwrap())
+}
+
+fn done() -> (i64, Vec<u8>) {
+    (0, Vec::new())
+}
+
+#[test]
+fn streams_lead_where_the_keep_wants_under_its_own_numbers() {
+    let keep = Keep::new();
+    let ask =
+        |operation, arguments: &[u64], payload: &[u8]| keep.ask(operation, arguments, payload);
+    for number in [5, 6] {
+        assert_eq!(
+            ask(Operation::Socket, &[number, INTERNET, STREAM], b""),
+            done()
+        );
+    }
+    assert_eq!(ask(Operation::Bind, &[5], &loopback()), done());
+    assert_eq!(ask(Operation::Listen, &[5, u64::MAX], b""), done());
+    let (_, name) = ask(Operation::Name, &[5, 0], b"");
+    assert_eq!(ask(Operation::Accept, &[5, 7], b""), error(libc::EAGAIN));
+    let connected = ask(Operation::Connect, &[6], &name);
+    assert!([done(), error(libc::EINPROGRESS)].contains(&connected));
+    let listening = entry(5, libc::POLLIN);
+    assert_eq!(ask(Operation::Poll, &[u64::MAX], &listening).0, 1);
+    let (result, peer) = ask(Operation::Accept, &[5, 7], b"");
+    assert_eq!((result, &peer), (0, &ask(Operation::Name, &[6, 0], b"").1));
+    assert_eq!(ask(Operation::Name, &[6, 1], b"").1, name);
+    assert_eq!(
+        ask(Operation::GetOption, &[6, SocketOption::Error as u64], b""),
+        done()
+    );
+
+    let sent = vec![7; PAYLOAD_SIZE];
+    let (mut count, _) = ask(Operation::Send, &[6], &sent);
+    assert!(count > 0);
+    let (peeked, again) = ask(Operation::Receive, &[7, 10, 1], b"");
+    assert_eq!((peeked, again), (10, vec![7; 10]));
+    while count > 0 {
+        let (received, bytes) = ask(Operation::Receive, &[7, u64::MAX], b"");
+        assert_eq!(received, bytes.len() as i64);
+        count -= received;
+    }
+    assert_eq!(ask(Operation::Receive, &[7, 1], b""), error(libc::EAGAIN));
+    assert_eq!(ask(Operation::Shutdown, &[6, 1], b""), done());
+    assert_eq!(ask(Operation::Receive, &[7, 1], b""), done());
+    assert_eq!(ask(Operation::Close, &[6], b""), done());
+    let gone = error(libc::EBADF);
+    for operation in [Operation::Send, Operation::Name, Operation::Close] {
+        assert_eq!(ask(operation, &[6], b""), gone);
+    }
+}
+
+#[test]
+fn datagrams_have_senders_and_lengths() {
+    let keep = Keep::new();
+    for number in [5, 6] {
+        let made = keep.ask(Operation::Socket, &[number, INTERNET, DATAGRAM], b"");
+        assert_eq!(made, done());
+        assert_eq!(keep.ask(Operation::Bind, &[number], &loopback()), done());
+    }
+    let names = [5, 6].map(|number| keep.ask(Operation::Name, &[number, 0], b"").1);
+    let message = [&names[1][..], b"datagram"].concat();
+    assert_eq!(keep.ask(Operation::SendTo, &[5], &message), (8, vec![]));
+    for (most, peeks) in [(100, 1), (4, 0)] {
+        let (length, answer) = keep.ask(Operation::ReceiveFrom, &[6, most, peeks], b"");
+        assert_eq!(length, 8);
+        let (sender, bytes) = answer.split_at(ADDRESS_SIZE);
+        assert_eq!(sender, names[0]);
+        assert_eq!(bytes, &b"datagram"[..8.min(most as usize)]);
+        assert!(decode_address(sender.try_into().unwrap()).is_some());
+    }
+    let nothing = keep.ask(Operation::ReceiveFrom, &[6, 100, 0], b"");
+    assert_eq!(nothing, error(libc::EAGAIN));
+    for malformed in [&b""[..], &message[..27], &[9; ADDRESS_SIZE]] {
+        let (result, _) = keep.ask(Operation::SendTo, &[5], malformed);
+        assert!(result < 0);
+    }
+}
+
+#[test]
+fn no_keep_gets_other_sockets_or_more_than_it_may() {
+    let keep = Keep::new();
+    let ask = |operation, arguments: &[u64]| keep.ask(operation, arguments, b"").0;
+    let make = |number, family, kind| ask(Operation::Socket, &[number, family, kind]);
+    let refused = |number: i32| -i64::from(number);
+    for family in [
+        libc::AF_UNIX,
+        libc::AF_NETLINK,
+        libc::AF_PACKET,
+        libc::AF_VSOCK,
+    ] {
+        let family = family as u64;
+        assert_eq!(make(5, family, STREAM), refused(libc::EAFNOSUPPORT));
+    }
+    assert_eq!(
+        make(5, INTERNET | 1 << 32, STREAM),
+        refused(libc::EAFNOSUPPORT)
+    );
+    for kind in [
+        libc::SOCK_RAW,
+        libc::SOCK_SEQPACKET,
+        libc::SOCK_STREAM | libc::O_NONBLOCK,
+    ] {
+        assert_eq!(
+            make(5, INTERNET, kind as u64),
+            refused(libc::EPROTONOSUPPORT)
+        );
+    }
+    // Numbers of other streams, or of none.
+    for number in [0, 3, 4, 1 << 31, 1 << 32, u64::MAX] {
+        assert_eq!(make(number, INTERNET, DATAGRAM), refused(libc::EINVAL));
+    }
+    assert_eq!(make(5, INTERNET, DATAGRAM), 0);
+    assert_eq!(make(5, INTERNET, DATAGRAM), refused(libc::EINVAL));
+    for option in [0, 14, 1 << 32 | 2, u64::MAX] {
+        let expected = refused(libc::ENOPROTOOPT);
+        assert_eq!(ask(Operation::SetOption, &[5, option, 1]), expected);
+        assert_eq!(ask(Operation::GetOption, &[5, option]), expected);
+    }
+    let option = SocketOption::TimeToLive as u64;
+    assert_eq!(
+        ask(Operation::SetOption, &[5, option, 1 << 32]),
+        refused(libc::EINVAL)
+    );
+    assert_eq!(ask(Operation::SetOption, &[5, option, 9]), 0);
+    assert_eq!(ask(Operation::GetOption, &[5, option]), 9);
+    assert_eq!(ask(Operation::Shutdown, &[5, 3]), refused(libc::EINVAL));
+    assert_eq!(ask(Operation::Name, &[5, 2]), refused(libc::EINVAL));
+
+    let without = Sockets::new(false);
+    assert_eq!(without.make(5, INTERNET, STREAM), Err(Errno::ACCESS));
 }
 
 #[test]

@@ -1,0 +1,497 @@
+//! The calls on sockets: the host has them, and gives no other answers than can be.
+//!
+//! Addresses are parsed here and cross as numbers. That a peer is who it says, or that the
+//! host does not listen, is for whoever talks through the socket to see to: with TLS.
+
+use alloc::vec;
+use core::{
+    mem::offset_of,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+};
+
+use enarx_wire_hostcall::call::{
+    ADDRESS_SIZE, Operation, SocketOption, decode_address, encode_address,
+};
+use linux_raw_sys::{
+    general::{O_CLOEXEC, O_NONBLOCK, POLLIN, POLLOUT},
+    net::{
+        AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_TCP, IPPROTO_UDP, MSG_CMSG_CLOEXEC, MSG_DONTWAIT,
+        MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM,
+        SOCK_STREAM, SOL_SOCKET, msghdr,
+    },
+};
+
+use super::{
+    Kernel,
+    stream::{Buffer, HostStream, Stream},
+};
+use crate::{
+    Error, UserMemory,
+    file::{Edge, Socket},
+    platform::{Answer, Platform, Stop},
+};
+
+/// A datagram that was received.
+pub(super) struct Datagram {
+    /// Bytes that were copied.
+    pub copied: u64,
+    /// Bytes that it had.
+    length: u64,
+    sender: SocketAddr,
+}
+
+/// No datagram is longer.
+const LONGEST_DATAGRAM: u64 = 0xFFFF;
+
+/// Flags that say how a new socket is to be, apart from its type.
+const HOW: u32 = O_NONBLOCK | O_CLOEXEC;
+
+impl<P: Platform> Kernel<P> {
+    pub(super) fn socket(&self, [family, kind, protocol, ..]: [u64; 6]) -> Result<u64, Error> {
+        let (family, kind, protocol) = (family as u32, kind as u32, protocol as u32);
+        if !matches!(family, AF_INET | AF_INET6) {
+            return Err(Error::EAFNOSUPPORT);
+        }
+        let own_protocol = match kind & !HOW {
+            SOCK_STREAM => IPPROTO_TCP,
+            SOCK_DGRAM => IPPROTO_UDP,
+            _ => return Err(Error::ESOCKTNOSUPPORT),
+        };
+        if protocol != 0 && protocol != own_protocol as u32 {
+            return Err(Error::EPROTONOSUPPORT);
+        }
+        let number = self.files.lock().socket_number()?;
+        let arguments = [number.into(), family.into(), (kind & !HOW).into(), 0];
+        let made = self
+            .platform
+            .call(Operation::Socket, arguments, &[], 0, &mut []);
+        self.checked(made)?;
+        let socket = Socket::new(number, family == AF_INET6, kind & !HOW == SOCK_DGRAM);
+        self.open_socket(socket, kind)
+    }
+
+    fn open_socket(&self, socket: Socket, how: u32) -> Result<u64, Error> {
+        let has = |flag| how & flag != 0;
+        self.with_files(|files, _| files.open_socket(socket, has(O_NONBLOCK), has(O_CLOEXEC)))
+    }
+
+    pub(super) fn bind(&self, [descriptor, at, length, ..]: [u64; 6]) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        let address = self.address(at, length, &stream)?;
+        self.ask(&stream, Operation::Bind, [0; 2], &encode_address(address))?;
+        Ok(0)
+    }
+
+    pub(super) fn listen(&self, [descriptor, waiting, ..]: [u64; 6]) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        // As Linux has it, a negative number is a large one.
+        let waiting = u64::from(waiting as u32);
+        self.ask(&stream, Operation::Listen, [waiting, 0], &[])?;
+        self.note(&stream, Edge::Changed);
+        Ok(0)
+    }
+
+    pub(super) fn accept(
+        &self,
+        [descriptor, into, length_at, ..]: [u64; 6],
+        how: u64,
+    ) -> Result<u64, Error> {
+        let how = how as u32;
+        if how & !HOW != 0 {
+            return Err(Error::EINVAL);
+        }
+        let stream = self.host_stream(descriptor)?;
+        let number = self.files.lock().socket_number()?;
+        let mut peer = [0; ADDRESS_SIZE];
+        let request = (Operation::Accept, [number.into(), 0]);
+        let answer = self.ask_stream(&stream, POLLIN, request, &[], 0, &mut peer)?;
+        let peer = self.told_address(&stream, answer, &peer);
+        let accepted = Socket::new(number, stream.socket.is_v6, false);
+        let opened = self.open_socket(accepted, how)?;
+        if let Err(error) = self.write_address(peer, into, length_at) {
+            self.with_files(|files, _| files.close(opened as i32))?;
+            return Err(error);
+        }
+        Ok(opened)
+    }
+
+    pub(super) fn connect(&self, [descriptor, at, length, ..]: [u64; 6]) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        let unspecified = length >= 2 && self.array::<2>(at)? == (AF_UNSPEC as u16).to_le_bytes();
+        let connected = if unspecified && stream.socket.is_datagram {
+            self.ask(&stream, Operation::Connect, [0; 2], &[])
+        } else {
+            let address = encode_address(self.address(at, length, &stream)?);
+            self.ask(&stream, Operation::Connect, [0; 2], &address)
+        };
+        self.note(&stream, Edge::Changed);
+        match connected {
+            Err(Error::EINPROGRESS) if stream.waits => {
+                self.wait_for(stream.descriptor, POLLOUT)?;
+                match self.option(&stream, SocketOption::Error)? {
+                    0 => Ok(0),
+                    error => Err(Error::from_answer(-error)),
+                }
+            }
+            other => other.map(|_| 0),
+        }
+    }
+
+    pub(super) fn shutdown(&self, [descriptor, how, ..]: [u64; 6]) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        if how > 2 {
+            return Err(Error::EINVAL);
+        }
+        self.ask(&stream, Operation::Shutdown, [how, 0], &[])?;
+        self.note(&stream, Edge::Changed);
+        Ok(0)
+    }
+
+    /// `getsockname` (`whose` is 0) and `getpeername` (1).
+    pub(super) fn socket_name(
+        &self,
+        [descriptor, into, length_at, ..]: [u64; 6],
+        whose: u64,
+    ) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        let mut name = [0; ADDRESS_SIZE];
+        let arguments = [stream.socket.number.into(), whose, 0, 0];
+        let answer = self
+            .platform
+            .call(Operation::Name, arguments, &[], 0, &mut name);
+        let answer = self.checked(answer)?;
+        let name = self.told_address(&stream, answer, &name);
+        self.write_address(name, into, length_at)?;
+        Ok(0)
+    }
+
+    pub(super) fn set_socket_option(
+        &self,
+        [descriptor, level, name, at, length, _]: [u64; 6],
+    ) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        let option = SocketOption::from_linux(level as u32, name as u32)
+            .filter(|option| *option != SocketOption::Error)
+            .ok_or(Error::ENOPROTOOPT)?;
+        if length < 4 {
+            return Err(Error::EINVAL);
+        }
+        let value = self.word(at)?;
+        self.ask(
+            &stream,
+            Operation::SetOption,
+            [option as u64, value.into()],
+            &[],
+        )?;
+        Ok(0)
+    }
+
+    pub(super) fn socket_option(
+        &self,
+        [descriptor, level, name, into, length_at, _]: [u64; 6],
+    ) -> Result<u64, Error> {
+        let stream = self.host_stream(descriptor)?;
+        let socket = stream.socket;
+        let value = match (level as u32, name as u32) {
+            (SOL_SOCKET, SO_TYPE) if socket.is_datagram => SOCK_DGRAM,
+            (SOL_SOCKET, SO_TYPE) => SOCK_STREAM,
+            (SOL_SOCKET, SO_DOMAIN) if socket.is_v6 => AF_INET6,
+            (SOL_SOCKET, SO_DOMAIN) => AF_INET,
+            (SOL_SOCKET, SO_PROTOCOL) if socket.is_datagram => IPPROTO_UDP as u32,
+            (SOL_SOCKET, SO_PROTOCOL) => IPPROTO_TCP as u32,
+            (level, name) => {
+                let option = SocketOption::from_linux(level, name).ok_or(Error::ENOPROTOOPT)?;
+                self.option(&stream, option)? as u32
+            }
+        };
+        self.write_counted(&value.to_le_bytes(), into, length_at)?;
+        Ok(0)
+    }
+
+    pub(super) fn send_to(
+        &self,
+        [descriptor, at, length, flags, to, to_length]: [u64; 6],
+    ) -> Result<u64, Error> {
+        let buffer = Buffer {
+            address: at,
+            length,
+        };
+        self.send_message(descriptor, &[buffer], flags as u32, (to, to_length))
+    }
+
+    pub(super) fn receive_from(
+        &self,
+        [descriptor, at, length, flags, from, length_at]: [u64; 6],
+    ) -> Result<u64, Error> {
+        let buffer = Buffer {
+            address: at,
+            length,
+        };
+        let (count, datagram) = self.receive_message(descriptor, &[buffer], flags as u32)?;
+        if from != 0 {
+            match datagram {
+                Some(datagram) => self.write_address(datagram.sender, from, length_at)?,
+                None => UserMemory::write(self, length_at, &[0; 4])?,
+            }
+        }
+        Ok(count)
+    }
+
+    pub(super) fn sendmsg(&self, [descriptor, at, flags, ..]: [u64; 6]) -> Result<u64, Error> {
+        let message = Message(at);
+        if self.long(message.at(offset_of!(msghdr, msg_controllen)))? != 0 {
+            return Err(Error::EINVAL);
+        }
+        let buffers = self.buffers_of(message)?;
+        let to = self.long(message.at(offset_of!(msghdr, msg_name)))?;
+        let to_length = self.word(message.at(offset_of!(msghdr, msg_namelen)))?;
+        self.send_message(descriptor, &buffers, flags as u32, (to, to_length.into()))
+    }
+
+    pub(super) fn recvmsg(&self, [descriptor, at, flags, ..]: [u64; 6]) -> Result<u64, Error> {
+        let message = Message(at);
+        let buffers = self.buffers_of(message)?;
+        let name = self.long(message.at(offset_of!(msghdr, msg_name)))?;
+        let length_at = message.at(offset_of!(msghdr, msg_namelen));
+        let (count, datagram) = self.receive_message(descriptor, &buffers, flags as u32)?;
+        let mut told = 0;
+        match datagram {
+            Some(datagram) => {
+                if datagram.copied < datagram.length {
+                    told |= MSG_TRUNC;
+                }
+                self.write_address(datagram.sender, name, length_at)?;
+            }
+            None if name != 0 => UserMemory::write(self, length_at, &[0; 4])?,
+            None => {}
+        }
+        let control = message.at(offset_of!(msghdr, msg_controllen));
+        UserMemory::write(self, control, &[0; 8])?;
+        let flags_at = message.at(offset_of!(msghdr, msg_flags));
+        UserMemory::write(self, flags_at, &told.to_le_bytes())?;
+        Ok(count)
+    }
+
+    fn buffers_of(&self, message: Message) -> Result<vec::Vec<Buffer>, Error> {
+        let array = self.long(message.at(offset_of!(msghdr, msg_iov)))?;
+        let count = self.long(message.at(offset_of!(msghdr, msg_iovlen)))?;
+        self.buffers(array, count)
+    }
+
+    fn send_message(
+        &self,
+        descriptor: u64,
+        buffers: &[Buffer],
+        flags: u32,
+        (to, to_length): (u64, u64),
+    ) -> Result<u64, Error> {
+        let mut stream = self.host_stream(descriptor)?;
+        // There are no signals for streams that are gone, and all is sent at once.
+        if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
+            return Err(Error::EOPNOTSUPP);
+        }
+        stream.waits &= flags & MSG_DONTWAIT == 0;
+        if !stream.socket.is_datagram {
+            return self.send(Stream::Host(stream), buffers);
+        }
+        let (mut payload, length) = self.gathered(buffers)?;
+        if length > LONGEST_DATAGRAM {
+            return Err(Error::EMSGSIZE);
+        }
+        if to == 0 {
+            return self.send_to_host(&stream, (Operation::Send, [0; 2]), &payload, length);
+        }
+        let address = encode_address(self.address(to, to_length, &stream)?);
+        payload.insert(0, &address);
+        self.send_to_host(&stream, (Operation::SendTo, [0; 2]), &payload, length)
+    }
+
+    fn receive_message(
+        &self,
+        descriptor: u64,
+        buffers: &[Buffer],
+        flags: u32,
+    ) -> Result<(u64, Option<Datagram>), Error> {
+        let mut stream = self.host_stream(descriptor)?;
+        let known = MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL;
+        if flags & !known != 0 {
+            return Err(Error::EOPNOTSUPP);
+        }
+        stream.waits &= flags & MSG_DONTWAIT == 0;
+        let peeks = flags & MSG_PEEK != 0;
+        if !stream.socket.is_datagram {
+            // To drop what is received, without looking, is a thing of TCP that nobody asks for.
+            if flags & MSG_TRUNC != 0 {
+                return Err(Error::EOPNOTSUPP);
+            }
+            let count = self.receive(Stream::Host(stream), buffers, peeks)?;
+            return Ok((count, None));
+        }
+        let datagram = self.receive_datagram(&stream, buffers, peeks)?;
+        let count = if flags & MSG_TRUNC != 0 {
+            datagram.length
+        } else {
+            datagram.copied
+        };
+        Ok((count, Some(datagram)))
+    }
+
+    pub(super) fn receive_datagram(
+        &self,
+        stream: &HostStream,
+        buffers: &[Buffer],
+        peeks: bool,
+    ) -> Result<Datagram, Error> {
+        let room = buffers.iter().map(|buffer| buffer.length);
+        let room = room.fold(0, u64::saturating_add).min(LONGEST_DATAGRAM);
+        let mut bytes = vec![0; ADDRESS_SIZE + room as usize];
+        let request = (Operation::ReceiveFrom, [room, peeks.into()]);
+        let most = LONGEST_DATAGRAM;
+        let answer = self.ask_stream(stream, POLLIN, request, &[], most, &mut bytes)?;
+        let length = answer.result.unsigned_abs();
+        let copied = length.min(room);
+        if answer.length as u64 != ADDRESS_SIZE as u64 + copied {
+            self.platform.stop(Stop::AnswerLength);
+        }
+        let Some((sender, mut rest)) = bytes.split_first_chunk() else {
+            self.platform.stop(Stop::AnswerLength)
+        };
+        rest = &rest[..copied as usize];
+        for buffer in buffers {
+            let (piece, others) = rest.split_at(rest.len().min(buffer.length as usize));
+            UserMemory::write(self, buffer.address, piece)?;
+            rest = others;
+        }
+        Ok(Datagram {
+            copied,
+            length,
+            sender: self.checked_address(stream, sender),
+        })
+    }
+
+    fn option(&self, stream: &HostStream, option: SocketOption) -> Result<i64, Error> {
+        let arguments = [stream.socket.number.into(), option as u64, 0, 0];
+        let most = i32::MAX as u64;
+        let answer = self
+            .platform
+            .call(Operation::GetOption, arguments, &[], most, &mut []);
+        let value = self.checked(answer)?.result;
+        if option == SocketOption::Error && value != 0 {
+            self.require_known(value.unsigned_abs());
+        }
+        Ok(value)
+    }
+
+    /// Asks for something that is done at once and has no other answer than that.
+    fn ask(
+        &self,
+        stream: &HostStream,
+        operation: Operation,
+        [first, second]: [u64; 2],
+        payload: &[u8],
+    ) -> Result<Answer, Error> {
+        let arguments = [stream.socket.number.into(), first, second, 0];
+        let answer = self
+            .platform
+            .call(operation, arguments, &[payload], 0, &mut []);
+        self.checked(answer)
+    }
+
+    fn host_stream(&self, descriptor: u64) -> Result<HostStream, Error> {
+        match self.stream(descriptor) {
+            Some(Stream::Host(stream)) => Ok(stream),
+            _ => {
+                self.files.lock().descriptor(descriptor as i32)?;
+                Err(Error::ENOTSOCK)
+            }
+        }
+    }
+
+    /// The address of which the host says that it is the answer.
+    fn told_address(
+        &self,
+        stream: &HostStream,
+        answer: Answer,
+        bytes: &[u8; ADDRESS_SIZE],
+    ) -> SocketAddr {
+        if answer.length != ADDRESS_SIZE {
+            self.platform.stop(Stop::AnswerLength);
+        }
+        self.checked_address(stream, bytes)
+    }
+
+    fn checked_address(&self, stream: &HostStream, bytes: &[u8; ADDRESS_SIZE]) -> SocketAddr {
+        match decode_address(bytes) {
+            Some(address) if address.is_ipv6() == stream.socket.is_v6 => address,
+            _ => self.platform.stop(Stop::AnswerResult),
+        }
+    }
+
+    /// The `struct sockaddr_in` or `sockaddr_in6` at `at`, of the socket's family.
+    fn address(&self, at: u64, length: u64, stream: &HostStream) -> Result<SocketAddr, Error> {
+        const V4: usize = 16;
+        const V6: usize = 28;
+        let is_v6 = stream.socket.is_v6;
+        let size = if is_v6 { V6 } else { V4 };
+        if length < size as u64 {
+            return Err(Error::EINVAL);
+        }
+        let mut bytes = [0; V6];
+        UserMemory::read(self, at, &mut bytes[..size])?;
+        let family = if is_v6 { AF_INET6 } else { AF_INET };
+        if bytes[..2] != (family as u16).to_le_bytes() {
+            return Err(Error::EAFNOSUPPORT);
+        }
+        let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+        let word = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+        if !is_v6 {
+            return Ok(SocketAddrV4::new(Ipv4Addr::from(word(4)), port).into());
+        }
+        let mut ip = [0; 16];
+        ip.copy_from_slice(&bytes[8..24]);
+        let flow = u32::from_be_bytes(word(4));
+        let scope = u32::from_le_bytes(word(24));
+        Ok(SocketAddrV6::new(Ipv6Addr::from(ip), port, flow, scope).into())
+    }
+
+    /// Writes an address as the program knows them, if it wants to know it.
+    fn write_address(&self, address: SocketAddr, into: u64, length_at: u64) -> Result<(), Error> {
+        if into == 0 {
+            return Ok(());
+        }
+        let mut bytes = [0; 28];
+        bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
+        let size = match address {
+            SocketAddr::V4(address) => {
+                bytes[..2].copy_from_slice(&(AF_INET as u16).to_le_bytes());
+                bytes[4..8].copy_from_slice(&address.ip().octets());
+                16
+            }
+            SocketAddr::V6(address) => {
+                bytes[..2].copy_from_slice(&(AF_INET6 as u16).to_le_bytes());
+                bytes[4..8].copy_from_slice(&address.flowinfo().to_be_bytes());
+                bytes[8..24].copy_from_slice(&address.ip().octets());
+                bytes[24..].copy_from_slice(&address.scope_id().to_le_bytes());
+                28
+            }
+        };
+        self.write_counted(&bytes[..size], into, length_at)
+    }
+
+    /// Writes as much as there is room for, and how much there was to write.
+    fn write_counted(&self, bytes: &[u8], into: u64, length_at: u64) -> Result<(), Error> {
+        let room = usize::try_from(self.word(length_at)? as i32).map_err(|_| Error::EINVAL)?;
+        UserMemory::write(self, into, &bytes[..bytes.len().min(room)])?;
+        UserMemory::write(self, length_at, &(bytes.len() as u32).to_le_bytes())
+    }
+}
+
+/// The address of a `struct msghdr`.
+#[derive(Clone, Copy)]
+struct Message(u64);
+
+impl Message {
+    fn at(self, offset: usize) -> u64 {
+        self.0.wrapping_add(offset as u64)
+    }
+}
