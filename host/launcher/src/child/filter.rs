@@ -193,6 +193,8 @@ const OF_ENCLAVE_HOSTS: Conditional = &[
             IS_TERMINAL,
             // What an enclave may have done to its own pages.
             &[word(1, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS)],
+            &[word(1, SGX_IOC_ENCLAVE_MODIFY_TYPES)],
+            &[word(1, SGX_IOC_ENCLAVE_REMOVE_PAGES)],
         ],
     ),
 ];
@@ -202,6 +204,12 @@ const PR_SET_SYSCALL_USER_DISPATCH: u64 = 59;
 
 /// Linux, UAPI `asm/sgx.h`: `_IOWR(0xA4, 0x05, struct of 40 bytes)`.
 const SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS: u64 = 0xC028_A405;
+
+/// `_IOWR(0xA4, 0x06, struct of 40 bytes)`.
+const SGX_IOC_ENCLAVE_MODIFY_TYPES: u64 = 0xC028_A406;
+
+/// `_IOWR(0xA4, 0x07, struct of 24 bytes)`.
+const SGX_IOC_ENCLAVE_REMOVE_PAGES: u64 = 0xC018_A407;
 
 const ALWAYS: &[i64] = &[
     // Memory

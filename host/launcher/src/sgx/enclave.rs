@@ -55,6 +55,20 @@ pub trait Enclave: Send + Sync {
     ///
     /// What the system said.
     fn restrict(&self, offset: u64, pages: u64, access: u64) -> io::Result<()>;
+
+    /// EMODT: turns `pages` pages from `offset` into trimmed ones.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    fn trim(&self, offset: u64, pages: u64) -> io::Result<()>;
+
+    /// EREMOVE: removes `pages` pages from `offset` that were accepted as trimmed.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    fn remove(&self, offset: u64, pages: u64) -> io::Result<()>;
 }
 
 /// A function with the interface of `__vdso_sgx_enter_enclave` (Linux, UAPI

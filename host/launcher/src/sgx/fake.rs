@@ -151,7 +151,19 @@ impl Enclave for FakeEnclave {
             .push((offset, pages, access));
         Ok(())
     }
+
+    fn trim(&self, offset: u64, pages: u64) -> io::Result<()> {
+        self.restrict(offset, pages, TRIM)
+    }
+
+    fn remove(&self, offset: u64, pages: u64) -> io::Result<()> {
+        self.restrict(offset, pages, REMOVE)
+    }
 }
+
+/// What is noted instead of an access.
+pub const TRIM: u64 = 100;
+pub const REMOVE: u64 = 101;
 
 /// Quotes that are the report twice; none of an empty report.
 struct FakeQuoting;

@@ -167,12 +167,10 @@ impl Enclave for HardwareEnclave {
     }
 
     fn restrict(&self, offset: u64, pages: u64, access: u64) -> io::Result<()> {
-        let size = pages * PAGE_SIZE as u64;
-        let mut done = 0;
-        while done < size {
+        each_part(pages, |done, left| {
             let mut argument = RestrictPermissions {
                 offset: offset + done,
-                length: size - done,
+                length: left,
                 permissions: access,
                 result: 0,
                 count: 0,
@@ -180,14 +178,58 @@ impl Enclave for HardwareEnclave {
             // SAFETY: the structure is the driver's; the enclave has asked for the change, and
             // accepts it page by page.
             let restricted = unsafe { ioctl(&self.device, RESTRICT_PERMISSIONS, &mut argument) };
-            done += argument.count;
-            match restricted {
-                Err(error) if is_to_be_repeated(&error) => {}
-                restricted => restricted?,
-            }
-        }
-        Ok(())
+            (argument.count, restricted)
+        })
     }
+
+    fn trim(&self, offset: u64, pages: u64) -> io::Result<()> {
+        const TRIMMED: u64 = 4;
+        each_part(pages, |done, left| {
+            let mut argument = ModifyTypes {
+                offset: offset + done,
+                length: left,
+                page_type: TRIMMED,
+                result: 0,
+                count: 0,
+            };
+            // SAFETY: as for `restrict`.
+            let trimmed = unsafe { ioctl(&self.device, MODIFY_TYPES, &mut argument) };
+            (argument.count, trimmed)
+        })
+    }
+
+    fn remove(&self, offset: u64, pages: u64) -> io::Result<()> {
+        each_part(pages, |done, left| {
+            let mut argument = RemovePages {
+                offset: offset + done,
+                length: left,
+                count: 0,
+            };
+            // SAFETY: the structure is the driver's, which removes nothing but pages that the
+            // enclave has accepted as trimmed.
+            let removed = unsafe { ioctl(&self.device, REMOVE_PAGES, &mut argument) };
+            (argument.count, removed)
+        })
+    }
+}
+
+/// Has so many pages changed, in as many parts as the driver likes: `change` is told the bytes
+/// before and behind, and says how many more were done.
+fn each_part(
+    pages: u64,
+    mut change: impl FnMut(u64, u64) -> (u64, io::Result<()>),
+) -> io::Result<()> {
+    let size = pages * PAGE_SIZE as u64;
+    let mut done = 0;
+    while done < size {
+        let (count, changed) = change(done, size - done);
+        done += count;
+        match changed {
+            Err(error) if is_to_be_repeated(&error) => {}
+            changed => changed?,
+        }
+    }
+    Ok(())
 }
 
 /// The enclave's range of addresses, but the lowest, at which the kernel lets nobody map anything
@@ -296,6 +338,24 @@ struct RestrictPermissions {
     count: u64,
 }
 
+/// `struct sgx_enclave_modify_types`.
+#[repr(C)]
+struct ModifyTypes {
+    offset: u64,
+    length: u64,
+    page_type: u64,
+    result: u64,
+    count: u64,
+}
+
+/// `struct sgx_enclave_remove_pages`.
+#[repr(C)]
+struct RemovePages {
+    offset: u64,
+    length: u64,
+    count: u64,
+}
+
 /// `SGX_PAGE_MEASURE`.
 const MEASURE: u64 = 1;
 
@@ -303,6 +363,8 @@ const CREATE: libc::Ioctl = 0x4008_A400;
 const ADD_PAGES: libc::Ioctl = 0xC030_A401;
 const INIT: libc::Ioctl = 0x4008_A402;
 const RESTRICT_PERMISSIONS: libc::Ioctl = 0xC028_A405;
+const MODIFY_TYPES: libc::Ioctl = 0xC028_A406;
+const REMOVE_PAGES: libc::Ioctl = 0xC018_A407;
 
 /// # Safety
 ///
@@ -395,6 +457,14 @@ mod tests {
         assert_eq!(
             RESTRICT_PERMISSIONS,
             request(WRITE_READ, 5, size_of::<RestrictPermissions>())
+        );
+        assert_eq!(
+            MODIFY_TYPES,
+            request(WRITE_READ, 6, size_of::<ModifyTypes>())
+        );
+        assert_eq!(
+            REMOVE_PAGES,
+            request(WRITE_READ, 7, size_of::<RemovePages>())
         );
     }
 

@@ -189,6 +189,10 @@ impl Services {
                 payload.clear();
                 self.restrict(first, second, third)
             }
+            Operation::Trim | Operation::Remove => {
+                payload.clear();
+                self.remove(request.operation, first, second)
+            }
             Operation::Exit => Err(Errno::NOSYS),
             _ => self.answer_about_sockets(request, payload).map_err(known),
         }
@@ -331,17 +335,20 @@ impl Services {
 
     fn restrict(&self, offset: u64, pages: u64, access: u64) -> Result<u64, Errno> {
         const ALL: u64 = SecInfo::READ | SecInfo::WRITE | SecInfo::EXECUTE;
-        let end = pages
-            .checked_mul(PAGE_SIZE as u64)
-            .and_then(|size| size.checked_add(offset));
-        let inside = end.is_some_and(|end| end <= layout::ENCLAVE_SIZE);
-        if !inside || !offset.is_multiple_of(PAGE_SIZE as u64) || access & !ALL != 0 {
+        if !is_in_enclave(offset, pages) || access & !ALL != 0 {
             return Err(Errno::INVAL);
         }
-        match self.enclave.restrict(offset, pages, access) {
-            Ok(()) => Ok(0),
-            Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        changed(self.enclave.restrict(offset, pages, access))
+    }
+
+    fn remove(&self, operation: Operation, offset: u64, pages: u64) -> Result<u64, Errno> {
+        if !is_in_enclave(offset, pages) {
+            return Err(Errno::INVAL);
         }
+        changed(match operation {
+            Operation::Trim => self.enclave.trim(offset, pages),
+            _ => self.enclave.remove(offset, pages),
+        })
     }
 
     /// The Keep learns that it failed, and the operator why.
@@ -350,6 +357,21 @@ impl Services {
             self.diagnose(&format!("no quote of the Keep's report: {error}\n"));
             Errno::from_io_error(&error).unwrap_or(Errno::IO)
         })
+    }
+}
+
+/// Whether so many pages from an offset are the enclave's.
+fn is_in_enclave(offset: u64, pages: u64) -> bool {
+    let end = pages
+        .checked_mul(PAGE_SIZE as u64)
+        .and_then(|size| size.checked_add(offset));
+    end.is_some_and(|end| end <= layout::ENCLAVE_SIZE) && offset.is_multiple_of(PAGE_SIZE as u64)
+}
+
+fn changed(outcome: io::Result<()>) -> Result<u64, Errno> {
+    match outcome {
+        Ok(()) => Ok(0),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
     }
 }
 

@@ -99,11 +99,23 @@ impl Enclave for Simulated {
 
     fn restrict(&self, offset: u64, pages: u64, access: u64) -> io::Result<()> {
         let access = u8::try_from(access).map_err(|_| io::ErrorKind::InvalidInput)?;
-        match self.0.restrict(offset, pages, access) {
-            Ok(done) if done == pages => Ok(()),
-            Ok(_) => Err(io::ErrorKind::InvalidInput.into()),
-            Err(error) => Err(refused(error)),
-        }
+        all_of(pages, self.0.restrict(offset, pages, access))
+    }
+
+    fn trim(&self, offset: u64, pages: u64) -> io::Result<()> {
+        all_of(pages, self.0.trim(offset, pages))
+    }
+
+    fn remove(&self, offset: u64, pages: u64) -> io::Result<()> {
+        all_of(pages, self.0.remove(offset, pages))
+    }
+}
+
+fn all_of(pages: u64, done: Result<u64, LeafError>) -> io::Result<()> {
+    match done {
+        Ok(done) if done == pages => Ok(()),
+        Ok(_) => Err(io::ErrorKind::InvalidInput.into()),
+        Err(error) => Err(refused(error)),
     }
 }
 

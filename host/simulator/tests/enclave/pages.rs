@@ -244,6 +244,57 @@ fn restriction_stops_at_pages_that_cannot_be() {
 }
 
 #[test]
+fn pages_are_removed_once_the_enclave_has_accepted_that() {
+    in_own_process(
+        "pages::pages_are_removed_once_the_enclave_has_accepted_that",
+        || {
+            const TRIMMED: u64 = 4 << 8;
+            let enclave = enclave(programs::monitor());
+            let _attachment = enclave.attach_thread().unwrap();
+            let monitor = Monitor::new(enclave, 0);
+            let address = monitor.address(ABSENT);
+            let is_refused = |result: Result<u64, LeafError>| {
+                matches!(result, Err(LeafError::NotModifiable { .. }))
+            };
+            monitor.done(EACCEPT, NEW, ABSENT, 0);
+            monitor.write(ABSENT, 5);
+            assert!(is_refused(enclave.remove(ABSENT, 1)), "it is in use");
+            assert_eq!(
+                enclave.trim(ABSENT, 2).unwrap(),
+                1,
+                "the next one is absent"
+            );
+            let (left, _) = monitor.try_read(address);
+            assert_eq!(left, Left::page_fault(0x8005, address));
+            monitor.recover(3);
+            assert!(is_refused(enclave.remove(ABSENT, 1)), "nobody accepted it");
+            assert!(is_refused(enclave.trim(ABSENT, 1)));
+            // It is not what it was, and has no access.
+            let (_, result, _) =
+                monitor.with_secinfo(EACCEPT, TRIMMED | MODIFIED | READ, ABSENT, 0);
+            assert_eq!(result, MISMATCH);
+            assert_eq!(monitor.with_secinfo(EACCEPT, NEW, ABSENT, 0).1, MISMATCH);
+            monitor.done(EACCEPT, TRIMMED | MODIFIED, ABSENT, 0);
+            let (left, _) = monitor.try_read(address);
+            assert_eq!(left, Left::page_fault(0x8005, address));
+            monitor.recover(3);
+            assert_eq!(monitor.with_secinfo(EACCEPT, NEW, ABSENT, 0).1, MISMATCH);
+            assert_eq!(enclave.remove(ABSENT, 1).unwrap(), 1);
+            assert!(is_refused(enclave.remove(ABSENT, 1)));
+            // One that takes its place is a new one.
+            monitor.done(EACCEPT, NEW, ABSENT, 0);
+            assert_eq!(monitor.read(ABSENT), 0);
+            assert!(matches!(
+                enclave.trim(THREADS[0], 1),
+                Err(LeafError::PageFault { .. })
+            ));
+            let statistics = enclave.statistics();
+            assert_eq!((statistics.emodt, statistics.eremove), (1, 1));
+        },
+    );
+}
+
+#[test]
 fn threads_change_pages_at_once() {
     in_own_process("pages::threads_change_pages_at_once", || {
         const ROUNDS: u64 = 60;

@@ -19,19 +19,34 @@ pub fn add(range: Range<u64>) {
     }
 }
 
+/// Has the host change pages of the enclave.
+fn change(operation: Operation, range: &Range<u64>, access: u64) {
+    let count = (range.end - range.start) / PAGE;
+    let arguments = [range.start - entry::base(), count, access, 0];
+    if host::call(operation, arguments, &[], 0, &mut []).result != 0 {
+        stop(Stop::Page);
+    }
+}
+
 impl Pages for Enclave {
     fn add(&self, range: Range<u64>) {
         add(range);
     }
 
+    fn remove(&self, range: Range<u64>) {
+        change(Operation::Trim, &range, 0);
+        // Once they are accepted as trimmed nobody can use them, whether the host removes
+        // them or not: a page that comes in the place of one is accepted like every other.
+        let trimmed = SecInfo::TRIMMED | SecInfo::MODIFIED;
+        for page in range.clone().step_by(PAGE as usize) {
+            leaf::accept(page, trimmed);
+        }
+        change(Operation::Remove, &range, 0);
+    }
+
     fn restrict(&self, range: Range<u64>, access: Access) {
         let access = u64::from(access.bits());
-        let count = (range.end - range.start) / PAGE;
-        let arguments = [range.start - entry::base(), count, access, 0];
-        let answer = host::call(Operation::Restrict, arguments, &[], 0, &mut []);
-        if answer.result != 0 {
-            stop(Stop::Page);
-        }
+        change(Operation::Restrict, &range, access);
         // The host may not have done it: accepting tells.
         let restricted = SecInfo::regular(access).flags() | SecInfo::PERMISSION_RESTRICTED;
         for page in range.step_by(PAGE as usize) {

@@ -41,7 +41,8 @@ impl<P: Platform> Kernel<P> {
     }
 
     pub(super) fn munmap(&self, [address, length, ..]: [u64; 6]) -> Result<u64, Error> {
-        self.space.lock().unmap(address, length)?;
+        let mut space = self.space.lock();
+        space.unmap(&self.platform, address, length)?;
         Ok(0)
     }
 
@@ -92,9 +93,10 @@ impl<P: Platform> Kernel<P> {
         }
         let mut space = self.space.lock();
         space.prepare(&self.platform, address, length, Access::READ)?;
-        // SAFETY: the pages exist and can be read, by the line above, and unmapped ones stay.
-        // A program that changes a buffer while a call reads it has a race of its own; what
-        // is read then is one or the other byte, in code that looks at no byte twice.
+        // SAFETY: the pages exist and can be read, by the line above. A program that changes a
+        // buffer while a call reads it has a race of its own; what is read then is one or
+        // the other byte, in code that looks at no byte twice. One that unmaps it meanwhile
+        // makes the shim fault, which stops the Keep.
         Ok(unsafe { slice::from_raw_parts(address as *const u8, length as usize) })
     }
 

@@ -82,6 +82,14 @@ impl Pages for &'static Machine {
         Machine::protect(range, Access::READ_WRITE);
     }
 
+    fn remove(&self, range: Range<u64>) {
+        let length = (range.end - range.start) as usize;
+        // SAFETY: part of the reservation that `kernel` made, which nobody uses any more.
+        let result = unsafe { libc::madvise(range.start as *mut _, length, libc::MADV_DONTNEED) };
+        assert_eq!(result, 0);
+        Machine::protect(range, Access::NONE);
+    }
+
     fn restrict(&self, range: Range<u64>, access: Access) {
         Machine::protect(range, access);
     }

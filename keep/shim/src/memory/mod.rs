@@ -20,6 +20,10 @@ pub trait Pages {
     /// Makes pages exist, zeroed, that can be read and written.
     fn add(&self, range: Range<u64>);
 
+    /// Gives pages back: they exist no more, and nothing can be done with them until they are
+    /// added again.
+    fn remove(&self, range: Range<u64>);
+
     /// Leaves less access to pages that exist.
     fn restrict(&self, range: Range<u64>, access: Access);
 

@@ -13,8 +13,7 @@ use crate::Error;
 /// An area is mapped when the runtime asks for it and costs nothing until it is touched: the
 /// first access to a page faults, and the page is added then ([`AddressSpace::fault`]).
 ///
-/// Pages that are unmapped stay with the Keep until their addresses are mapped again, when they
-/// are zeroed first: taking a page back is dear, and malloc maps what it just unmapped.
+/// Pages that are unmapped are given back, and nothing can be done with them any more.
 #[derive(Debug)]
 pub struct AddressSpace {
     bounds: Bounds,
@@ -143,11 +142,11 @@ impl AddressSpace {
     ///
     /// [`Error::EINVAL`] for an address within a page, a length of zero, or a range
     /// outside the part of the address space that `mmap` gives out.
-    pub fn unmap(&mut self, address: u64, length: u64) -> Result<(), Error> {
+    pub fn unmap(&mut self, pages: &impl Pages, address: u64, length: u64) -> Result<(), Error> {
         let range = self
             .in_bounds(aligned(address)?, whole_pages(length)?)
             .map_err(|_| Error::EINVAL)?;
-        self.remove(range);
+        self.remove(pages, range);
         Ok(())
     }
 
@@ -234,7 +233,7 @@ impl AddressSpace {
         };
         if new <= old {
             if new < old {
-                self.remove(range.start + new..range.end);
+                self.remove(pages, range.start + new..range.end);
             }
             return Ok(range.start);
         }
@@ -256,7 +255,7 @@ impl AddressSpace {
             self.change(pages, existing.clone(), from, from | Access::READ);
             pages.copy(existing, to);
         }
-        self.remove(range);
+        self.remove(pages, range);
         self.protect(pages, start, new, access)?;
         Ok(start)
     }
@@ -267,7 +266,7 @@ impl AddressSpace {
         if (self.bounds.heap..=self.bounds.map.start).contains(&end) {
             let new = end.next_multiple_of(PAGE);
             if new < old {
-                self.remove(new..old);
+                self.remove(pages, new..old);
                 self.break_end = end;
             } else if new == old
                 || (!self.areas.overlaps(&(old..new))
@@ -362,9 +361,13 @@ impl AddressSpace {
         range.start
     }
 
-    /// Unmaps a range; its pages stay.
-    fn remove(&mut self, range: Range<u64>) {
+    /// Unmaps a range and gives its pages back.
+    fn remove(&mut self, pages: &impl Pages, range: Range<u64>) {
         self.used -= self.writable_bytes_in(&range);
+        for (existing, _) in self.present_in(&range) {
+            pages.remove(existing);
+        }
+        self.present.remove(range.clone());
         self.areas.remove(range);
     }
 
@@ -506,6 +509,13 @@ mod tests {
             }
         }
 
+        fn remove(&self, range: Range<u64>) {
+            for page in range.step_by(PAGE as usize) {
+                let removed = self.0.borrow_mut().remove(&page);
+                assert!(removed.is_some(), "only pages that exist are removed");
+            }
+        }
+
         fn restrict(&self, range: Range<u64>, access: Access) {
             self.each(range, |page| {
                 assert!(page.0.allows(access) && page.0 != access);
@@ -549,16 +559,18 @@ mod tests {
     }
 
     #[test]
-    fn pages_come_with_the_first_access_and_are_zero_after_being_unmapped() {
+    fn pages_come_with_the_first_access_and_go_when_they_are_unmapped() {
         let (mut space, model) = space();
         let at = space.map(&model, 0, 40 * PAGE, RW).unwrap();
         assert!(model.0.borrow().is_empty());
         assert_eq!(space.fault(&model, at + 5, Access::WRITE), Fault::Resolved);
         assert_eq!(model.0.borrow().len(), 16);
         model.write(at, 7);
-        space.unmap(at, 40 * PAGE).unwrap();
+        space.unmap(&model, at, 40 * PAGE).unwrap();
+        assert!(model.0.borrow().is_empty(), "they were given back");
         assert_eq!(space.fault(&model, at, Access::READ), Fault::Unmapped);
         assert_eq!(space.map(&model, 0, PAGE, Access::READ).unwrap(), at);
+        assert_eq!(space.fault(&model, at, Access::READ), Fault::Resolved);
         assert_eq!(model.get(at), Some((Access::READ, 0)));
         assert_eq!(space.fault(&model, at, Access::WRITE), Fault::Denied);
     }
@@ -606,7 +618,9 @@ mod tests {
         space.prepare(&model, 0x3000, 16, RW).unwrap();
         model.write(0x3000, 9);
         assert_eq!(space.set_break(&model, 0x1800), 0x1800);
+        assert_eq!(model.get(0x3000), None);
         assert_eq!(space.set_break(&model, 0x4000), 0x4000);
+        space.prepare(&model, 0x3000, 16, RW).unwrap();
         assert_eq!(model.get(0x3000), Some((RW, 0)));
         assert_eq!(space.set_break(&model, START + 1), 0x4000);
     }
@@ -679,9 +693,10 @@ mod tests {
                     }
                 }
                 1 => {
-                    space.unmap(at, length).unwrap();
+                    space.unmap(&model, at, length).unwrap();
                     for page in range {
                         expected.remove(&page);
+                        assert_eq!(model.get(page), None);
                     }
                 }
                 2 => {

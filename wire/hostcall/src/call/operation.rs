@@ -75,10 +75,15 @@ pub enum Operation {
     GetOption = 24,
     /// Closes the socket in argument 0, whose number may be used again.
     Close = 25,
+    /// Turns argument 1 pages from the offset in argument 0 into ones that can be removed
+    /// (EMODT to PT_TRIM).
+    Trim = 26,
+    /// Removes as many pages from that offset, which the Keep has accepted as trimmed (EREMOVE).
+    Remove = 27,
 }
 
 impl Operation {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 27] = [
         Self::Diagnose,
         Self::Receive,
         Self::Send,
@@ -104,6 +109,8 @@ impl Operation {
         Self::SetOption,
         Self::GetOption,
         Self::Close,
+        Self::Trim,
+        Self::Remove,
     ];
 
     /// The operation with this code.

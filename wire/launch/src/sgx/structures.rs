@@ -142,6 +142,9 @@ impl SecInfo {
     /// The page's access was restricted and that not yet accepted.
     pub const PERMISSION_RESTRICTED: u64 = 1 << 5;
 
+    /// The page was trimmed: the flags of its type, without access.
+    pub const TRIMMED: u64 = 4 << 8;
+
     /// A page of memory.
     #[must_use]
     pub const fn regular(access: u64) -> Self {

@@ -8,7 +8,7 @@ use enarx_wire_hostcall::call::{
 };
 
 use super::super::block_memory::BlockMemory;
-use super::super::fake::{FakeEnclave, Outside, services};
+use super::super::fake::{FakeEnclave, Outside, REMOVE, TRIM, services};
 use super::*;
 
 struct NoStarter;
@@ -361,13 +361,32 @@ fn evidence_comes_from_whoever_makes_quotes() {
 }
 
 #[test]
-fn access_is_restricted_within_the_enclave() {
+fn pages_change_within_the_enclave() {
     let keep = Keep::new();
     assert_eq!(
         keep.ask(Operation::Restrict, &[0x1000, 2, 1], b""),
         (0, vec![])
     );
     assert_eq!(*keep.restricted.lock().unwrap(), [(0x1000, 2, 1)]);
+    let removed = [
+        keep.ask(Operation::Trim, &[0x3000, 1], b""),
+        keep.ask(Operation::Remove, &[0x3000, 1], b""),
+    ];
+    assert_eq!(removed, [done(), done()]);
+    assert_eq!(
+        keep.restricted.lock().unwrap()[1..],
+        [(0x3000, 1, TRIM), (0x3000, 1, REMOVE)]
+    );
+    for operation in [Operation::Trim, Operation::Remove] {
+        for arguments in [
+            [0x1001, 1],
+            [layout::ENCLAVE_SIZE, 1],
+            [0x1000, u64::MAX],
+            [u64::MAX - 0xfff, 1],
+        ] {
+            assert_eq!(keep.ask(operation, &arguments, b""), error(libc::EINVAL));
+        }
+    }
     for arguments in [
         [0x1001, 2, 1],
         [0, layout::ENCLAVE_SIZE / 4096 + 1, 1],

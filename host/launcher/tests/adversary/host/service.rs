@@ -106,6 +106,16 @@ impl Host {
                     answer.result = -i64::from(libc::EIO);
                 }
             }
+            Operation::Trim | Operation::Remove => {
+                let done = match request.operation {
+                    _ if self.skips_restrictions => Ok(second),
+                    Operation::Trim => self.enclave.trim(first, second),
+                    _ => self.enclave.remove(first, second),
+                };
+                if !matches!(done, Ok(done) if done == second) {
+                    answer.result = -i64::from(libc::EIO);
+                }
+            }
             Operation::Socket | Operation::Close | Operation::Connect => {}
             Operation::SendTo => answer.result = (payload.len() - ADDRESS_SIZE) as i64,
             Operation::ReceiveFrom => {

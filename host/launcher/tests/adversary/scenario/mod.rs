@@ -10,7 +10,7 @@ use super::host::{EENTER, ERESUME, Ending, Honest, Host};
 use super::program::{DENIED, RIGHT};
 use answers::{Answers, CLOCKS, Clock, LIES};
 use entering::{EntersInsteadOfResuming, Interrupts, Meanwhile, ResumesCall};
-use pages::{PAGES, Replays, Restricts, RestrictsUnasked, TakesAway};
+use pages::{PAGES, Removes, Replays, Restricts, RestrictsUnasked, TakesAway};
 use registers::{BLOCKS, EXTENDED, GivesBlock, JUNK, LeavesJunk, SetsExtended};
 use threads::{
     DeniesThread, RestartsThread, StartsUnasked, StartsUnaskedAt, TakesTurns, stand_still,
@@ -243,6 +243,12 @@ pub const SCENARIOS: &[Scenario] = &[
             }
             host.run(&mut Restricts(variant))
         },
+        outcome: Outcome::Stopped,
+    },
+    Scenario {
+        name: "pages that are unmapped and not removed",
+        variants: |_| 4,
+        run: |host, variant| host.run(&mut Removes(variant)),
         outcome: Outcome::Stopped,
     },
     Scenario {

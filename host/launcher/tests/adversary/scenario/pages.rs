@@ -30,6 +30,24 @@ impl Lies for Restricts {
     }
 }
 
+/// Removes pages otherwise than it was asked to.
+pub struct Removes(pub usize);
+
+impl Lies for Removes {
+    fn answer(&mut self, host: &mut Host, call: &Call, answer: &mut Answer) {
+        let lies_about = [
+            Operation::Trim,
+            Operation::Trim,
+            Operation::Remove,
+            Operation::Remove,
+        ];
+        if call.request.operation == lies_about[self.0] {
+            host.faults += 1;
+            answer.result = [-i64::from(libc::EPERM), -4095][self.0 % 2];
+        }
+    }
+}
+
 pub struct RestrictsUnasked {
     pub at: usize,
     pub page: (u64, u8),

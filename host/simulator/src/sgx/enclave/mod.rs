@@ -68,8 +68,8 @@ pub use thread::ThreadAttachment;
 pub use transition::EnterFunction;
 
 use super::EnclaveIdentity;
-use memory::Memory;
-use page::{PAGE_SIZE, PageType, READ, WRITE};
+use memory::{Memory, Pages};
+use page::{PAGE_SIZE, Page, PageType, READ, WRITE};
 use paging::Paging;
 use secs::Secs;
 use statistics::Counters;
@@ -133,6 +133,38 @@ impl Enclave {
         {
             return refuse("permissions to write without reading, or unknown ones");
         }
+        self.each_page(offset, pages, |page| {
+            self.running.restrict_page(page, permissions)
+        })
+    }
+
+    /// EMODT of `pages` pages from `offset` to PT_TRIM, as `SGX_IOC_ENCLAVE_MODIFY_TYPES` does
+    /// it. Returns how many pages were done.
+    ///
+    /// # Errors
+    ///
+    /// Why the first page could not be trimmed.
+    pub fn trim(&self, offset: u64, pages: u64) -> Result<u64, LeafError> {
+        self.each_page(offset, pages, |page| self.running.trim_page(page))
+    }
+
+    /// EREMOVE of `pages` pages from `offset` that the enclave has accepted as trimmed, as
+    /// `SGX_IOC_ENCLAVE_REMOVE_PAGES` does it. Returns how many pages were done.
+    ///
+    /// # Errors
+    ///
+    /// Why the first page could not be removed.
+    pub fn remove(&self, offset: u64, pages: u64) -> Result<u64, LeafError> {
+        self.each_page(offset, pages, |page| self.running.remove_page(page))
+    }
+
+    fn each_page(
+        &self,
+        offset: u64,
+        pages: u64,
+        act: impl Fn(u64) -> Result<(), LeafError>,
+    ) -> Result<u64, LeafError> {
+        let refuse = |reason| Err(LeafError::GeneralProtection(reason));
         if !offset.is_multiple_of(PAGE_SIZE as u64) || pages == 0 {
             return refuse("the range is not aligned or empty");
         }
@@ -143,10 +175,7 @@ impl Enclave {
             return refuse("the range is outside the enclave");
         }
         for done in 0..pages {
-            match self
-                .running
-                .restrict_page(offset + done * PAGE_SIZE as u64, permissions)
-            {
+            match act(offset + done * PAGE_SIZE as u64) {
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => return Ok(done),
                 Ok(()) => {}
@@ -199,25 +228,53 @@ impl Running {
 
     fn restrict_page(&self, offset: u64, permissions: u16) -> Result<(), LeafError> {
         let pages = self.memory.pages();
-        let page = pages.get(offset).ok_or(LeafError::PageFault {
-            offset,
-            reason: "there is no page",
-        })?;
-        if page.is_unaccepted() {
-            return Err(LeafError::NotModifiable { offset });
-        }
-        if page.page_type() != Some(PageType::Regular) {
-            return Err(LeafError::PageFault {
-                offset,
-                reason: "the page is not of type PT_REG",
-            });
-        }
+        let page = modifiable(&pages, offset)?;
         pages
             .set(offset, page.restricted(permissions))
             .map_err(LeafError::Memory)?;
         self.counters.emodpr.count();
         Ok(())
     }
+
+    fn trim_page(&self, offset: u64) -> Result<(), LeafError> {
+        let pages = self.memory.pages();
+        modifiable(&pages, offset)?;
+        pages
+            .set(offset, Page::trimmed())
+            .map_err(LeafError::Memory)?;
+        self.counters.emodt.count();
+        Ok(())
+    }
+
+    fn remove_page(&self, offset: u64) -> Result<(), LeafError> {
+        let pages = self.memory.pages();
+        // The processor would remove others too, while no thread is in the enclave; the
+        // driver does not.
+        if !pages.get(offset).is_some_and(Page::can_be_removed) {
+            return Err(LeafError::NotModifiable { offset });
+        }
+        pages.remove(offset).map_err(LeafError::Memory)?;
+        self.counters.eremove.count();
+        Ok(())
+    }
+}
+
+/// A page that EMODPR and EMODT can change.
+fn modifiable(pages: &Pages<'_>, offset: u64) -> Result<Page, LeafError> {
+    let page = pages.get(offset).ok_or(LeafError::PageFault {
+        offset,
+        reason: "there is no page",
+    })?;
+    if page.is_unaccepted() {
+        return Err(LeafError::NotModifiable { offset });
+    }
+    if page.page_type() != Some(PageType::Regular) {
+        return Err(LeafError::PageFault {
+            offset,
+            reason: "the page is not of type PT_REG",
+        });
+    }
+    Ok(page)
 }
 
 /// The system refused to change the protection of the enclave's memory where a

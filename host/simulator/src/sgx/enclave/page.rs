@@ -152,6 +152,16 @@ impl Page {
         Self(self.0 | access & ACCESS)
     }
 
+    /// After EMODT to PT_TRIM.
+    pub(super) fn trimmed() -> Self {
+        Self(VALID | (PageType::Trimmed as u16) << 8 | MODIFIED)
+    }
+
+    /// Whether the enclave has accepted that it is trimmed.
+    pub(super) fn can_be_removed(self) -> bool {
+        self.page_type() == Some(PageType::Trimmed) && !self.is_unaccepted()
+    }
+
     /// After EMODPR.
     pub(super) fn restricted(self, access: u16) -> Self {
         Self(self.0 & !(ACCESS & !access) | RESTRICTED)

@@ -27,6 +27,10 @@ pub struct Statistics {
     pub emodpe: u64,
     /// EMODPR.
     pub emodpr: u64,
+    /// EMODT.
+    pub emodt: u64,
+    /// EREMOVE.
+    pub eremove: u64,
     /// EAUG.
     pub eaug: u64,
     /// EREPORT.
@@ -47,6 +51,8 @@ pub(super) struct Counters {
     pub eacceptcopy: Counter,
     pub emodpe: Counter,
     pub emodpr: Counter,
+    pub emodt: Counter,
+    pub eremove: Counter,
     pub eaug: Counter,
     pub ereport: Counter,
     pub egetkey: Counter,
@@ -70,6 +76,8 @@ impl Counters {
             eacceptcopy: self.eacceptcopy.read(),
             emodpe: self.emodpe.read(),
             emodpr: self.emodpr.read(),
+            emodt: self.emodt.read(),
+            eremove: self.eremove.read(),
             eaug: self.eaug.read(),
             ereport: self.ereport.read(),
             egetkey: self.egetkey.read(),
