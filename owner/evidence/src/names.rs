@@ -195,9 +195,16 @@ const NITRO: Names = Names {
 
 /// The SPDM measurements (DMTF DSP0274) and NVIDIA's opaque data beside them.
 const NVIDIA: Names = Names {
-    flags: &[],
+    flags: &["driver_compared", "vbios_compared"],
     numbers: &[],
-    values: &["driver_version", "vbios_version", "chip", "fwid"],
+    values: &[
+        "driver_version",
+        "vbios_version",
+        "chip",
+        "project",
+        "project_sku",
+        "fwid",
+    ],
 };
 
 #[cfg(test)]

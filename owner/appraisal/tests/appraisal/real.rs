@@ -1,8 +1,11 @@
 //! Evidence of real processors, up to the verdict.
 
+use std::fs;
+
 use enarx_owner_appraisal::{Level, Policy, ReferenceValues, Submission, appraise};
 use enarx_owner_evidence::{
     CertificateError, Evidence,
+    materials::{Materials, Roots},
     snp::{self, CertificateRole, Certificates, Error, SimulatedRoots},
 };
 use enarx_wire_launch::{EvidenceFormat, Platform};
@@ -70,6 +73,52 @@ fn a_masked_chip_is_not_on_any_list() {
     let policy = policy(&case, &format!("machines = [\"{}\"]", "00".repeat(64)));
     let rejected = (Level::Rejected, names(&["machine"]));
     assert_eq!(verdict(&case, &case.report, &policy), rejected);
+}
+
+#[test]
+fn registers_of_a_virtual_tpm_are_as_the_policy_says() {
+    let Some(directory) = vectors::directory() else {
+        return;
+    };
+    let file = fs::read(directory.join("azure-vtpm/trustee/snp-milan-v1.json")).unwrap();
+    let mut materials = Materials::default();
+    materials.add(&file).unwrap();
+    let now = vectors::time("2026-11-23T00:00:00Z");
+    let evidence = materials.verify(&Roots::genuine(), now).unwrap();
+    let passes = |register: &str, values: &[String]| {
+        let rule = format!("[snp]\nvalues.{register} = {values:?}");
+        let policy = format!("measurements = [\"keep-image\"]\n{rule}");
+        let submission = Submission {
+            evidence: Ok(&evidence),
+            format: EvidenceFormat::SnpReport,
+            platform: Platform::Cvm,
+            report_data: &[0; 64],
+            now,
+        };
+        let policy = Policy::from_toml(&policy).unwrap();
+        let verdict = appraise(&submission, &policy, &ReferenceValues::default());
+        let name = format!("snp: {register}");
+        let check = verdict.checks().iter().find(|check| check.name == name);
+        check.unwrap().passed
+    };
+    let mut told = 0;
+    for number in 0..24 {
+        let register = format!("pcr{number}");
+        let mut values = evidence.summary().values.iter();
+        let value = values.find(|value| value.name == register);
+        let other = hex::encode([0x5a; 32]);
+        assert!(
+            !passes(&register, std::slice::from_ref(&other)),
+            "{register}"
+        );
+        if let Some(value) = value {
+            let right = hex::encode(&value.bytes);
+            assert!(passes(&register, &[other, right.clone()]), "{register}");
+            assert!(!passes(&register, &[right[2..].to_owned()]), "{register}");
+            told += 1;
+        }
+    }
+    assert!(told > 0);
 }
 
 /// A policy that lists the measurement of the case, at whatever privilege level.

@@ -31,6 +31,12 @@ pub enum Error {
          rightly trust `{0}`, and attests nothing of what runs there"
     )]
     HostKey(String),
+    /// There are only NVIDIA's reference values, of these versions, and no report of a device.
+    #[error(
+        "there are only NVIDIA's manifests of {0}, which are genuine, and no report of a device to \
+         compare with them"
+    )]
+    Manifest(String),
     /// A host key document of IBM Secure Execution did not verify.
     #[error(transparent)]
     Se(#[from] se::Error),
@@ -65,9 +71,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::NoEvidence | Self::Several(_) | Self::SevPlatform(_) | Self::HostKey(_) => {
-                FailureKind::Malformed
-            }
+            Self::NoEvidence
+            | Self::Several(_)
+            | Self::SevPlatform(_)
+            | Self::HostKey(_)
+            | Self::Manifest(_) => FailureKind::Malformed,
             Self::SameDevice => FailureKind::NotGenuine,
             Self::Se(error) => error.kind(),
             Self::Sev(sev::Error::Malformed(_)) => FailureKind::Malformed,

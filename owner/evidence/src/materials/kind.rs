@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::{
-    azure, event_log, sev,
+    azure, event_log, nvidia, sev,
     snp::{self, REPORT_BYTES},
     text,
 };
@@ -43,6 +43,8 @@ pub enum Kind {
     QeIdentity,
     /// Microsoft's endorsement of the VM around confidential containers.
     UvmEndorsement,
+    /// NVIDIA's reference values for a version of a driver or a VBIOS.
+    NvidiaManifest,
     /// A certificate of a platform with AMD SEV before SEV-SNP, in AMD's own form.
     SevCertificate,
 }
@@ -80,6 +82,7 @@ impl Kind {
             Self::TcbInfo => "TCB info",
             Self::QeIdentity => "QE identity",
             Self::UvmEndorsement => "UVM endorsement",
+            Self::NvidiaManifest => "NVIDIA manifest",
             Self::SevCertificate => "SEV platform certificate",
         }
     }
@@ -201,6 +204,7 @@ pub(super) fn binary(bytes: &[u8]) -> Option<Kind> {
         [0x11, 0xe0, ..] if bytes.get(37..39) == Some(&[0x11, 0x60]) => Some(Kind::NvidiaReport),
         _ if bytes.starts_with(&azure::HCL_SIGNATURE) => Some(Kind::HclReport),
         _ if event_log::begins_log(bytes) => Some(Kind::EventLog),
+        _ if nvidia::begins_manifest(bytes) => Some(Kind::NvidiaManifest),
         _ if is_sev_certificate(bytes) => Some(Kind::SevCertificate),
         _ => der(bytes),
     }

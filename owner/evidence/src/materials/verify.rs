@@ -55,6 +55,11 @@ impl Materials {
                     let host_key = self.verify_host_key(roots, now)?;
                     Error::HostKey(host_key.anchor().1.to_owned())
                 }
+                0 if !self.all(Kind::NvidiaManifest).is_empty() => {
+                    let manifests = self.verify_manifests(now)?;
+                    let versions = manifests.iter().map(nvidia::VerifiedManifest::version);
+                    Error::Manifest(versions.collect::<Vec<_>>().join(", "))
+                }
                 0 => Error::NoEvidence,
                 several => Error::Several(several),
             });
@@ -87,6 +92,7 @@ impl Materials {
             Kind::NvidiaReport => {
                 let chain = self.all(Kind::Certificate);
                 let report = nvidia::verify(bytes, &chain, &nvidia::GenuineRoots, now)?;
+                let report = report.compare(&self.verify_manifests(now)?)?;
                 Ok(Evidence::Genuine(report.into()))
             }
             Kind::EventLog
@@ -95,6 +101,7 @@ impl Materials {
             | Kind::TcbInfo
             | Kind::QeIdentity
             | Kind::UvmEndorsement
+            | Kind::NvidiaManifest
             | Kind::SevCertificate => Err(Error::NoEvidence),
         }
     }
@@ -121,6 +128,17 @@ impl Materials {
     ) -> Result<se::VerifiedHostKey, se::Error> {
         let lists = self.all(Kind::RevocationList);
         se::verify_host_key(&self.all(Kind::Certificate), &lists, &roots.se, now)
+    }
+
+    /// Verifies NVIDIA's manifests, all of them, whatever device they are for.
+    fn verify_manifests(
+        &self,
+        now: UnixTime,
+    ) -> Result<Vec<nvidia::VerifiedManifest<Genuine>>, nvidia::Error> {
+        let manifests = self.all(Kind::NvidiaManifest).into_iter();
+        let verified =
+            manifests.map(|manifest| nvidia::verify_manifest(manifest, &nvidia::GenuineRoots, now));
+        Ok(verified.collect::<Result<_, _>>()?)
     }
 
     /// The certificates, in DER.

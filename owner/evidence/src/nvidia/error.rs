@@ -2,6 +2,8 @@
 
 use crate::{CertificateError, FailureKind, bytes::Truncated};
 
+use super::{ManifestError, Part};
+
 /// Why a report is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -40,6 +42,27 @@ pub enum Error {
     /// The report names another firmware than the one whose key the certificate is for.
     #[error("the report's firmware identity is not the certificate's")]
     Firmware,
+    /// A manifest that is given with the report is not NVIDIA's.
+    #[error("a manifest of reference values is not NVIDIA's: {0}")]
+    Manifest(#[from] ManifestError),
+    /// The device runs something else than NVIDIA's manifest says.
+    #[error(
+        "the device's {part} {version} is not what NVIDIA's manifest says: measurements {} differ",
+        list(.indices)
+    )]
+    Measurements {
+        /// What differs.
+        part: Part,
+        /// Its version.
+        version: String,
+        /// The measurements, by their numbers in the manifest, from 0.
+        indices: Vec<u8>,
+    },
+}
+
+fn list(indices: &[u8]) -> String {
+    let indices: Vec<_> = indices.iter().map(u8::to_string).collect();
+    indices.join(", ")
 }
 
 impl Error {
@@ -49,6 +72,7 @@ impl Error {
         match self {
             Self::TooLarge(_) | Self::Truncated | Self::Field(_) => FailureKind::Malformed,
             Self::NoCertificates | Self::Missing(_) => FailureKind::Collateral,
+            Self::Manifest(error) => error.kind(),
             _ => FailureKind::NotGenuine,
         }
     }

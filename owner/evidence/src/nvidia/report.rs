@@ -19,7 +19,10 @@ const SIGNATURE_BYTES: usize = 96;
 mod opaque {
     pub(super) const DRIVER_VERSION: u16 = 3;
     pub(super) const VBIOS_VERSION: u16 = 6;
-    pub(super) const CHIP: u16 = 16;
+    pub(super) const VIDEO_DECODER: u16 = 11;
+    pub(super) const CHIP: u16 = 15;
+    pub(super) const PROJECT: u16 = 17;
+    pub(super) const PROJECT_SKU: u16 = 18;
     pub(super) const FIRMWARE_IDENTITY: u16 = 20;
 }
 
@@ -36,6 +39,12 @@ pub struct Report {
     pub vbios_version: Option<Vec<u8>>,
     /// The chip's SKU.
     pub chip: Option<Vec<u8>>,
+    /// The project of the board, and its SKU.
+    pub project: Option<Vec<u8>>,
+    /// See [`Report::project`].
+    pub project_sku: Option<Vec<u8>>,
+    /// Whether the first video decoder is on (`0xaa`) or off (`0x55`).
+    pub(super) video_decoder: Option<Vec<u8>>,
     /// Digest of the firmware that has the key (FWID), where the device tells it.
     pub firmware_identity: Option<Vec<u8>>,
     /// The measurement record as it was signed.
@@ -94,6 +103,9 @@ impl Report {
             driver_version: None,
             vbios_version: None,
             chip: None,
+            project: None,
+            project_sku: None,
+            video_decoder: None,
             firmware_identity: None,
             record: record.to_vec(),
             signature,
@@ -118,6 +130,9 @@ impl Report {
                 opaque::DRIVER_VERSION => &mut self.driver_version,
                 opaque::VBIOS_VERSION => &mut self.vbios_version,
                 opaque::CHIP => &mut self.chip,
+                opaque::PROJECT => &mut self.project,
+                opaque::PROJECT_SKU => &mut self.project_sku,
+                opaque::VIDEO_DECODER => &mut self.video_decoder,
                 opaque::FIRMWARE_IDENTITY => &mut self.firmware_identity,
                 _ => continue,
             };

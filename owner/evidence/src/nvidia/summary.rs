@@ -2,9 +2,9 @@
 
 use aws_lc_rs::digest::{SHA384, digest};
 
-use crate::{Assurance, Summary, Technology, Value, VerifiedEvidence};
+use crate::{Assurance, Flag, Summary, Technology, Value, VerifiedEvidence};
 
-use super::VerifiedReport;
+use super::{Part, VerifiedReport};
 
 impl<A: Assurance> From<VerifiedReport<A>> for VerifiedEvidence<A> {
     fn from(verified: VerifiedReport<A>) -> Self {
@@ -19,6 +19,8 @@ fn summary<A: Assurance>(verified: &VerifiedReport<A>) -> Summary {
         ("driver_version", &report.driver_version),
         ("vbios_version", &report.vbios_version),
         ("chip", &report.chip),
+        ("project", &report.project),
+        ("project_sku", &report.project_sku),
         ("fwid", &report.firmware_identity),
     ];
     let values = values.into_iter().filter_map(|(name, bytes)| {
@@ -39,7 +41,16 @@ fn summary<A: Assurance>(verified: &VerifiedReport<A>) -> Summary {
         tcb: Vec::new(),
         tcb_status: None,
         advisories: Vec::new(),
-        flags: Vec::new(),
+        flags: vec![
+            Flag {
+                name: "driver_compared",
+                on: verified.is_compared(Part::Driver),
+            },
+            Flag {
+                name: "vbios_compared",
+                on: verified.is_compared(Part::Vbios),
+            },
+        ],
         numbers: Vec::new(),
         values: values.collect(),
         revocation_checked: false,

@@ -10,7 +10,10 @@ use crate::{
     x509::{Certificate, Vendor, verify_chain},
 };
 
-use super::{Error, Report, TrustAnchors};
+use super::{
+    Error, Part, Report, TrustAnchors, VerifiedManifest,
+    compare::{Comparison, compare},
+};
 
 /// Most certificates of a chain.
 const MAX_CERTIFICATES: usize = 8;
@@ -31,6 +34,7 @@ pub struct VerifiedReport<A: Assurance> {
     validity: Validity,
     anchor: Digest,
     anchor_name: String,
+    comparisons: Vec<Comparison>,
     assurance: PhantomData<A>,
 }
 
@@ -76,6 +80,7 @@ pub fn verify<R: TrustAnchors>(
         validity,
         anchor,
         anchor_name: root.common_name(),
+        comparisons: Vec::new(),
         assurance: PhantomData,
         report,
     })
@@ -124,6 +129,28 @@ impl<A: Assurance> VerifiedReport<A> {
         &self.report
     }
 
+    /// The same, its measurements compared with the manifests that are for the device's
+    /// versions of driver and VBIOS. Where there is none, nothing is compared.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Measurements`] when they differ.
+    pub fn compare(mut self, manifests: &[VerifiedManifest<A>]) -> Result<Self, Error> {
+        for part in Part::ALL {
+            if let Some((comparison, validity)) = compare(&self.report, part, manifests)? {
+                self.validity = self.validity.intersection(validity);
+                self.comparisons.push(comparison);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether a part was compared with a manifest, and is as that says.
+    #[must_use]
+    pub fn is_compared(&self, part: Part) -> bool {
+        self.comparisons.iter().any(|one| one.part == part)
+    }
+
     /// When all certificates hold.
     #[must_use]
     pub fn validity(&self) -> Validity {
@@ -145,7 +172,7 @@ impl<A: Assurance> VerifiedReport<A> {
     /// What verification established.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
-        vec![
+        let established = [
             Step {
                 name: "device certificate",
                 found: format!("{} under {}", self.device, self.anchor_name),
@@ -154,11 +181,24 @@ impl<A: Assurance> VerifiedReport<A> {
             Step {
                 name: "report signature",
                 found: format!(
-                    "made by the device over {} measurements, which no manifest was compared with",
+                    "made by the device over {} measurements",
                     self.report.blocks.len()
                 ),
                 source: "DMTF DSP0274, MEASUREMENTS response",
             },
-        ]
+        ];
+        let compared = Part::ALL.into_iter().map(|part| {
+            let mut comparisons = self.comparisons.iter();
+            let comparison = comparisons.find(|one| one.part == part);
+            Step {
+                name: part.step(),
+                found: match comparison {
+                    Some(comparison) => comparison.to_string(),
+                    None => part.absence(&self.report),
+                },
+                source: "NVIDIA reference integrity manifests",
+            }
+        });
+        established.into_iter().chain(compared).collect()
     }
 }

@@ -390,6 +390,11 @@ pub fn ecdsa_sha256() -> Vec<u8> {
     tlv(0x30, &oid("1.2.840.10045.4.3.2"))
 }
 
+/// ECDSA with SHA-384.
+pub fn ecdsa_sha384() -> Vec<u8> {
+    tlv(0x30, &oid("1.2.840.10045.4.3.3"))
+}
+
 pub fn integer(value: u8) -> Vec<u8> {
     if value < 0x80 {
         tlv(0x02, &[value])

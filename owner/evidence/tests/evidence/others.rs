@@ -7,7 +7,7 @@ use enarx_owner_evidence::{
     Evidence, FailureKind, Genuine, Simulated, Technology, UnixTime,
     azure::{self, UvmEndorsement, UvmError},
     cca::{self, PlatformKey},
-    materials::{Kind, Materials, Roots},
+    materials::{Kind, Materials, Roots, Unrecognized},
     nitro, nvidia,
 };
 use serde_json::Value;
@@ -131,6 +131,10 @@ fn nvidia_reports() {
         let evidence = case.verify(&case.evidence).unwrap();
         let nonce = case.fields["nonce"].as_str().unwrap();
         assert_eq!(hex::encode(&evidence.summary().report_data), nonce);
+        // The beginning of a nonce is another nonce.
+        let nonce = hex::decode(nonce).unwrap();
+        assert!(evidence.summary().carries(&nonce));
+        assert!((0..nonce.len()).all(|length| !evidence.summary().carries(&nonce[..length])));
         names_are_known(&evidence);
         let report = hex::decode(case.evidence.trim_ascii()).unwrap();
         let padding = report.iter().rev().take_while(|byte| **byte == 0).count();
@@ -188,9 +192,21 @@ fn several_devices_are_told_apart() {
         for device in each {
             assert!(device.verify(&Roots::genuine(), now).is_ok());
         }
-        let mut alone = Materials::default();
-        alone.add(&case.evidence).unwrap();
-        assert_eq!(alone.by_device().len(), devices.len() / 2);
+        // The list as it is, and in the object that agents in guests put around it.
+        let plain: Value = serde_json::from_slice(&case.evidence).unwrap();
+        let object = serde_json::json!({ "device_evidence_list": plain }).to_string();
+        for list in [&case.evidence, object.as_bytes()] {
+            let mut alone = Materials::default();
+            alone.add(list).unwrap();
+            let each = alone.by_device();
+            assert_eq!(each.len(), devices.len() / 2);
+            assert!(each[0].verify(&Roots::genuine(), now).is_ok());
+        }
+        for wrong in ["[]", "[{}]", "{}", "\"list\""] {
+            let object = format!("{{\"device_evidence_list\": {wrong}}}");
+            let refused = Materials::default().add(object.as_bytes());
+            assert_eq!(refused, Err(Unrecognized::Unknown), "{wrong}");
+        }
     }
 }
 
