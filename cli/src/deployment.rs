@@ -17,6 +17,7 @@ use enarx_owner_deployer::{
 };
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_host_api::ErrorCode;
+use enarx_wire_launch::Platform;
 
 use crate::{
     console::Console,
@@ -71,6 +72,12 @@ pub async fn deploy(
     let simulated = attested.accepted().verdict().level() == Level::Simulated;
     if simulated {
         console.warn("the evidence is simulated: nothing protects this Keep from its host");
+    }
+    if attested.claims().platform == Platform::Cvm.as_str() {
+        console.warn(
+            "the confidential VM around this Keep is trusted as a whole: its firmware, kernel and \
+             image, and whoever is root in it",
+        );
     }
     let keep = attested.keep();
     let packaged = {

@@ -91,6 +91,36 @@ impl Place {
         command
     }
 
+    /// The command where `reports` is what the kernel has as its interface for reports of a
+    /// confidential VM, with a cache of its own. `forbid` is shell text that runs before.
+    pub fn enarx_in_confidential_vm<I: AsRef<std::ffi::OsStr>>(
+        &self,
+        reports: &Path,
+        forbid: &str,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Command {
+        let script = format!(
+            r#"mount -t tmpfs none /sys/kernel && mkdir -p /sys/kernel/config/tsm/report &&
+            mount --bind "$1" /sys/kernel/config/tsm/report && {forbid} shift && exec "$@""#
+        );
+        let mut command = Command::new("unshare");
+        self.furnish(&mut command)
+            .env("XDG_CACHE_HOME", self.path().join("cache"))
+            .args([
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "sh",
+                "-c",
+                &script,
+                "sh",
+            ])
+            .arg(reports)
+            .arg(ENARX)
+            .args(arguments);
+        command
+    }
+
     fn furnish<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .current_dir(self.path())
@@ -338,7 +368,8 @@ pub fn echo() -> String {
     )
 }
 
-fn shared() -> &'static Path {
+/// Where all tests have their cache and their state.
+pub fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("end-to-end");

@@ -1,6 +1,7 @@
 //! The whole: the real command, real processes, real sockets on loopback.
 
 mod commands;
+mod confidential_vm;
 mod confinement;
 mod deploy;
 mod harness;

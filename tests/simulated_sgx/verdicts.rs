@@ -122,6 +122,7 @@ fn a_quote_proves_no_other_kind_of_keep() {
         let verdict = verdict(&enclave(), platform, &policy());
         let expected: &[&str] = match platform {
             Platform::Sgx => &[],
+            Platform::Cvm => &["platform evidence", "confidential VM"],
             _ => &["platform evidence"],
         };
         assert_eq!(failures(&verdict), expected, "{platform}");

@@ -147,6 +147,7 @@ fn files(evidence: &[u8], endorsements: &[Endorsement]) -> Vec<Named> {
             EndorsementKind::SnpVcek => "vcek.der",
             EndorsementKind::SnpAsk => "ask.der",
             EndorsementKind::SnpArk => "ark.der",
+            EndorsementKind::SnpCertificateTable => "certificates.bin",
             EndorsementKind::DcapRoot => "root.der",
             EndorsementKind::DcapTcbSigning => "tcb-signing.der",
             EndorsementKind::DcapTcbInfo => "tcb-info.json",

@@ -119,6 +119,10 @@ impl KeepLauncher for LocalLauncher {
     }
 
     fn is_quick(&self, order: &LaunchOrder) -> bool {
+        // A confidential VM's host takes as long as it likes for the VM's reports.
+        if order.backend == Platform::Cvm.as_str() {
+            return false;
+        }
         // A simulated SGX machine takes milliseconds.
         !order.simulate
             || order.backend == Platform::Sgx.as_str()
@@ -245,6 +249,7 @@ fn endorsement(endorsement: enarx_host_launcher::Endorsement) -> api::Endorsemen
             EndorsementKind::SnpVcek => api::EndorsementKind::SnpVcek,
             EndorsementKind::SnpAsk => api::EndorsementKind::SnpAsk,
             EndorsementKind::SnpArk => api::EndorsementKind::SnpArk,
+            EndorsementKind::SnpCertificateTable => api::EndorsementKind::SnpCertificateTable,
             EndorsementKind::DcapRoot => api::EndorsementKind::DcapRoot,
             EndorsementKind::DcapTcbSigning => api::EndorsementKind::DcapTcbSigning,
             EndorsementKind::DcapTcbInfo => api::EndorsementKind::DcapTcbInfo,
@@ -261,7 +266,10 @@ fn refusal(error: LaunchError) -> LaunchRefusal {
         LaunchError::NoEvidenceSource
         | LaunchError::NoSgx
         | LaunchError::NoShim
-        | LaunchError::NoNetwork(_) => LaunchRefusal::Unavailable(error.to_string()),
+        | LaunchError::NoNetwork(_)
+        | LaunchError::NoSimulatedVm
+        | LaunchError::Tsm(_)
+        | LaunchError::Unconfined(_) => LaunchRefusal::Unavailable(error.to_string()),
         LaunchError::MemoryTooSmall(_) => LaunchRefusal::Order(error.to_string()),
         other => LaunchRefusal::Failed(with_sources(&other)),
     }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use enarx_host_simulator::snp::SecureProcessor;
-use enarx_wire_launch::{EvidenceFormat, KeepImage, KeepMemory, MemoryStrategy, Platform};
+use enarx_wire_launch::{KeepImage, KeepMemory, MemoryStrategy, Platform};
 
+use crate::cvm::CvmBackend;
 use crate::process::ProcessBackend;
 use crate::sgx::SgxBackend;
 use crate::{LaunchError, LaunchedKeep};
@@ -16,9 +17,6 @@ use crate::{LaunchError, LaunchedKeep};
 pub trait Backend: Send + Sync {
     /// The kind of Keep that it runs.
     fn platform(&self) -> Platform;
-
-    /// The format of the evidence that its Keeps give.
-    fn evidence_format(&self) -> EvidenceFormat;
 
     /// Starts an empty Keep: nothing of any application is in it.
     ///
@@ -97,6 +95,8 @@ pub enum EndorsementKind {
     SnpAsk,
     /// AMD's root for one product.
     SnpArk,
+    /// The table of certificates that a VM's host hands out with reports (AMD #56421).
+    SnpCertificateTable,
     /// Intel's root, or a simulator's.
     DcapRoot,
     /// The certificate of the key that signs TCB info and identities.
@@ -119,6 +119,7 @@ impl EndorsementKind {
             Self::SnpVcek => "snp-vcek",
             Self::SnpAsk => "snp-ask",
             Self::SnpArk => "snp-ark",
+            Self::SnpCertificateTable => "snp-certificate-table",
             Self::DcapRoot => "dcap-root",
             Self::DcapTcbSigning => "dcap-tcb-signing",
             Self::DcapTcbInfo => "dcap-tcb-info",
@@ -135,6 +136,7 @@ pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
     vec![
         Box::new(ProcessBackend::new(directories.images)),
         Box::new(SgxBackend::new(directories.signatures)),
+        Box::new(CvmBackend::new(directories.images)),
     ]
 }
 

@@ -1,20 +1,25 @@
-//! The attestation device of Keeps that have no TEE: `wire/hostcall`'s
-//! [`attestation`](enarx_wire_hostcall::attestation) protocol, answered by the
-//! simulator.
+//! The attestation device of Keeps that are no TEE by themselves: `wire/hostcall`'s
+//! [`attestation`](enarx_wire_hostcall::attestation) protocol, answered by whatever gives
+//! their evidence.
 
-use std::sync::Arc;
+use std::error::Error;
 
-use enarx_host_simulator::snp::{GuestPolicy, ReportRequest, SecureProcessor, Vmpl};
 use enarx_wire_hostcall::attestation::{AnswerHeader, Operation, REPORT_DATA_SIZE, RequestHeader};
-use enarx_wire_launch::{Digest, PAGE_SIZE};
+use enarx_wire_launch::PAGE_SIZE;
 
-/// What a simulated TEE knows of one Keep.
+/// The attestation device of one Keep.
 pub(crate) struct Device {
-    pub processor: Arc<SecureProcessor>,
     pub launch_page: [u8; PAGE_SIZE],
-    pub measurement: Digest,
-    pub host_data: [u8; 32],
-    pub report_id: [u8; 32],
+    pub source: Box<dyn EvidenceSource>,
+}
+
+/// Where the evidence of one Keep comes from.
+pub(crate) trait EvidenceSource: Send {
+    /// Does what the first evidence needs beside its report data.
+    fn prepare(&self) {}
+
+    /// Evidence that holds `report_data`, in the format that the launch page names.
+    fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Result<Vec<u8>, Box<dyn Error>>;
 }
 
 /// Collects requests from a stream, in whatever pieces they arrive.
@@ -85,23 +90,13 @@ impl Device {
     pub(crate) fn answer(&self, request: &Request) -> Vec<u8> {
         match request {
             Request::Describe => answer(&self.launch_page),
-            Request::Evidence(report_data) => {
-                let report = self.processor.report(&ReportRequest {
-                    report_data: *report_data,
-                    measurement: self.measurement,
-                    host_data: self.host_data,
-                    policy: GuestPolicy::STANDARD,
-                    vmpl: Vmpl::Zero,
-                    report_id: self.report_id,
-                });
-                match report {
-                    Ok(report) => answer(&report),
-                    Err(error) => {
-                        tracing::error!(%error, "no evidence for a Keep");
-                        AnswerHeader::refusal().to_vec()
-                    }
+            Request::Evidence(report_data) => match self.source.evidence(report_data) {
+                Ok(evidence) => answer(&evidence),
+                Err(error) => {
+                    tracing::error!(%error, "no evidence for a Keep");
+                    AnswerHeader::refusal().to_vec()
                 }
-            }
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use enarx_wire_launch::{ElfError, Platform};
 
 use crate::child::ChildStep;
+use crate::cvm::TsmError;
 use crate::sgx::SigningError;
 
 /// Why a Keep was not started, one variant for each step that can fail.
@@ -32,6 +33,18 @@ pub enum LaunchError {
         "this machine has no SGX that can be used (/dev/sgx_enclave cannot be opened; `enarx platform` says why); to try it without protection, allow a simulated enclave with --simulate"
     )]
     NoSgx,
+    /// The confidential VM gives no evidence, or this machine is none.
+    #[error("this machine gives no evidence of a confidential VM: {0}")]
+    Tsm(#[source] TsmError),
+    /// A simulation was asked for that there is not.
+    #[error(
+        "a confidential VM cannot be simulated; to try out without protection, take the backend `process` or `sgx` with --simulate"
+    )]
+    NoSimulatedVm,
+    /// Namespaces, without which a Keep could have the evidence of its neighbours, are not
+    /// permitted.
+    #[error("a Keep in a confidential VM must be confined: {0}")]
+    Unconfined(String),
     /// The image has nothing for enclaves.
     #[error(
         "this build of enarx has no SGX shim, without which no Keep runs in an enclave; take another backend, or a build that has one"

@@ -12,6 +12,7 @@
 
 mod backend;
 mod child;
+pub mod cvm;
 mod device;
 mod error;
 mod keep;

@@ -119,6 +119,7 @@ impl Appraisal<'_> {
         checks.push(self.technology_allowed());
         if let Some(keep) = self.keep {
             checks.extend([self.platform_allowed(keep), self.platform_proven(keep)]);
+            checks.extend(self.confidential_vm(keep));
         }
         checks.extend([
             self.measurement(),

@@ -24,6 +24,9 @@ pub(crate) struct Sources {
 pub(crate) const PLATFORM_POLICY: &str = "policy, key platforms";
 /// See [`PLATFORM_POLICY`].
 pub(crate) const PLATFORM_EVIDENCE: &str = "RFC 9334, section 4.2: claims are the attester's own";
+/// See [`PLATFORM_POLICY`].
+pub(crate) const CONFIDENTIAL_VM: &str =
+    "RFC 9334, section 3.2: a layered attester is worth what the layer beneath it is";
 
 /// The technology that makes evidence of `format`.
 pub(crate) fn technology(format: EvidenceFormat) -> Technology {

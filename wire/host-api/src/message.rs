@@ -211,8 +211,8 @@ pub struct OfferResponse {
 pub struct Endorsement {
     /// What it is.
     pub kind: EndorsementKind,
-    /// A certificate or revocation list in DER, or a signed document as its vendor wrote it;
-    /// base64 in JSON.
+    /// A certificate or revocation list in DER, a table of such, or a signed document as its
+    /// vendor wrote it; base64 in JSON.
     #[serde(with = "base64_text")]
     #[cfg_attr(feature = "openapi", schemars(with = "String", extend("contentEncoding" = "base64")))]
     pub bytes: Vec<u8>,
@@ -229,6 +229,9 @@ pub enum EndorsementKind {
     SnpAsk,
     /// AMD's root key of a product line.
     SnpArk,
+    /// The table of certificates that a confidential VM's host hands out with its reports (AMD
+    /// #56421), as it is.
+    SnpCertificateTable,
     /// Intel's root, or a simulator's. The certificates from it to the platform's key are in
     /// the quote itself.
     DcapRoot,

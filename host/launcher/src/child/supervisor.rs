@@ -42,7 +42,7 @@ impl Supervisor {
         };
         // The Keep's process is starting, and asks later.
         if let Some((device, _)) = &device {
-            device.processor.prepare();
+            device.source.prepare();
         }
         loop {
             let stream = device.as_ref().map(|(_, stream)| stream);

@@ -9,6 +9,7 @@ use enarx_wire_launch::Platform;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 
 use super::Finding;
+use crate::cvm::{TsmProvider, TsmReports};
 use crate::sgx::{self, aesm};
 
 /// Whether this version has the backend.
@@ -50,6 +51,15 @@ pub(super) fn quoting_service() -> Finding {
     match UnixStream::connect(aesm::SOCKET) {
         Ok(_) => Ok(format!("{} can be reached", aesm::SOCKET)),
         Err(error) => Err(format!("{}: {error}", aesm::SOCKET)),
+    }
+}
+
+/// Whether somebody makes reports of the confidential VM that this machine is.
+pub(super) fn report_provider() -> Finding {
+    match TsmReports::of_this_machine().provider() {
+        Ok(TsmProvider::SevGuest) => Ok("sev_guest makes SEV-SNP reports".to_owned()),
+        Ok(TsmProvider::TdxGuest) => Ok("tdx_guest makes TDX quotes".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

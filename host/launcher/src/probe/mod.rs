@@ -5,6 +5,8 @@ mod look;
 use enarx_wire_launch::Platform;
 use serde::Serialize;
 
+use crate::cvm::TsmReports;
+
 /// What one backend needs and what of it this machine has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackendProbe {
@@ -37,7 +39,7 @@ pub struct Probe {
 }
 
 /// Looks for everything that any backend needs. Takes a few milliseconds and
-/// changes nothing.
+/// leaves nothing changed.
 #[must_use]
 pub fn probes() -> Vec<BackendProbe> {
     TABLE.iter().map(Row::probe).collect()
@@ -78,24 +80,28 @@ const KVM_DEVICE: Check = Check {
     remedy: KVM_REMEDY,
 };
 
+const SECCOMP: Check = Check {
+    name: "seccomp filters",
+    required: true,
+    look: look::seccomp,
+    remedy: "use a kernel with CONFIG_SECCOMP_FILTER, outside of containers that forbid it",
+};
+
+const EXECUTABLE_MEMORY: Check = Check {
+    name: "executable files in memory",
+    required: true,
+    look: look::executable_memory,
+    remedy: "permit them with `sysctl vm.memfd_noexec=0`",
+};
+
 const TABLE: &[Row] = &[
     Row {
         platform: Platform::Process,
         evidence: "simulated SEV-SNP report",
         hardware_proof: "needs no special hardware and gives no protection",
         checks: &[
-            Check {
-                name: "seccomp filters",
-                required: true,
-                look: look::seccomp,
-                remedy: "use a kernel with CONFIG_SECCOMP_FILTER, outside of containers that forbid it",
-            },
-            Check {
-                name: "executable files in memory",
-                required: true,
-                look: look::executable_memory,
-                remedy: "permit them with `sysctl vm.memfd_noexec=0`",
-            },
+            SECCOMP,
+            EXECUTABLE_MEMORY,
             Check {
                 name: "user namespaces",
                 required: false,
@@ -233,31 +239,29 @@ const TABLE: &[Row] = &[
     },
     Row {
         platform: Platform::Cvm,
-        evidence: "what the surrounding confidential VM gives",
-        hardware_proof: NO_HARDWARE_YET,
+        evidence: "SEV-SNP report or TDX quote of the confidential VM",
+        hardware_proof: "runs beside a stand-in for the kernel's interface; has not run on hardware",
         checks: &[
-            Check {
-                name: "in this version",
-                required: true,
-                look: || look::built(Platform::Cvm),
-                remedy: RUN_WITHOUT_TEE,
-            },
             Check {
                 name: "report interface",
                 required: true,
-                look: || look::directory("/sys/kernel/config/tsm/report"),
+                look: || look::directory(TsmReports::DIRECTORY),
                 remedy: "run in a confidential VM with Linux 6.7 or later, with configfs mounted at /sys/kernel/config",
             },
             Check {
-                name: "guest device",
+                name: "report provider",
                 required: true,
-                look: || {
-                    look::device(c"/dev/sev-guest").or_else(|sev| {
-                        look::device(c"/dev/tdx_guest").map_err(|tdx| format!("{sev}; {tdx}"))
-                    })
-                },
-                remedy: "run in a confidential VM and load its guest driver (`modprobe sev-guest` or `modprobe tdx-guest`)",
+                look: look::report_provider,
+                remedy: "run as root of the confidential VM, with its guest driver loaded (`modprobe sev-guest` or `modprobe tdx-guest`)",
             },
+            Check {
+                name: "user namespaces",
+                required: true,
+                look: look::namespaces,
+                remedy: NAMESPACES_REMEDY,
+            },
+            SECCOMP,
+            EXECUTABLE_MEMORY,
         ],
     },
 ];

@@ -25,7 +25,7 @@ use crate::LaunchError;
 
 /// Executable copies of Keep images.
 #[derive(Debug)]
-pub(super) struct ImageStore {
+pub(crate) struct ImageStore {
     cache: Option<PathBuf>,
     in_memory: Mutex<HashMap<Digest, Arc<OwnedFd>>>,
 }
@@ -34,7 +34,7 @@ pub(super) struct ImageStore {
 const MODE: u32 = 0o111;
 
 impl ImageStore {
-    pub(super) fn new(cache: Option<&Path>) -> Self {
+    pub(crate) fn new(cache: Option<&Path>) -> Self {
         Self {
             cache: cache.map(Path::to_owned),
             in_memory: Mutex::default(),
@@ -45,7 +45,7 @@ impl ImageStore {
     ///
     /// A cache that cannot be used, for example because its file system forbids
     /// execution, costs time and nothing else: the copy is made in memory then.
-    pub(super) fn executable(&self, image: &KeepImage<'_>) -> Result<Arc<OwnedFd>, LaunchError> {
+    pub(crate) fn executable(&self, image: &KeepImage<'_>) -> Result<Arc<OwnedFd>, LaunchError> {
         let mut in_memory = self
             .in_memory
             .lock()

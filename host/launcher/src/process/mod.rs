@@ -1,13 +1,14 @@
 //! The `process` backend: a Keep without a TEE.
 
-mod image;
+pub(crate) mod image;
+mod simulated;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use enarx_host_simulator::snp::SecureProcessor;
-use enarx_wire_launch::{EvidenceFormat, Platform};
+use enarx_wire_launch::Platform;
 
 use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
 use crate::child::{self, Confinement, Start, Started, Workplace};
@@ -16,6 +17,7 @@ use crate::keep::LaunchedKeep;
 use crate::{Isolation, LaunchError, Simulator};
 
 use image::ImageStore;
+use simulated::SimulatedReports;
 
 /// Runs Keeps as child processes, with simulated evidence.
 #[derive(Debug)]
@@ -49,10 +51,6 @@ impl Backend for ProcessBackend {
         Platform::Process
     }
 
-    fn evidence_format(&self) -> EvidenceFormat {
-        EvidenceFormat::SnpReport
-    }
-
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
         let Some(Simulator::SecureProcessor(processor)) = request.simulator else {
             return Err(LaunchError::NoEvidenceSource);
@@ -76,7 +74,7 @@ impl Backend for ProcessBackend {
 
         let reason = if self.namespaces {
             let workplace = Workplace::namespaces(request.memory_bytes);
-            match start(request, processor, &image, workplace) {
+            match start(request, device(request, processor)?, &image, workplace) {
                 Ok(started) => {
                     return Ok(LaunchedKeep {
                         channel: started.channel,
@@ -93,7 +91,7 @@ impl Backend for ProcessBackend {
         tracing::warn!(reason, "running a Keep without namespaces");
         let workplace = Workplace::directory()?;
         let path = workplace.path().to_owned();
-        let started = start(request, processor, &image, workplace)?;
+        let started = start(request, device(request, processor)?, &image, workplace)?;
         Ok(LaunchedKeep {
             channel: started.channel,
             endorsements,
@@ -103,9 +101,10 @@ impl Backend for ProcessBackend {
     }
 }
 
-fn start(
+/// Starts the runtime as a confined child process whose evidence `device` gives.
+pub(crate) fn start(
     request: &LaunchRequest<'_>,
-    processor: &Arc<SecureProcessor>,
+    device: Device,
     image: &OwnedFd,
     workplace: Workplace,
 ) -> Result<Started, LaunchError> {
@@ -117,7 +116,7 @@ fn start(
         private_memory_bytes: Some(request.memory_bytes),
         cpu_seconds: request.cpu_seconds,
         network: request.network,
-        device: Some(device(request, processor)?),
+        device: Some(device),
     })
 }
 
@@ -129,11 +128,14 @@ fn device(
     let mut report_id = [0; 32];
     aws_lc_rs::rand::fill(&mut report_id).map_err(|_| LaunchError::Random)?;
     let page = enarx_wire_launch::launch_page(Platform::Process, request.image, request.memory());
+    let measurement = enarx_wire_launch::process_launch_digest(request.image, request.memory());
     Ok(Device {
-        processor: Arc::clone(processor),
         launch_page: page.encode(),
-        measurement: enarx_wire_launch::process_launch_digest(request.image, request.memory()),
-        host_data: request.host_data,
-        report_id,
+        source: Box::new(SimulatedReports {
+            processor: Arc::clone(processor),
+            measurement,
+            host_data: request.host_data,
+            report_id,
+        }),
     })
 }

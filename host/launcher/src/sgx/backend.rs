@@ -7,7 +7,7 @@ use std::path::Path;
 
 use enarx_host_simulator::sgx::Machine;
 use enarx_wire_launch::sgx::{EnclaveOptions, EnclavePages};
-use enarx_wire_launch::{EvidenceFormat, MemoryStrategy, Platform};
+use enarx_wire_launch::{MemoryStrategy, Platform};
 
 use super::aesm::{self, Aesm};
 use super::configuration::{self, Configuration, Quotes, Report, SimulatedMachine};
@@ -60,10 +60,6 @@ impl SgxBackend {
 impl Backend for SgxBackend {
     fn platform(&self) -> Platform {
         Platform::Sgx
-    }
-
-    fn evidence_format(&self) -> EvidenceFormat {
-        EvidenceFormat::SgxQuote
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {

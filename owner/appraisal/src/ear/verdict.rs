@@ -6,7 +6,7 @@ use super::{Appraisal, TrustClaim, TrustVector};
 
 /// Which claim each check speaks for (draft-ietf-rats-ar4si section 3.1); a check that is
 /// not named here speaks for the configuration.
-const CLAIMS: [(&str, Claim); 14] = [
+const CLAIMS: [(&str, Claim); 15] = [
     ("evidence", |vector| &mut vector.instance_identity),
     ("trust anchor", |vector| &mut vector.instance_identity),
     ("report data", |vector| &mut vector.instance_identity),
@@ -20,6 +20,7 @@ const CLAIMS: [(&str, Claim); 14] = [
     ("TCB status", |vector| &mut vector.hardware),
     ("advisories", |vector| &mut vector.hardware),
     ("measurement", |vector| &mut vector.executables),
+    ("confidential VM", |vector| &mut vector.executables),
     ("debug", |vector| &mut vector.runtime_opaque),
 ];
 

@@ -1,6 +1,8 @@
 //! What a verdict says, to people and to programs.
 
-use enarx_owner_appraisal::{Level, Permission, Profile, ReferenceValues, Submission, appraise};
+use enarx_owner_appraisal::{
+    AcceptedMeasurement, Level, Permission, Policy, Profile, ReferenceValues, Submission, appraise,
+};
 use enarx_owner_evidence::{AnchorKind, UnixTime, snp::Error};
 use enarx_wire_launch::{EvidenceFormat, Platform};
 
@@ -87,9 +89,55 @@ fn a_platform_that_the_evidence_cannot_prove() {
             ..submission(&evidence)
         };
         let verdict = appraise(&submission, &Profile::Simulation.policy(), &reference);
-        let provable = !matches!(platform, Platform::Sgx | Platform::Tdx);
-        assert_eq!(verdict.level() == Level::Simulated, provable, "{platform}");
+        let expected: &[&str] = match platform {
+            Platform::Sgx | Platform::Tdx => &["platform evidence"],
+            // It could be, and this policy does not name it.
+            Platform::Cvm => &["confidential VM"],
+            _ => &[],
+        };
+        assert_eq!(failed(&verdict), expected, "{platform}");
     }
+}
+
+/// The evidence is the VM's, whose root can make any claims: the policy must say whose word
+/// counts.
+#[test]
+fn a_confidential_vm_must_be_named() {
+    let evidence = evidence(&mint::sign(mint::report()));
+    let submission = Submission {
+        platform: Platform::Cvm,
+        ..submission(&evidence)
+    };
+    let appraise = |measurements: &[AcceptedMeasurement]| {
+        let policy = Policy {
+            measurements: measurements.to_vec(),
+            ..Profile::Simulation.policy()
+        };
+        let reference = ReferenceValues::new([[0x3e; 48]]);
+        appraise(&submission, &policy, &reference)
+    };
+    let named = AcceptedMeasurement::Value(vec![0x3e; 48]);
+    let other = AcceptedMeasurement::Value(vec![0x3f; 48]);
+    let verdict = appraise(&[AcceptedMeasurement::KeepImage, named]);
+    assert_eq!(verdict.level(), Level::Simulated);
+    let mut checks = verdict.checks().iter();
+    let told = checks
+        .find(|check| check.name == "confidential VM")
+        .unwrap();
+    assert!(told.actual.contains("kernel"), "{}", told.actual);
+    for measurements in [
+        vec![AcceptedMeasurement::Any],
+        vec![AcceptedMeasurement::KeepImage],
+        vec![
+            AcceptedMeasurement::ReferenceValues,
+            AcceptedMeasurement::Any,
+        ],
+        vec![other.clone(), AcceptedMeasurement::Any],
+    ] {
+        assert_eq!(failed(&appraise(&measurements)), ["confidential VM"]);
+    }
+    let failures = ["confidential VM", "measurement"];
+    assert_eq!(failed(&appraise(&[other])), failures);
 }
 
 #[test]
