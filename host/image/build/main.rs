@@ -38,9 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         output.join("runtime_pages_digest"),
         runtime_pages_digest(&runtime)?,
     )?;
-    fs::write(output.join(Program::Runtime.file_name()), runtime)?;
+    fs::write(output.join(file_name(Program::Runtime)), runtime)?;
     let shim = recipe::build(Program::ShimSgx, workspace, &target)?;
-    fs::copy(shim, output.join(Program::ShimSgx.file_name()))?;
+    fs::copy(shim, output.join(file_name(Program::ShimSgx)))?;
 
     let mut code = TrustedCode::default();
     for program in [Program::Runtime, Program::ShimSgx] {
@@ -48,6 +48,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(output.join("trusted_code.rs"), code.to_source())?;
     Ok(())
+}
+
+/// The name of a program's file in the output directory, and in capitals that of the crate's item.
+const fn file_name(program: Program) -> &'static str {
+    match program {
+        Program::Runtime => "runtime",
+        Program::ShimSgx => "shim_sgx",
+    }
 }
 
 /// What the image depends on, relative to the workspace.

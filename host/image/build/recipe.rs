@@ -25,14 +25,6 @@ impl Program {
         }
     }
 
-    /// The name of its file in the output directory, and in capitals that of the crate's item.
-    pub const fn file_name(self) -> &'static str {
-        match self {
-            Self::Runtime => "runtime",
-            Self::ShimSgx => "shim_sgx",
-        }
-    }
-
     /// Flags for the compiler that this program alone has.
     const fn rust_flags(self) -> &'static [&'static str] {
         match self {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    file_name,
     lines::lines_below,
     recipe::{Program, TRIPLE},
 };
@@ -86,7 +87,7 @@ impl TrustedCode {
             .programs
             .iter()
             .map(|(program, others)| {
-                let (name, file) = (program.package(), program.file_name().to_uppercase());
+                let (name, file) = (program.package(), file_name(*program).to_uppercase());
                 format!(
                     "TrustedProgram {{ name: {name:?}, file: &{file}, other_crates: {others} }},\n"
                 )

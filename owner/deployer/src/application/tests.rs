@@ -371,7 +371,8 @@ fn packages_are_loaded_with_their_key() {
                     break error.to_string();
                 }
             }
-            other => panic!("not noticed: {other:?}"),
+            Ok(None) => panic!("not noticed"),
+            Err(error) => panic!("noticed before it was read: {error}"),
         }
     };
     assert!(
