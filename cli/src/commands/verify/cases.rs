@@ -296,13 +296,15 @@ impl Case {
 
     fn verdict(&self, materials: &Materials, roots: &Roots, now: UnixTime) -> Found {
         match materials.verify(roots, now) {
-            // A platform that attests nothing can still be genuine.
-            Err(error @ (materials::Error::SevPlatform(_) | materials::Error::HostKey(_))) => {
-                Found {
-                    label: "ACCEPT".to_owned(),
-                    detail: error.to_string(),
-                }
-            }
+            // What attests nothing by itself can still be genuine.
+            Err(
+                error @ (materials::Error::SevPlatform(_)
+                | materials::Error::HostKey(_)
+                | materials::Error::Manifest(_)),
+            ) => Found {
+                label: "ACCEPT".to_owned(),
+                detail: error.to_string(),
+            },
             Err(error)
                 if error.kind() == FailureKind::Collateral && materials.has_uvm_endorsement() =>
             {
