@@ -33,7 +33,7 @@ pub struct Sink {
 /// What becomes of what the Keep itself says.
 #[derive(Debug, Args)]
 pub struct SinkArguments {
-    /// Write the certificate that the Keep issues to itself for TLS into this file, in PEM
+    /// Write the certificate that the Keep issues to itself into this file, in PEM
     ///
     /// It comes through the encrypted session, so that clients can trust it: `curl --cacert`.
     #[arg(long, value_name = "FILE")]
