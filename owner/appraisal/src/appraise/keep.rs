@@ -75,8 +75,7 @@ impl Appraisal<'_> {
             ),
             _ => (&[], "named in the policy by its measurement"),
         };
-        let named =
-            self.holds(|summary| measured(summary) && registers.iter().all(|name| listed(name)));
+        let named = self.holds(|summary| measured(summary) && registers.iter().all(listed));
         let word = if named { "named" } else { "not named" };
         Some(
             check("confidential VM", named)

@@ -70,12 +70,15 @@ pub enum TlsProblem {
     OtherKey(PathBuf),
 }
 
+/// The contents of a file that may be secret.
+type FileBytes = Zeroizing<Vec<u8>>;
+
 /// A certificate chain and its key, which must fit.
 fn identity(
     folder: &Path,
     certificate_path: &Path,
     key_path: &Path,
-) -> Result<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>), ApplicationError> {
+) -> Result<(FileBytes, FileBytes), ApplicationError> {
     let chain = read(folder, certificate_path)?;
     let first = certificates(certificate_path, &chain)?;
     let key = read(folder, key_path)?;
@@ -102,7 +105,7 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<CertificateDer<'static>, Appl
 }
 
 /// What this machine trusts, in PEM.
-fn own_authorities() -> Result<Zeroizing<Vec<u8>>, ApplicationError> {
+fn own_authorities() -> Result<FileBytes, ApplicationError> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return Err(ApplicationError::NoAuthorities);
@@ -132,7 +135,7 @@ pub fn to_pem(certificate: &[u8]) -> String {
     pem
 }
 
-fn read(folder: &Path, relative: &Path) -> Result<Zeroizing<Vec<u8>>, ApplicationError> {
+fn read(folder: &Path, relative: &Path) -> Result<FileBytes, ApplicationError> {
     let path = mounts::inside(folder, relative)?;
     let failed = |error| ApplicationError::file(&path, error);
     let mut bytes = Zeroizing::new(Vec::new());
