@@ -20,6 +20,9 @@ use fuser::{
 };
 use tempfile::TempDir;
 
+/// What gives reports.
+pub type Reporter = dyn Fn(&Order) -> Result<Blobs, Errno> + Send;
+
 /// The driver of a TEE.
 pub struct Driver {
     /// `provider`.
@@ -27,7 +30,7 @@ pub struct Driver {
     /// Whether the attributes of SEV-SNP are there, and the least privileged level.
     pub privilege_floor: Option<u32>,
     /// Makes a report from what was written.
-    pub report: Box<dyn Fn(&Order) -> Result<Blobs, Errno> + Send>,
+    pub report: Box<Reporter>,
 }
 
 /// What was written for a report.
