@@ -1,6 +1,6 @@
 //! The `cvm` backend: a Keep in the confidential VM that this machine is.
 //!
-//! The Keep is the confined process of the backend [`process`](crate::process), and the
+//! The Keep is the confined process of the backend [`process`], and the
 //! evidence is the VM's own, over the Keep's claims. So the VM is trusted as a whole, beside the
 //! Keep: its firmware, its kernel, whatever its image starts, and whoever may be root in it. What
 //! it keeps out is the machine around it. Owners are told so, and must name the VM.
