@@ -485,13 +485,21 @@ fn a_damaged_cache_is_repaired() {
         let mut bytes = std::fs::read(file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
-        std::fs::write(file, bytes).unwrap();
+        put_in_place(file, &bytes);
     }
     run();
     for file in &files {
-        std::fs::write(file, "").unwrap();
+        put_in_place(file, b"");
     }
     run();
+}
+
+/// Replaces a file. One that is executed cannot be written to, and a Keep's process may last
+/// moments longer than the command.
+fn put_in_place(file: &std::path::Path, contents: &[u8]) {
+    let other = file.with_extension("other");
+    std::fs::write(&other, contents).unwrap();
+    std::fs::rename(&other, file).unwrap();
 }
 
 fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
