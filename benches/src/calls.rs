@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use enarx_host_launcher::{
-    Backend as _, LaunchRequest, LaunchedKeep, Outcome, Simulator,
-    sgx::{SgxBackend, become_keep_if_asked},
+    Backend as _, LaunchRequest, LaunchedKeep, Outcome, Simulator, become_keep_if_asked,
+    sgx::SgxBackend,
 };
 use enarx_wire_launch::{KeepImage, MemoryStrategy, SgxImage, VmImage, sgx::runtime_pages_digest};
 

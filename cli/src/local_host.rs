@@ -24,7 +24,10 @@ pub fn keep_image() -> KeepImage<'static> {
             shim: enarx_host_image::shim_sgx(),
             runtime_pages_digest: enarx_host_image::RUNTIME_PAGES_DIGEST,
         },
-        vm: VmImage::default(),
+        vm: VmImage {
+            shim: enarx_host_image::shim_vm(),
+            runtime_file_digest: enarx_host_image::RUNTIME_FILE_DIGEST,
+        },
     }
 }
 

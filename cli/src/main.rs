@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use crate::{cli::Cli, console::Console};
 
 fn main() -> ExitCode {
-    enarx_host_launcher::sgx::become_keep_if_asked(local_host::keep_image);
+    enarx_host_launcher::become_keep_if_asked(local_host::keep_image);
     let cli = match Cli::of_this_process() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),

@@ -29,6 +29,7 @@ use crate::{
 Examples:
   enarx measure
   enarx measure --keep-memory 2GiB --json
+  enarx measure --platform kvm
   enarx measure --platform sgx --key key.pem
   enarx measure --trusted-code
   enarx measure --corim keep.corim --corim-key key.pem --corim-signer https://example.com")]

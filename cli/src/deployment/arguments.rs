@@ -23,9 +23,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Keep")]
 pub struct KeepArguments {
-    /// The kind of Keep; `process`, `sgx` and `cvm` are in this version
+    /// The kind of Keep; `process`, `sgx`, `kvm` and `cvm` are in this version
     ///
-    /// The names of the others are known, and refused: kvm, snp and tdx. By
+    /// The names of the others are known, and refused: snp and tdx. By
     /// default the first TEE that the host has and the policy accepts; never a
     /// backend without one. To name `process` or `kvm`, which the host can read,
     /// permits simulated evidence.
@@ -36,7 +36,8 @@ pub struct KeepArguments {
     ///
     /// For trying out and testing: the same Keep with the same evidence format, signed
     /// by a simulator on the host instead of the processor's vendor. Without --backend
-    /// this is the backend `process`; with `--backend sgx` it is an enclave in software.
+    /// this is the backend `process`; with `--backend sgx` it is an enclave in software,
+    /// and with `--backend kvm` a virtual machine that the host can read.
     #[arg(short, long)]
     pub simulate: bool,
 

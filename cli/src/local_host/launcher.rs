@@ -211,7 +211,8 @@ pub fn can_simulate(platform: Platform) -> bool {
     match platform {
         Platform::Process => true,
         Platform::Sgx => !keep_image().sgx.shim.is_empty(),
-        Platform::Kvm | Platform::Snp | Platform::Tdx | Platform::Cvm => false,
+        Platform::Kvm => !keep_image().vm.shim.is_empty(),
+        Platform::Snp | Platform::Tdx | Platform::Cvm => false,
     }
 }
 
@@ -265,6 +266,7 @@ fn refusal(error: LaunchError) -> LaunchRefusal {
     match error {
         LaunchError::NoEvidenceSource
         | LaunchError::NoSgx
+        | LaunchError::NoKvm(_)
         | LaunchError::NoShim
         | LaunchError::NoNetwork(_)
         | LaunchError::NoSimulatedVm

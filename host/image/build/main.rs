@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use enarx_wire_launch::sgx::runtime_pages_digest;
+use enarx_wire_launch::{sgx::runtime_pages_digest, vm::file_digest};
 use sha2::{Digest as _, Sha384};
 
 use recipe::Program;
@@ -38,12 +38,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         output.join("runtime_pages_digest"),
         runtime_pages_digest(&runtime)?,
     )?;
+    fs::write(output.join("runtime_file_digest"), file_digest(&runtime))?;
     fs::write(output.join(file_name(Program::Runtime)), runtime)?;
-    let shim = recipe::build(Program::ShimSgx, workspace, &target)?;
-    fs::copy(shim, output.join(file_name(Program::ShimSgx)))?;
+    for program in [Program::ShimSgx, Program::ShimVm] {
+        let shim = recipe::build(program, workspace, &target)?;
+        fs::copy(shim, output.join(file_name(program)))?;
+    }
 
     let mut code = TrustedCode::default();
-    for program in [Program::Runtime, Program::ShimSgx] {
+    for program in [Program::Runtime, Program::ShimSgx, Program::ShimVm] {
         code.add(program, workspace)?;
     }
     fs::write(output.join("trusted_code.rs"), code.to_source())?;
@@ -55,6 +58,7 @@ const fn file_name(program: Program) -> &'static str {
     match program {
         Program::Runtime => "runtime",
         Program::ShimSgx => "shim_sgx",
+        Program::ShimVm => "shim_vm",
     }
 }
 

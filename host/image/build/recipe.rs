@@ -14,6 +14,8 @@ pub enum Program {
     Runtime,
     /// The enclave beneath it.
     ShimSgx,
+    /// The virtual machine beneath it.
+    ShimVm,
 }
 
 impl Program {
@@ -22,6 +24,7 @@ impl Program {
         match self {
             Self::Runtime => "enarx-keep-runtime",
             Self::ShimSgx => "enarx-keep-shim-sgx",
+            Self::ShimVm => "enarx-keep-shim-vm",
         }
     }
 
@@ -36,6 +39,8 @@ impl Program {
                 // The profile says so too, but build scripts are not told by it.
                 "-Cpanic=abort",
             ],
+            // Its addresses are in its first page tables, and so it is not moved.
+            Self::ShimVm => &["-Crelocation-model=static", "-Cpanic=abort"],
         }
     }
 }

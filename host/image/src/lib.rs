@@ -20,10 +20,20 @@ pub const RUNTIME_DIGEST: [u8; 48] = *include_bytes!(concat!(env!("OUT_DIR"), "/
 pub const RUNTIME_PAGES_DIGEST: [u8; 32] =
     *include_bytes!(concat!(env!("OUT_DIR"), "/runtime_pages_digest"));
 
+/// SHA-256 of [`runtime`].
+pub const RUNTIME_FILE_DIGEST: [u8; 32] =
+    *include_bytes!(concat!(env!("OUT_DIR"), "/runtime_file_digest"));
+
 /// The enclave beneath the runtime: a static-PIE ELF file for SGX.
 #[must_use]
 pub const fn shim_sgx() -> &'static [u8] {
     SHIM_SGX
+}
+
+/// The virtual machine beneath the runtime: an ELF file with fixed addresses.
+#[must_use]
+pub const fn shim_vm() -> &'static [u8] {
+    SHIM_VM
 }
 
 /// A folder of this project with code that runs inside Keeps.
@@ -53,4 +63,13 @@ include!(concat!(env!("OUT_DIR"), "/trusted_code.rs"));
 
 static SHIM_SGX: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim_sgx"));
 
-static RUNTIME: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runtime"));
+static SHIM_VM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim_vm"));
+
+/// From a page's beginning on, so that virtual machines can have these very bytes as their memory.
+static RUNTIME: &[u8] = &PAGE_ALIGNED.0;
+
+static PAGE_ALIGNED: &PageAligned<[u8]> =
+    &PageAligned(*include_bytes!(concat!(env!("OUT_DIR"), "/runtime")));
+
+#[repr(C, align(4096))]
+struct PageAligned<T: ?Sized>(T);

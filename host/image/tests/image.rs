@@ -4,11 +4,13 @@
 mod lines;
 
 use enarx_host_image::{
-    RUNTIME_DIGEST, RUNTIME_PAGES_DIGEST, TRUSTED_FOLDERS, TRUSTED_PROGRAMS, runtime, shim_sgx,
+    RUNTIME_DIGEST, RUNTIME_FILE_DIGEST, RUNTIME_PAGES_DIGEST, TRUSTED_FOLDERS, TRUSTED_PROGRAMS,
+    runtime, shim_sgx, shim_vm,
 };
 use enarx_wire_launch::{
-    KeepImage, SgxImage, VmImage,
+    KeepImage, PAGE_SIZE, Platform, SgxImage, VmImage,
     sgx::{EnclaveOptions, EnclavePages, runtime_pages_digest},
+    vm::{GuestPages, file_digest},
 };
 use sha2::{Digest as _, Sha384};
 use std::path::Path;
@@ -33,21 +35,41 @@ fn the_digest_of_pages_is_the_images() {
 }
 
 /// Each measured page costs every launch on hardware.
-#[test]
-fn an_enclave_has_few_measured_pages() {
-    const MOST: u64 = 64;
-    let image = KeepImage {
+const MOST_PAGES: u64 = 64;
+
+fn image() -> KeepImage<'static> {
+    KeepImage {
         runtime: runtime(),
         runtime_digest: RUNTIME_DIGEST,
         sgx: SgxImage {
             shim: shim_sgx(),
             runtime_pages_digest: RUNTIME_PAGES_DIGEST,
         },
-        vm: VmImage::default(),
-    };
-    let pages = EnclavePages::new(&image, EnclaveOptions::of_keep(1 << 30)).unwrap();
+        vm: VmImage {
+            shim: shim_vm(),
+            runtime_file_digest: RUNTIME_FILE_DIGEST,
+        },
+    }
+}
+
+#[test]
+fn an_enclave_has_few_measured_pages() {
+    let pages = EnclavePages::new(&image(), EnclaveOptions::of_keep(1 << 30)).unwrap();
     let measured = pages.measured_pages();
-    assert!(measured <= MOST, "{measured}");
+    assert!(measured <= MOST_PAGES, "{measured}");
+}
+
+#[test]
+fn a_machine_has_few_measured_pages() {
+    let pages = GuestPages::new(Platform::Kvm, &image(), 1 << 30).unwrap();
+    println!("{} pages", pages.count());
+    assert!(pages.count() <= MOST_PAGES, "{}", pages.count());
+}
+
+#[test]
+fn the_digest_of_the_file_is_the_images() {
+    assert_eq!(file_digest(runtime()), RUNTIME_FILE_DIGEST);
+    assert!(runtime().as_ptr().addr().is_multiple_of(PAGE_SIZE));
 }
 
 /// A shim is to be read in a day. The promise is 6,000 lines, which is not kept: this holds
@@ -71,9 +93,17 @@ fn the_table_of_trusted_code_has_what_is_inside() {
         .iter()
         .map(|program| program.name)
         .collect();
-    assert_eq!(names, ["enarx-keep-runtime", "enarx-keep-shim-sgx"]);
+    assert_eq!(
+        names,
+        [
+            "enarx-keep-runtime",
+            "enarx-keep-shim-sgx",
+            "enarx-keep-shim-vm"
+        ]
+    );
     assert_eq!(*TRUSTED_PROGRAMS[0].file, runtime());
     assert_eq!(*TRUSTED_PROGRAMS[1].file, shim_sgx());
+    assert_eq!(*TRUSTED_PROGRAMS[2].file, shim_vm());
     // wasmtime and what it brings; and of the shim's, hardly any.
     assert!(TRUSTED_PROGRAMS[0].other_crates > 50);
     assert!((1..30).contains(&TRUSTED_PROGRAMS[1].other_crates));
@@ -164,7 +194,7 @@ fn number(bytes: &[u8], offset: usize, size: usize) -> u64 {
 
 fn contains(text: &[u8]) -> bool {
     let first = text[0];
-    [runtime(), shim_sgx()].into_iter().any(|image| {
+    [runtime(), shim_sgx(), shim_vm()].into_iter().any(|image| {
         image
             .iter()
             .enumerate()

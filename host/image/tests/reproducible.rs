@@ -5,7 +5,7 @@ mod recipe;
 
 use std::{fs, io, path::Path};
 
-use enarx_host_image::{runtime, shim_sgx};
+use enarx_host_image::{runtime, shim_sgx, shim_vm};
 use recipe::Program;
 
 #[test]
@@ -21,6 +21,7 @@ fn another_directory_gives_the_same_image() {
     for (program, embedded) in [
         (Program::Runtime, runtime()),
         (Program::ShimSgx, shim_sgx()),
+        (Program::ShimVm, shim_vm()),
     ] {
         let built = recipe::build(program, &copy, &elsewhere.path().join("target")).unwrap();
         let image = fs::read(built).unwrap();

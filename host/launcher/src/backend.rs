@@ -7,6 +7,7 @@ use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_launch::{KeepImage, KeepMemory, MemoryStrategy, Platform};
 
 use crate::cvm::CvmBackend;
+use crate::kvm::KvmBackend;
 use crate::process::ProcessBackend;
 use crate::sgx::SgxBackend;
 use crate::{LaunchError, LaunchedKeep};
@@ -51,7 +52,7 @@ pub struct LaunchRequest<'a> {
 /// A software TEE.
 #[derive(Debug, Clone, Copy)]
 pub enum Simulator<'a> {
-    /// An AMD secure processor, for the `process` backend.
+    /// An AMD secure processor, for the backends `process` and `kvm`.
     SecureProcessor(&'a Arc<SecureProcessor>),
     /// An SGX machine, for the `sgx` backend.
     SgxMachine {
@@ -137,6 +138,7 @@ pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
         Box::new(ProcessBackend::new(directories.images)),
         Box::new(SgxBackend::new(directories.signatures)),
         Box::new(CvmBackend::new(directories.images)),
+        Box::new(KvmBackend::new()),
     ]
 }
 

@@ -14,7 +14,7 @@ use crate::sgx::SigningError;
 pub enum LaunchError {
     /// The backend has no TEE and was given no simulator.
     #[error(
-        "the `process` backend has no TEE to take evidence from; to run without protection, allow simulated evidence with --simulate"
+        "this backend has no TEE to take evidence from; to run without protection, allow simulated evidence with --simulate"
     )]
     NoEvidenceSource,
     /// Less memory than the runtime itself needs.
@@ -45,9 +45,14 @@ pub enum LaunchError {
     /// permitted.
     #[error("a Keep in a confidential VM must be confined: {0}")]
     Unconfined(String),
-    /// The image has nothing for enclaves.
+    /// There is no KVM that this user may use.
     #[error(
-        "this build of enarx has no SGX shim, without which no Keep runs in an enclave; take another backend, or a build that has one"
+        "this machine has no KVM that can be used (/dev/kvm: {0}; `enarx platform` says what to do); to try without protection and without it, take the backend `process`"
+    )]
+    NoKvm(#[source] io::Error),
+    /// The image has nothing for the backend.
+    #[error(
+        "this build of enarx has no shim for this backend, without which no Keep runs in it; take another backend, or a build that has one"
     )]
     NoShim,
     /// The image cannot be made into an enclave or a machine.
@@ -62,9 +67,11 @@ pub enum LaunchError {
     /// The enclave was not made.
     #[error("the Keep's enclave could not be made: {0}")]
     Enclave(String),
-    /// The program does not begin with
-    /// [`become_keep_if_asked`](crate::sgx::become_keep_if_asked).
-    #[error("this program cannot hold enclaves: its main function does not prepare for it")]
+    /// The Keep's virtual machine was not made.
+    #[error("the Keep's virtual machine could not be made: {0}")]
+    Machine(String),
+    /// The program does not begin with [`become_keep_if_asked`](crate::become_keep_if_asked).
+    #[error("this program cannot hold Keeps: its main function does not prepare for it")]
     NotPrepared,
     /// The runtime could not be put into memory.
     #[error("could not put the Keep's runtime into memory: {0}; check the free memory")]

@@ -16,9 +16,13 @@ pub mod cvm;
 mod device;
 mod error;
 mod keep;
+mod keep_process;
+pub mod kvm;
 mod probe;
 pub mod process;
+mod service;
 pub mod sgx;
+mod simulated;
 
 pub use backend::{
     Backend, Directories, Endorsement, EndorsementKind, LaunchRequest, Simulator, backend, backends,
@@ -26,4 +30,6 @@ pub use backend::{
 pub use child::ChildStep;
 pub use error::LaunchError;
 pub use keep::{Ended, Isolation, KeepProcess, LaunchedKeep, Outcome};
+pub use keep_process::become_keep_if_asked;
 pub use probe::{BackendProbe, Probe, probes};
+pub use service::STOPPED_STATUS;

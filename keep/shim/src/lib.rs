@@ -12,19 +12,25 @@
 extern crate alloc;
 
 mod attestation;
+mod call;
 mod clock;
 mod error;
 pub mod file;
 mod futex;
+pub mod heap;
 mod kernel;
 pub mod memory;
 mod platform;
+pub mod processor;
 mod registers;
 mod signal;
 mod start;
 mod thread;
+#[cfg(panic = "abort")]
+mod toolchain;
 mod user;
 
+pub use call::{CallSlot, HostCall};
 pub use error::Error;
 pub use kernel::{Beginning, Kernel, Next, RETURN_ROOM};
 pub use platform::{Answer, Platform, Stop};

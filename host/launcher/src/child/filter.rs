@@ -28,7 +28,7 @@ pub(super) const OPEN_FILES: u64 = 2000;
 
 /// The programs that Keeps' processes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Program {
+pub(crate) enum Program {
     /// The Keep's runtime.
     Runtime {
         /// Whether it may use the host's network.
@@ -36,6 +36,8 @@ pub(super) enum Program {
     },
     /// The host's side of an enclave.
     EnclaveHost,
+    /// The host's side of a virtual machine.
+    MachineHost,
 }
 
 /// The filter for `program`, built on first use.
@@ -43,10 +45,12 @@ pub(super) fn filter(program: Program) -> &'static [sock_filter] {
     static RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
     static NETWORK_RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
     static ENCLAVE_HOST: OnceLock<Vec<sock_filter>> = OnceLock::new();
+    static MACHINE_HOST: OnceLock<Vec<sock_filter>> = OnceLock::new();
     let filter = match program {
         Program::Runtime { network: false } => &RUNTIME,
         Program::Runtime { network: true } => &NETWORK_RUNTIME,
         Program::EnclaveHost => &ENCLAVE_HOST,
+        Program::MachineHost => &MACHINE_HOST,
     };
     filter.get_or_init(|| program::compile(rules(program)))
 }
@@ -55,6 +59,7 @@ fn rules(program: Program) -> Vec<Rule> {
     let (own, network) = match program {
         Program::Runtime { network } => (OF_RUNTIMES, network),
         Program::EnclaveHost => (OF_ENCLAVE_HOSTS, false),
+        Program::MachineHost => (OF_MACHINE_HOSTS, false),
     };
     let (sockets, new_sockets) = if network {
         (SOCKETS, NEW_SOCKETS)
@@ -198,6 +203,46 @@ const OF_ENCLAVE_HOSTS: Conditional = &[
         ],
     ),
 ];
+
+const OF_MACHINE_HOSTS: Conditional = &[
+    // Numbers that scatter hash maps and a heap.
+    (
+        libc::SYS_getrandom,
+        &[
+            &[word(2, libc::GRND_INSECURE as u64)],
+            &[long(1, 8), word(2, libc::GRND_NONBLOCK as u64)],
+        ],
+    ),
+    (libc::SYS_prctl, &[SET_NAME, SET_AREA_NAME, SET_UNDUMPABLE]),
+    (
+        libc::SYS_ioctl,
+        &[
+            SET_BLOCKING,
+            CLOSE_ON_EXECUTION,
+            BYTES_TO_READ,
+            IS_TERMINAL,
+            // Virtual processors: made when their threads are wanted, set up, run, looked at.
+            &[word(1, KVM_CREATE_VCPU)],
+            &[word(1, KVM_RUN)],
+            &[word(1, KVM_GET_REGS)],
+            &[word(1, KVM_SET_REGS)],
+            &[word(1, KVM_GET_SREGS)],
+            &[word(1, KVM_SET_SREGS)],
+            &[word(1, KVM_SET_CPUID2)],
+            &[word(1, KVM_SET_XCRS)],
+        ],
+    ),
+];
+
+// Linux, UAPI `linux/kvm.h`.
+const KVM_CREATE_VCPU: u64 = 0xAE41;
+const KVM_RUN: u64 = 0xAE80;
+const KVM_GET_REGS: u64 = 0x8090_AE81;
+const KVM_SET_REGS: u64 = 0x4090_AE82;
+const KVM_GET_SREGS: u64 = 0x8138_AE83;
+const KVM_SET_SREGS: u64 = 0x4138_AE84;
+const KVM_SET_CPUID2: u64 = 0x4008_AE90;
+const KVM_SET_XCRS: u64 = 0x4188_AEA7;
 
 /// Linux, UAPI `linux/prctl.h`.
 const PR_SET_SYSCALL_USER_DISPATCH: u64 = 59;
@@ -426,6 +471,7 @@ mod tests {
             Program::Runtime { network: false },
             Program::Runtime { network: true },
             Program::EnclaveHost,
+            Program::MachineHost,
         ] {
             let mut calls: Vec<_> = rules(program).iter().map(|rule| rule.call).collect();
             let count = calls.len();

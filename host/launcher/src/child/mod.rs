@@ -33,6 +33,7 @@ use crate::device::Device;
 use crate::keep::{KeepProcess, Life};
 use crate::{LaunchError, LaunchRequest};
 
+pub(crate) use filter::Program;
 use spawn::Preparation;
 pub use step::ChildStep;
 pub(crate) use steps::confine;
@@ -57,7 +58,12 @@ pub(crate) struct Start<'a> {
     pub network: bool,
     /// What serves its descriptor 4.
     pub device: Option<Device>,
+    /// What is said on descriptor 4 before it is served, once the program runs.
+    pub introduction: Option<Introduction>,
 }
+
+/// Speaks to a Keep's process on the stream of its descriptor 4.
+pub(crate) type Introduction = Box<dyn FnOnce(&UnixStream) + Send>;
 
 /// Who confines a Keep's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +108,7 @@ pub(crate) fn start(start: Start<'_>) -> Result<Started, LaunchError> {
         Some(device) => (Some((device, ours.device)), None),
         None => (None, Some(ours.device)),
     };
+    let introduction = start.introduction;
     let supervisor = Supervisor {
         device: served,
         diagnostics: ours.diagnostics,
@@ -119,6 +126,9 @@ pub(crate) fn start(start: Start<'_>) -> Result<Started, LaunchError> {
                 let pidfd = Arc::new(child.pidfd);
                 // The receiver waits for this one message.
                 let _ = sender.send(Ok((child.id, Arc::clone(&pidfd))));
+                if let (Some(introduce), Some((_, stream))) = (introduction, &supervisor.device) {
+                    introduce(stream);
+                }
                 supervisor.run(child.id, &pidfd);
             }
             Err(error) => {

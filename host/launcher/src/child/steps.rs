@@ -130,15 +130,18 @@ unsafe fn exit(status: c_int) -> ! {
 }
 
 /// Takes the steps that [`Confinement::ByProgram`](super::Confinement) has left to the program
-/// that runs: empties its file system if it is in namespaces, which then holds `size` bytes at
+/// that runs, `program`: empties its file system if it is in namespaces, which then holds `size` bytes at
 /// most, gives up its capabilities, and installs the system-call filter.
 ///
 /// # Errors
 ///
 /// The step that failed. The process is of no use then.
-pub(crate) fn confine(namespaces: Option<u64>) -> Result<(), (ChildStep, io::Error)> {
+pub(crate) fn confine(
+    program: Program,
+    namespaces: Option<u64>,
+) -> Result<(), (ChildStep, io::Error)> {
     let options = namespaces.map(|size| CString::new(tmpfs_options(size)).unwrap_or_default());
-    let filter = filter::filter(Program::EnclaveHost);
+    let filter = filter::filter(program);
     // SAFETY: each call passes the kernel's own argument types, which live until the call
     // returns, and changes this process alone.
     let confined = unsafe {

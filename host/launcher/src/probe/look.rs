@@ -128,6 +128,15 @@ pub(super) fn kvm_version() -> Finding {
     }
 }
 
+/// Whether KVM uses the processor's own virtualization.
+pub(super) fn hardware_kvm() -> Finding {
+    if crate::kvm::is_software() {
+        Err("KVM is a module that does without it, and emulates ring 0".to_owned())
+    } else {
+        Ok("KVM uses it".to_owned())
+    }
+}
+
 /// CPUID leaf 7, subleaf 0, EBX bit 2 (Intel SDM, volume 2A, CPUID).
 #[cfg(target_arch = "x86_64")]
 pub(super) fn sgx_processor() -> Finding {

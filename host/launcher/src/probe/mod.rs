@@ -168,7 +168,7 @@ const TABLE: &[Row] = &[
     Row {
         platform: Platform::Kvm,
         evidence: "simulated SEV-SNP report",
-        hardware_proof: NO_HARDWARE_YET,
+        hardware_proof: "protects nothing from the host; runs on software KVM, has not run on hardware KVM",
         checks: &[
             Check {
                 name: "in this version",
@@ -182,6 +182,12 @@ const TABLE: &[Row] = &[
                 required: true,
                 look: look::kvm_version,
                 remedy: KVM_REMEDY,
+            },
+            Check {
+                name: "virtualization in the processor",
+                required: false,
+                look: look::hardware_kvm,
+                remedy: "Keeps run here as on software KVM, slower when they call their host; take a machine that is no virtual one, or one with nested virtualization",
             },
         ],
     },

@@ -1,7 +1,6 @@
 //! The `process` backend: a Keep without a TEE.
 
 pub(crate) mod image;
-mod simulated;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -10,14 +9,13 @@ use std::sync::Arc;
 use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_launch::Platform;
 
-use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
+use crate::backend::{Backend, LaunchRequest};
 use crate::child::{self, Confinement, Start, Started, Workplace};
 use crate::device::Device;
 use crate::keep::LaunchedKeep;
-use crate::{Isolation, LaunchError, Simulator};
+use crate::{Isolation, LaunchError, simulated};
 
 use image::ImageStore;
-use simulated::SimulatedReports;
 
 /// Runs Keeps as child processes, with simulated evidence.
 #[derive(Debug)]
@@ -52,23 +50,11 @@ impl Backend for ProcessBackend {
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
-        let Some(Simulator::SecureProcessor(processor)) = request.simulator else {
-            return Err(LaunchError::NoEvidenceSource);
-        };
+        let processor = simulated::processor(request)?;
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
         }
-        let certificates = processor.certificates();
-        let endorsements = [
-            (EndorsementKind::SnpVcek, &certificates.vcek),
-            (EndorsementKind::SnpAsk, &certificates.ask),
-            (EndorsementKind::SnpArk, &certificates.ark),
-        ]
-        .map(|(kind, certificate)| Endorsement {
-            kind,
-            bytes: certificate.clone(),
-        })
-        .to_vec();
+        let endorsements = simulated::endorsements(processor);
 
         let image = self.images.executable(request.image)?;
 
@@ -117,6 +103,7 @@ pub(crate) fn start(
         cpu_seconds: request.cpu_seconds,
         network: request.network,
         device: Some(device),
+        introduction: None,
     })
 }
 
@@ -125,17 +112,7 @@ fn device(
     request: &LaunchRequest<'_>,
     processor: &Arc<SecureProcessor>,
 ) -> Result<Device, LaunchError> {
-    let mut report_id = [0; 32];
-    aws_lc_rs::rand::fill(&mut report_id).map_err(|_| LaunchError::Random)?;
     let page = enarx_wire_launch::launch_page(Platform::Process, request.image, request.memory());
     let measurement = enarx_wire_launch::process_launch_digest(request.image, request.memory());
-    Ok(Device {
-        launch_page: page.encode(),
-        source: Box::new(SimulatedReports {
-            processor: Arc::clone(processor),
-            measurement,
-            host_data: request.host_data,
-            report_id,
-        }),
-    })
+    simulated::device(request, processor, &page, measurement)
 }

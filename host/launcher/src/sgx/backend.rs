@@ -16,6 +16,7 @@ use super::{hardware, keep_process, remote_quoting};
 use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
 use crate::child::{self, ChildStep, Confinement, Start, Workplace};
 use crate::keep::{KeepProcess, LaunchedKeep};
+use crate::keep_process::is_prepared;
 use crate::{Isolation, LaunchError, Simulator};
 
 /// Runs Keeps in SGX enclaves, each in a process of its own.
@@ -78,7 +79,7 @@ impl Backend for SgxBackend {
         if request.image.sgx.shim.is_empty() {
             return Err(LaunchError::NoShim);
         }
-        if !keep_process::is_prepared() {
+        if !is_prepared() {
             return Err(LaunchError::NotPrepared);
         }
         let options = EnclaveOptions::of_keep(request.memory());
@@ -158,6 +159,7 @@ impl SgxBackend {
             cpu_seconds: request.cpu_seconds,
             network: request.network,
             device: None,
+            introduction: None,
         })?;
         let stream = started.device.ok_or(LaunchError::NotPrepared)?;
         let report = configuration::send(&stream, configuration)

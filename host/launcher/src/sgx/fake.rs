@@ -3,18 +3,17 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use enarx_wire_hostcall::call::{Caller, Leave, Operation};
 use enarx_wire_launch::sgx::layout;
-use rustix::pipe::PipeFlags;
 
 use super::enclave::{EEXIT, Enclave, EnterFunction, Run};
-use super::service::{Quoting, Services};
+use super::run::EnclaveKeep;
+use super::services::{EnclaveServices, Quoting};
+use crate::service::{Outside, Technology, services};
 
 /// Where no test's enclave lies yet.
 static NEXT_BASE: AtomicU64 = AtomicU64::new(1 << 40);
@@ -181,42 +180,21 @@ impl Quoting for FakeQuoting {
     }
 }
 
-/// The other ends of what a Keep has.
-pub struct Outside {
-    pub channel: UnixStream,
-    diagnostics: OwnedFd,
+/// An enclave of scripts with `threads` threads.
+pub fn keep(enclave: FakeEnclave, threads: u32) -> (EnclaveKeep, Outside) {
+    let enclave: Arc<dyn Enclave> = Arc::new(enclave);
+    let technology = EnclaveServices {
+        enclave: Arc::clone(&enclave),
+        quoting: Box::new(FakeQuoting),
+    };
+    let (services, outside) = services(Box::new(technology), threads);
+    (EnclaveKeep { enclave, services }, outside)
 }
 
-impl Outside {
-    /// All diagnostics, once the Keep's end is closed or nothing more is there.
-    pub fn diagnostics(&self) -> String {
-        rustix::io::ioctl_fionbio(&self.diagnostics, true).unwrap();
-        let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
-        while let Ok(count @ 1..) = rustix::io::read(&self.diagnostics, &mut buffer) {
-            all.extend_from_slice(&buffer[..count]);
-        }
-        String::from_utf8(all).unwrap()
-    }
-}
-
-/// Services to an enclave of `threads` threads, with a network.
-pub fn services(enclave: FakeEnclave, threads: u32) -> (Services, Outside) {
-    let (channel, theirs) = UnixStream::pair().unwrap();
-    let (diagnostics, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
-    let services = Services::new(
-        Box::new(enclave),
-        Box::new(FakeQuoting),
-        theirs.into(),
-        write,
-        threads,
-        true,
-    );
-    let services = services.unwrap();
-    (
-        services,
-        Outside {
-            channel,
-            diagnostics,
-        },
-    )
+/// The services of an enclave that can restrict access and make quotes.
+pub fn technology(enclave: FakeEnclave) -> Box<dyn Technology> {
+    Box::new(EnclaveServices {
+        enclave: Arc::new(enclave),
+        quoting: Box::new(FakeQuoting),
+    })
 }

@@ -1,9 +1,7 @@
 //! The process that holds an enclave.
 //!
 //! An enclave lives in a process's address space and is entered by its threads, so each Keep
-//! gets a process of its own, which can be limited, confined and killed. It is the launching
-//! program itself, executed again under the name [`NAME`]; the program's `main` begins with
-//! [`become_keep_if_asked`].
+//! gets a process of its own, which can be limited, confined and killed.
 //!
 //! ```text
 //! configuration (descriptor 4) -> pages -> enclave -> confined -> report -> threads
@@ -12,7 +10,7 @@
 use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use enarx_wire_hostcall::{ATTESTATION_DEVICE, CHANNEL, DIAGNOSTICS};
 use enarx_wire_launch::KeepImage;
@@ -23,36 +21,17 @@ use super::enclave::{Enclave, EnclaveBuilder};
 use super::hardware::HardwareBuilder;
 use super::loader;
 use super::remote_quoting::RemoteQuoting;
-use super::run::{STOPPED_STATUS, Threads};
-use super::service::{Quoting, Services};
+use super::run::EnclaveKeep;
+use super::services::{EnclaveServices, Quoting};
 use super::simulated;
-use crate::child;
+use crate::child::{self, Program};
+use crate::service::{STOPPED_STATUS, Services, Threads};
 
-/// The name by which a program knows that it is to be a Keep's process.
-pub(super) const NAME: &CStr = c"enarx-sgx-keep";
-
-/// Whether this program's `main` looks at its name: one that does not would run as itself
-/// when it is executed again.
-static PREPARED: AtomicBool = AtomicBool::new(false);
-
-/// Turns this process into that of an enclave, if the launcher has started it as one; returns
-/// otherwise. A program that launches Keeps in enclaves calls this first of all, with the image
-/// that it launches.
-pub fn become_keep_if_asked<'a>(image: impl FnOnce() -> KeepImage<'a>) {
-    PREPARED.store(true, Ordering::SeqCst);
-    let name = std::env::args_os().next();
-    if name.is_some_and(|name| name.as_encoded_bytes() == NAME.to_bytes()) {
-        std::process::exit(keep_process(&image()));
-    }
-}
-
-/// Whether this program can be executed as a Keep's process.
-pub(super) fn is_prepared() -> bool {
-    PREPARED.load(Ordering::SeqCst)
-}
+/// The name by which a program knows that it is to be an enclave's process.
+pub(crate) const NAME: &CStr = c"enarx-sgx-keep";
 
 /// Runs the Keep to its end; gives the status of the process.
-fn keep_process(image: &KeepImage<'_>) -> i32 {
+pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
     // SAFETY: the launcher has opened these descriptors, and nothing in this process, which has
     // only begun, knows of them.
     let (diagnostics, channel, launcher) = unsafe {
@@ -78,7 +57,7 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
         }
     };
     let file_system = configuration.namespaces.then_some(FILE_SYSTEM_SIZE);
-    if let Err((step, error)) = child::confine(file_system) {
+    if let Err((step, error)) = child::confine(Program::EnclaveHost, file_system) {
         report(Report::NotConfined {
             step: step as u8,
             error: error.raw_os_error().unwrap_or(libc::EIO),
@@ -94,11 +73,16 @@ fn keep_process(image: &KeepImage<'_>) -> i32 {
         _ => Box::new(RemoteQuoting::new(launcher)),
     };
     let threads = configuration.threads;
+    let technology = EnclaveServices {
+        enclave: Arc::clone(&enclave),
+        quoting,
+    };
+    let technology = Box::new(technology);
     // All that can be missing are descriptors for the threads to wait at.
-    let Ok(services) = Services::new(enclave, quoting, channel, diagnostics, threads, false) else {
+    let Ok(services) = Services::new(technology, channel, diagnostics, threads, false) else {
         return STOPPED_STATUS;
     };
-    Threads::new(services, threads, |status| {
+    Threads::new(EnclaveKeep { enclave, services }, threads, |status| {
         // SAFETY: ends this process at once. Other threads may be in the enclave: nothing
         // waits for them, and nothing that runs at a process's regular end is needed.
         unsafe { libc::_exit(status) }
@@ -114,7 +98,7 @@ const FILE_SYSTEM_SIZE: u64 = 1 << 20;
 /// What makes an enclave, and the simulated machine's quoting enclave, if it is one.
 pub(super) type Means = (Box<dyn EnclaveBuilder>, Option<Box<dyn Quoting>>);
 
-type Built = (Box<dyn Enclave>, Option<Box<dyn Quoting>>);
+type Built = (Arc<dyn Enclave>, Option<Box<dyn Quoting>>);
 
 fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, String> {
     if !(1..=layout::MAX_THREADS).contains(&configuration.threads) {
@@ -140,5 +124,5 @@ fn build(image: &KeepImage<'_>, configuration: &Configuration) -> Result<Built, 
     let attributes = Attributes::of_keep(configuration.debug);
     let enclave = loader::load(builder, &pages, attributes, config_id, &sigstruct)
         .map_err(|error| error.to_string())?;
-    Ok((enclave, quoting))
+    Ok((enclave.into(), quoting))
 }

@@ -12,23 +12,18 @@
 
 pub mod aesm;
 mod backend;
-mod block_memory;
-mod clock;
 mod configuration;
 mod enclave;
 mod enter;
 mod hardware;
 mod keep_process;
 mod loader;
-mod parking;
-mod processor;
 mod remote_quoting;
 mod run;
-mod service;
+mod services;
 mod signing;
 mod sigstructs;
 mod simulated;
-mod sockets;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod fake;
@@ -38,8 +33,7 @@ mod test_image;
 pub use backend::SgxBackend;
 pub use enclave::{EENTER, EEXIT, ERESUME, Enclave, EnclaveBuilder, EnterFunction, Run};
 pub(crate) use hardware::can_enter;
-pub use keep_process::become_keep_if_asked;
-pub use run::STOPPED_STATUS;
-pub use service::Quoting;
+pub(crate) use keep_process::{NAME as PROCESS_NAME, run as run_keep};
+pub use services::Quoting;
 pub use signing::{SigningError, SigningKey};
 pub use sigstructs::{sigstruct_file_name, today};

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::configuration::{receive, send};
-use super::service::Quoting;
+use super::services::Quoting;
 
 /// What the Keep's process asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

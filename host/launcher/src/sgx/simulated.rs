@@ -13,7 +13,7 @@ use enarx_wire_launch::sgx::{Secs, Section, Sigstruct};
 use super::configuration::SimulatedMachine;
 use super::enclave::{Enclave, EnclaveBuilder, EnterFunction, Run};
 use super::keep_process::Means;
-use super::service::Quoting;
+use super::services::Quoting;
 
 /// Opens a simulated machine.
 ///

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use enarx_host_launcher::sgx::{STOPPED_STATUS, SgxBackend, become_keep_if_asked};
+use enarx_host_launcher::sgx::SgxBackend;
 use enarx_host_launcher::{
     Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
 };
+use enarx_host_launcher::{STOPPED_STATUS, become_keep_if_asked};
 use enarx_wire_launch::sgx::{EnclaveOptions, layout};
 use enarx_wire_launch::{KeepImage, MemoryStrategy, Platform, SgxImage};
 use rustix::event::{PollFd, PollFlags, Timespec};

@@ -2,11 +2,11 @@
 
 use alloc::collections::BTreeMap;
 
-use enarx_keep_shim::{Next, Registers, Stop, vector};
+use enarx_keep_shim::{Next, Platform as _, Registers, Stop, vector};
 use enarx_wire_hostcall::call::Operation;
 use spin::Mutex;
 
-use super::{KERNEL, entry, host, save_area::SaveArea, stop};
+use super::{KERNEL, entry, platform::Enclave, save_area::SaveArea, stop};
 use crate::cpuid;
 
 /// Handles the exception in this thread's first save area, if there is one.
@@ -96,7 +96,7 @@ fn ask_cpuid(leaf: u32, subleaf: u32) -> cpuid::Answer {
     }
     let mut bytes = [0; 16];
     let arguments = [leaf.into(), subleaf.into(), 0, 0];
-    let answered = host::call(Operation::Cpuid, arguments, &[], 0, &mut bytes);
+    let answered = Enclave.call(Operation::Cpuid, arguments, &[], 0, &mut bytes);
     if answered.result != 0 || answered.length != bytes.len() {
         return [0; 4];
     }

@@ -1,13 +1,9 @@
 //! Calls to the host.
 
-use core::{
-    cell::UnsafeCell,
-    ptr::NonNull,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{ptr::NonNull, sync::atomic::Ordering};
 
-use enarx_keep_shim::{Answer, Stop};
-use enarx_wire_hostcall::call::{BLOCK_SIZE, Caller, Leave, Operation, Violation};
+use enarx_keep_shim::{Answer, CallSlot, HostCall, Stop};
+use enarx_wire_hostcall::call::{BLOCK_SIZE, Caller, Leave, Operation};
 use enarx_wire_launch::{PAGE_SIZE, sgx::layout};
 
 use super::{
@@ -18,39 +14,22 @@ use super::{
 };
 
 /// Asks the host. A violation stops the Keep.
-pub fn call(
-    operation: Operation,
-    arguments: [u64; 4],
-    payload: &[&[u8]],
-    most: u64,
-    into: &mut [u8],
-) -> Answer {
-    let slot = &CALLERS[thread_page::index() as usize];
-    let mut borrowed = slot.borrow();
-    let answer = borrowed
-        .caller()
-        .stage(operation, arguments, payload)
-        .and_then(|staged| {
-            let committed = staged.commit();
-            if operation == Operation::Exit {
-                // Other threads end too, whatever the host does.
-                STATE.store(state::ENDED, Ordering::SeqCst);
-            }
-            leave();
-            committed.collect(most, into)
-        });
-    match answer {
-        Ok(answer) => Answer {
-            result: answer.result,
-            length: answer.length,
-        },
-        Err(violation) => stop(match violation {
-            Violation::Sequence => Stop::AnswerSequence,
-            Violation::Result => Stop::AnswerResult,
-            Violation::Length => Stop::AnswerLength,
-            Violation::PayloadTooLong => Stop::RequestLength,
-        }),
-    }
+pub fn call(call: HostCall<'_>) -> Answer {
+    let ends = call.operation == Operation::Exit;
+    let caller = || {
+        let block = checked_block(thread_page::block());
+        // SAFETY: outside the enclave, by the check: no memory of ours. That it is mapped
+        // is the host's own affair.
+        unsafe { Caller::new(block) }
+    };
+    let answer = CALLERS[thread_page::index() as usize].make(call, caller, |_| {
+        if ends {
+            // Other threads end too, whatever the host does.
+            STATE.store(state::ENDED, Ordering::SeqCst);
+        }
+        leave();
+    });
+    answer.unwrap_or_else(|reason| stop(reason))
 }
 
 /// Leaves for the last time.
@@ -89,55 +68,8 @@ fn leave() {
     }
 }
 
-static CALLERS: [Slot; layout::MAX_THREADS as usize] =
-    [const { Slot::new() }; layout::MAX_THREADS as usize];
-
-/// One thread's caller.
-struct Slot {
-    in_use: AtomicBool,
-    caller: UnsafeCell<Option<Caller>>,
-}
-
-// SAFETY: `in_use` lets one user at a time to the caller.
-unsafe impl Sync for Slot {}
-
-impl Slot {
-    const fn new() -> Self {
-        Self {
-            in_use: AtomicBool::new(false),
-            caller: UnsafeCell::new(None),
-        }
-    }
-
-    /// A call within a call would use the block twice; it would be an error of the shim's own.
-    fn borrow(&self) -> Borrowed<'_> {
-        if self.in_use.swap(true, Ordering::Acquire) {
-            stop(Stop::Entry);
-        }
-        Borrowed(self)
-    }
-}
-
-struct Borrowed<'a>(&'a Slot);
-
-impl Borrowed<'_> {
-    fn caller(&mut self) -> &mut Caller {
-        // SAFETY: whoever holds this is the one user.
-        let caller = unsafe { &mut *self.0.caller.get() };
-        caller.get_or_insert_with(|| {
-            let block = checked_block(thread_page::block());
-            // SAFETY: outside the enclave, by the check: no memory of ours. That it is mapped
-            // is the host's own affair.
-            unsafe { Caller::new(block) }
-        })
-    }
-}
-
-impl Drop for Borrowed<'_> {
-    fn drop(&mut self) {
-        self.0.in_use.store(false, Ordering::Release);
-    }
-}
+static CALLERS: [CallSlot; layout::MAX_THREADS as usize] =
+    [const { CallSlot::new() }; layout::MAX_THREADS as usize];
 
 /// The host's block, if all of it lies outside the enclave.
 fn checked_block(address: u64) -> NonNull<u8> {

@@ -10,9 +10,11 @@ mod pages;
 mod platform;
 mod save_area;
 mod thread_page;
-mod toolchain;
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::{
+    panic::PanicInfo,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 use enarx_keep_shim::{Kernel, Stop};
 use spin::Once;
@@ -39,4 +41,9 @@ mod state {
 fn stop(reason: Stop) -> ! {
     STATE.store(state::STOPPED, Ordering::SeqCst);
     host::abort(reason)
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    stop(Stop::Panic)
 }

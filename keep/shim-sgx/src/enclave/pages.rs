@@ -3,13 +3,13 @@
 use core::{ops::Range, ptr};
 
 use enarx_keep_shim::{
-    Stop,
+    Platform as _, Stop,
     memory::{Access, PAGE, Pages},
 };
 use enarx_wire_hostcall::call::Operation;
 use enarx_wire_launch::sgx::SecInfo;
 
-use super::{entry, host, leaf, platform::Enclave, stop};
+use super::{entry, leaf, platform::Enclave, stop};
 
 /// Accepts new pages, which the host adds when they are first spoken of.
 pub fn add(range: Range<u64>) {
@@ -23,7 +23,7 @@ pub fn add(range: Range<u64>) {
 fn change(operation: Operation, range: &Range<u64>, access: u64) {
     let count = (range.end - range.start) / PAGE;
     let arguments = [range.start - entry::base(), count, access, 0];
-    if host::call(operation, arguments, &[], 0, &mut []).result != 0 {
+    if Enclave.call(operation, arguments, &[], 0, &mut []).result != 0 {
         stop(Stop::Page);
     }
 }

@@ -75,8 +75,14 @@ pub mod vector {
     pub const DEBUG: u8 = 1;
     /// #BP
     pub const BREAKPOINT: u8 = 3;
+    /// #OF
+    pub const OVERFLOW: u8 = 4;
+    /// #BR
+    pub const BOUND: u8 = 5;
     /// #UD
     pub const INVALID_OPCODE: u8 = 6;
+    /// #SS
+    pub const STACK: u8 = 12;
     /// #GP
     pub const PROTECTION: u8 = 13;
     /// #PF

@@ -114,6 +114,12 @@ pub struct Committed<'a> {
 }
 
 impl Committed<'_> {
+    /// Whether the host says that it has answered, for a Keep that is not left meanwhile.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.caller.block.read(word::ANSWER_SEQUENCE) == self.caller.sequence
+    }
+
     /// Copies the answer into the Keep: a result of at most `most`, and a payload of at most
     /// as many bytes as `into` has.
     ///

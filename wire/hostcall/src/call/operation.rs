@@ -80,10 +80,12 @@ pub enum Operation {
     Trim = 26,
     /// Removes as many pages from that offset, which the Keep has accepted as trimmed (EREMOVE).
     Remove = 27,
+    /// Gives evidence over the report data in the payload, of a Keep that has no TEE to give it.
+    Evidence = 28,
 }
 
 impl Operation {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::Diagnose,
         Self::Receive,
         Self::Send,
@@ -111,6 +113,7 @@ impl Operation {
         Self::Close,
         Self::Trim,
         Self::Remove,
+        Self::Evidence,
     ];
 
     /// The operation with this code.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::service::Quoting;
+use super::services::Quoting;
 pub use message::{Malformed, Value, Writer, fields, find};
 
 /// Where Intel's service listens unless somebody has configured it otherwise.

@@ -2,14 +2,15 @@ use std::sync::mpsc::{Receiver, channel};
 
 use enarx_wire_hostcall::call::Operation;
 
-use super::super::fake::{Entry, FakeEnclave, Outside, services};
+use super::super::fake::{Entry, FakeEnclave, keep};
 use super::*;
+use crate::service::{Outside, Threads};
 
 /// Runs the first thread of `enclave`, and gives the status with which the Keep ended.
 fn run(enclave: FakeEnclave, threads: u32) -> (i32, Outside) {
-    let (services, outside) = services(enclave, threads);
+    let (keep, outside) = keep(enclave, threads);
     let (sender, receiver) = channel();
-    let threads = Threads::new(services, threads, move |status| {
+    let threads = Threads::new(keep, threads, move |status| {
         // The test may have ended.
         let _ = sender.send(status);
     });

@@ -7,10 +7,10 @@ use enarx_wire_hostcall::call::{BLOCK_SIZE, Service};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// One thread's call block, in pages of its own: a Keep may write it at any time.
-pub(super) struct BlockMemory(NonNull<u8>);
+pub(crate) struct BlockMemory(NonNull<u8>);
 
 impl BlockMemory {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: a new mapping, at an address of the system's choice.
         let address = unsafe {
             mmap_anonymous(
@@ -26,12 +26,12 @@ impl BlockMemory {
     }
 
     /// Where it lies.
-    pub(super) fn address(&self) -> u64 {
+    pub(crate) fn address(&self) -> u64 {
         self.0.as_ptr() as u64
     }
 
     /// The host's end of it, for as long as the memory.
-    pub(super) fn service(&self) -> Service {
+    pub(crate) fn service(&self) -> Service {
         // SAFETY: mapped, aligned to pages, of the size of a block, and used by nothing else;
         // the callers in this module keep the memory for longer.
         unsafe { Service::new(self.0) }

@@ -1,14 +1,12 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use enarx_wire_hostcall::call::{
     ADDRESS_SIZE, Caller, SocketOption, decode_address, encode_address,
 };
+use rustix::pipe::PipeFlags;
 
-use super::super::block_memory::BlockMemory;
-use super::super::fake::{FakeEnclave, Outside, REMOVE, TRIM, services};
 use super::*;
 
 struct NoStarter;
@@ -23,26 +21,70 @@ impl Starter for NoStarter {
     }
 }
 
-/// A Keep of two threads, asked from outside of any enclave.
-struct Keep {
-    services: Services,
-    outside: Outside,
-    restricted: Arc<Mutex<Vec<(u64, u64, u64)>>>,
+/// A kind of Keep that asks for nothing of its own.
+struct Plain;
+
+impl Technology for Plain {
+    fn answer(&self, _: &Request, _: &mut Vec<u8>, _: &Diagnostics) -> Result<u64, Errno> {
+        Err(Errno::NOSYS)
+    }
 }
 
-impl Keep {
-    fn new() -> Self {
-        let enclave = FakeEnclave::new();
-        let restricted = Arc::clone(&enclave.restricted);
-        let (services, outside) = services(enclave, 2);
-        Self {
-            services,
-            outside,
-            restricted,
+/// The other ends of what a Keep has.
+pub(crate) struct Outside {
+    pub channel: UnixStream,
+    diagnostics: OwnedFd,
+}
+
+impl Outside {
+    /// All diagnostics, once the Keep's end is closed or nothing more is there.
+    pub(crate) fn diagnostics(&self) -> String {
+        rustix::io::ioctl_fionbio(&self.diagnostics, true).unwrap();
+        let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = rustix::io::read(&self.diagnostics, &mut buffer) {
+            all.extend_from_slice(&buffer[..count]);
         }
+        String::from_utf8(all).unwrap()
+    }
+}
+
+/// Services to a Keep of `threads` threads, with a network.
+pub(crate) fn services(technology: Box<dyn Technology>, threads: u32) -> (Services, Outside) {
+    let (channel, theirs) = UnixStream::pair().unwrap();
+    let (diagnostics, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let services = Services::new(technology, theirs.into(), write, threads, true);
+    let services = services.unwrap();
+    (
+        services,
+        Outside {
+            channel,
+            diagnostics,
+        },
+    )
+}
+
+/// A Keep of two threads, asked from outside of any TEE.
+pub(crate) struct Asked {
+    services: Services,
+    pub outside: Outside,
+}
+
+impl Asked {
+    fn plain() -> Self {
+        Self::new(Box::new(Plain))
     }
 
-    fn ask(&self, operation: Operation, arguments: &[u64], payload: &[u8]) -> (i64, Vec<u8>) {
+    pub(crate) fn new(technology: Box<dyn Technology>) -> Self {
+        let (services, outside) = services(technology, 2);
+        Self { services, outside }
+    }
+
+    pub(crate) fn ask(
+        &self,
+        operation: Operation,
+        arguments: &[u64],
+        payload: &[u8],
+    ) -> (i64, Vec<u8>) {
         let memory = BlockMemory::new().unwrap();
         let base = NonNull::new(memory.address() as *mut u8).unwrap();
         // SAFETY: the memory of a block, which outlives the caller.
@@ -60,7 +102,8 @@ impl Keep {
     }
 }
 
-fn error(number: i32) -> (i64, Vec<u8>) {
+/// What a Keep gets when something failed.
+pub(crate) fn error(number: i32) -> (i64, Vec<u8>) {
     (-i64::from(number), Vec::new())
 }
 
@@ -75,7 +118,7 @@ fn entry(descriptor: i32, events: i16) -> [u8; POLL_ENTRY_SIZE] {
 
 #[test]
 fn the_channel_is_the_one_stream_without_sockets() {
-    let mut keep = Keep::new();
+    let mut keep = Asked::plain();
     assert_eq!(
         keep.ask(Operation::Receive, &[3, 16], b""),
         error(libc::EAGAIN)
@@ -104,7 +147,7 @@ fn the_channel_is_the_one_stream_without_sockets() {
 
 #[test]
 fn waiting_is_for_the_channel() {
-    let mut keep = Keep::new();
+    let mut keep = Asked::plain();
     let both = [
         entry(3, libc::POLLIN),
         entry(3, libc::POLLIN | libc::POLLOUT),
@@ -144,7 +187,7 @@ fn waiting_is_for_the_channel() {
 
 #[test]
 fn threads_wait_for_each_other() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     assert_eq!(keep.ask(Operation::Park, &[0], b""), error(libc::ETIMEDOUT));
     assert_eq!(keep.ask(Operation::Unpark, &[0], b""), (0, vec![]));
     assert_eq!(keep.ask(Operation::Park, &[u64::MAX], b""), (0, vec![]));
@@ -162,7 +205,7 @@ fn threads_wait_for_each_other() {
 
 #[test]
 fn a_token_ends_any_waiting_of_its_thread() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     let input = entry(3, libc::POLLIN);
     assert_eq!(keep.ask(Operation::Unpark, &[0], b""), (0, vec![]));
     let (count, _) = keep.ask(Operation::Poll, &[u64::MAX], &input);
@@ -189,7 +232,7 @@ fn done() -> (i64, Vec<u8>) {
 
 #[test]
 fn streams_lead_where_the_keep_wants_under_its_own_numbers() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     let ask =
         |operation, arguments: &[u64], payload: &[u8]| keep.ask(operation, arguments, payload);
     for number in [5, 6] {
@@ -236,7 +279,7 @@ fn streams_lead_where_the_keep_wants_under_its_own_numbers() {
 
 #[test]
 fn datagrams_have_senders_and_lengths() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     for number in [5, 6] {
         let made = keep.ask(Operation::Socket, &[number, INTERNET, DATAGRAM], b"");
         assert_eq!(made, done());
@@ -263,7 +306,7 @@ fn datagrams_have_senders_and_lengths() {
 
 #[test]
 fn no_keep_gets_other_sockets_or_more_than_it_may() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     let ask = |operation, arguments: &[u64]| keep.ask(operation, arguments, b"").0;
     let make = |number, family, kind| ask(Operation::Socket, &[number, family, kind]);
     let refused = |number: i32| -i64::from(number);
@@ -317,7 +360,7 @@ fn no_keep_gets_other_sockets_or_more_than_it_may() {
 
 #[test]
 fn numbers_of_the_machine() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     let (result, payload) = keep.ask(Operation::Clock, &[], b"");
     let words: Vec<u64> = payload
         .as_chunks()
@@ -342,73 +385,8 @@ fn numbers_of_the_machine() {
 }
 
 #[test]
-fn evidence_comes_from_whoever_makes_quotes() {
-    let keep = Keep::new();
-    assert_eq!(
-        keep.ask(Operation::QuoteTarget, &[], b""),
-        (0, vec![0x51; 512])
-    );
-    assert_eq!(
-        keep.ask(Operation::Quote, &[], b"report"),
-        (0, b"reportreport".to_vec())
-    );
-    assert_eq!(
-        keep.ask(Operation::Quote, &[], &vec![1; PAYLOAD_SIZE]),
-        error(libc::E2BIG)
-    );
-    assert_eq!(keep.ask(Operation::Quote, &[], b""), error(libc::EIO));
-    assert!(keep.outside.diagnostics().contains("no report"));
-}
-
-#[test]
-fn pages_change_within_the_enclave() {
-    let keep = Keep::new();
-    assert_eq!(
-        keep.ask(Operation::Restrict, &[0x1000, 2, 1], b""),
-        (0, vec![])
-    );
-    assert_eq!(*keep.restricted.lock().unwrap(), [(0x1000, 2, 1)]);
-    let removed = [
-        keep.ask(Operation::Trim, &[0x3000, 1], b""),
-        keep.ask(Operation::Remove, &[0x3000, 1], b""),
-    ];
-    assert_eq!(removed, [done(), done()]);
-    assert_eq!(
-        keep.restricted.lock().unwrap()[1..],
-        [(0x3000, 1, TRIM), (0x3000, 1, REMOVE)]
-    );
-    for operation in [Operation::Trim, Operation::Remove] {
-        for arguments in [
-            [0x1001, 1],
-            [layout::ENCLAVE_SIZE, 1],
-            [0x1000, u64::MAX],
-            [u64::MAX - 0xfff, 1],
-        ] {
-            assert_eq!(keep.ask(operation, &arguments, b""), error(libc::EINVAL));
-        }
-    }
-    for arguments in [
-        [0x1001, 2, 1],
-        [0, layout::ENCLAVE_SIZE / 4096 + 1, 1],
-        [layout::ENCLAVE_SIZE, 1, 1],
-        [0x1000, u64::MAX, 1],
-        [u64::MAX - 0xfff, 1, 1],
-        [0x1000, 2, 8],
-    ] {
-        assert_eq!(
-            keep.ask(Operation::Restrict, &arguments, b""),
-            error(libc::EINVAL)
-        );
-    }
-    assert_eq!(
-        keep.ask(Operation::Restrict, &[0, 0, 1], b""),
-        error(libc::EPERM)
-    );
-}
-
-#[test]
 fn diagnostics_are_bounded() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     let line = [b'x'; 1000];
     for _ in 0..50 {
         assert_eq!(keep.ask(Operation::Diagnose, &[], &line), (0, vec![]));
@@ -423,7 +401,7 @@ fn diagnostics_are_bounded() {
 
 #[test]
 fn the_end_has_a_status() {
-    let keep = Keep::new();
+    let keep = Asked::plain();
     for (status, expected) in [(0, 1000), (7, 1007), (0x1_0107, 1007), (u64::MAX, 1255)] {
         assert_eq!(keep.ask(Operation::Exit, &[status], b"").0, expected);
     }

@@ -1,32 +1,29 @@
 //! What compiled Rust code expects of its surroundings where there is no C library.
 
-use core::{arch::global_asm, panic::PanicInfo};
-
-use enarx_keep_shim::Stop;
-
-use super::stop;
-
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    stop(Stop::Panic)
-}
+use core::arch::{asm, global_asm};
 
 /// Named by precompiled code of the standard library; nothing unwinds here.
 // SAFETY: nobody else defines it.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() -> ! {
-    stop(Stop::Panic)
+    fail()
 }
 
 /// As `rust_eh_personality`.
 // SAFETY: nobody else defines it.
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Resume() -> ! {
-    stop(Stop::Panic)
+    fail()
+}
+
+/// Faults, which stops the Keep.
+fn fail() -> ! {
+    // SAFETY: an instruction that does nothing but fault.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
 }
 
 // The functions on memory that compilers call by themselves. String instructions are the
-// fastest way for long ones on every processor with SGX (ERMS).
+// fastest way for long ones on every processor with a TEE (ERMS).
 global_asm!(
     ".section .text.memory,\"ax\"",
     ".globl memcpy",

@@ -3,6 +3,13 @@
 //! The Keep is not trusted here: it gets its own channel, its own diagnostics, sockets if it may
 //! have some, and numbers, and nothing else of the host.
 
+mod block_memory;
+mod clock;
+mod parking;
+mod processor;
+mod sockets;
+mod threads;
+
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,46 +17,45 @@ use std::time::{Duration, Instant};
 
 use enarx_wire_hostcall::CHANNEL;
 use enarx_wire_hostcall::call::{Operation, PAYLOAD_SIZE, POLL_ENTRY_SIZE, PollEntry, Request};
-use enarx_wire_launch::PAGE_SIZE;
-use enarx_wire_launch::sgx::{SecInfo, layout};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use super::clock::Clock;
-use super::enclave::Enclave;
-use super::parking::Parking;
-use super::processor::Processor;
-use super::sockets::{Sockets, known, receive_flags};
 use crate::keep::MAX_DIAGNOSTICS;
+use clock::Clock;
+use parking::Parking;
+use processor::Processor;
+use sockets::{Sockets, known, receive_flags};
 
-/// Makes quotes of an enclave's reports.
-pub trait Quoting: Send + Sync {
-    /// TARGETINFO of the enclave that makes quotes.
+pub(crate) use block_memory::BlockMemory;
+pub use threads::STOPPED_STATUS;
+pub(crate) use threads::{Departure, Stay, Threaded, Threads};
+
+/// What only one kind of Keep has its host do.
+pub(crate) trait Technology: Send + Sync {
+    /// Does what `request` asks. `payload` holds the request's payload, and is left with the
+    /// answer's.
     ///
     /// # Errors
     ///
-    /// What stands in the way.
-    fn target(&self) -> io::Result<[u8; 512]>;
-
-    /// A quote of the REPORT in `report`.
-    ///
-    /// # Errors
-    ///
-    /// What stands in the way.
-    fn quote(&self, report: &[u8]) -> io::Result<Vec<u8>>;
+    /// What the Keep is told; [`Errno::NOSYS`] for what this kind of Keep does not ask.
+    fn answer(
+        &self,
+        request: &Request,
+        payload: &mut Vec<u8>,
+        diagnostics: &Diagnostics,
+    ) -> Result<u64, Errno>;
 }
 
 /// Starts threads of the Keep.
-pub(super) trait Starter {
+pub(crate) trait Starter {
     /// Has the host enter the Keep with this thread.
     fn start(&self, thread: u32) -> Result<(), Errno>;
 }
 
 /// The host's services to one Keep, shared by its threads.
-pub(super) struct Services {
-    enclave: Box<dyn Enclave>,
-    quoting: Box<dyn Quoting>,
+pub(crate) struct Services {
+    technology: Box<dyn Technology>,
     channel: Arc<OwnedFd>,
     sockets: Sockets,
     diagnostics: Diagnostics,
@@ -60,7 +66,7 @@ pub(super) struct Services {
 
 /// What is to be done after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Served {
+pub(crate) enum Served {
     /// Go on with this result, and with what is in the payload.
     Answer(i64),
     /// End the Keep with this status.
@@ -74,17 +80,15 @@ const MAX_POLLED: usize = 1024;
 const CHANNEL_NUMBER: u64 = CHANNEL as u64;
 
 impl Services {
-    pub(super) fn new(
-        enclave: Box<dyn Enclave>,
-        quoting: Box<dyn Quoting>,
+    pub(crate) fn new(
+        technology: Box<dyn Technology>,
         channel: OwnedFd,
         diagnostics: OwnedFd,
         threads: u32,
         network: bool,
     ) -> io::Result<Self> {
         Ok(Self {
-            enclave,
-            quoting,
+            technology,
             channel: Arc::new(channel),
             sockets: Sockets::new(network),
             diagnostics: Diagnostics {
@@ -99,18 +103,14 @@ impl Services {
         })
     }
 
-    pub(super) fn enclave(&self) -> &dyn Enclave {
-        &*self.enclave
-    }
-
     /// Tells the host's operator something, as the Keep could.
-    pub(super) fn diagnose(&self, text: &str) {
+    pub(crate) fn diagnose(&self, text: &str) {
         self.diagnostics.write(text.as_bytes());
     }
 
     /// Does what `request` of thread `thread` asks. `payload` holds the request's payload, and
     /// is left with the answer's.
-    pub(super) fn serve(
+    pub(crate) fn serve(
         &self,
         thread: u32,
         request: &Request,
@@ -172,27 +172,12 @@ impl Services {
                 payload.extend(self.processor.cpuid(leaf, subleaf)?);
                 Ok(0)
             }
-            Operation::QuoteTarget => {
-                payload.clear();
-                payload.extend(self.told(self.quoting.target())?);
-                Ok(0)
-            }
-            Operation::Quote => {
-                let quote = self.told(self.quoting.quote(payload))?;
-                if quote.len() > PAYLOAD_SIZE {
-                    return Err(Errno::TOOBIG);
-                }
-                *payload = quote;
-                Ok(0)
-            }
-            Operation::Restrict => {
-                payload.clear();
-                self.restrict(first, second, third)
-            }
-            Operation::Trim | Operation::Remove => {
-                payload.clear();
-                self.remove(request.operation, first, second)
-            }
+            Operation::QuoteTarget
+            | Operation::Quote
+            | Operation::Restrict
+            | Operation::Trim
+            | Operation::Remove
+            | Operation::Evidence => self.technology.answer(request, payload, &self.diagnostics),
             Operation::Exit => Err(Errno::NOSYS),
             _ => self.answer_about_sockets(request, payload).map_err(known),
         }
@@ -332,57 +317,16 @@ impl Services {
             Err(Errno::TIMEDOUT)
         }
     }
-
-    fn restrict(&self, offset: u64, pages: u64, access: u64) -> Result<u64, Errno> {
-        const ALL: u64 = SecInfo::READ | SecInfo::WRITE | SecInfo::EXECUTE;
-        if !is_in_enclave(offset, pages) || access & !ALL != 0 {
-            return Err(Errno::INVAL);
-        }
-        changed(self.enclave.restrict(offset, pages, access))
-    }
-
-    fn remove(&self, operation: Operation, offset: u64, pages: u64) -> Result<u64, Errno> {
-        if !is_in_enclave(offset, pages) {
-            return Err(Errno::INVAL);
-        }
-        changed(match operation {
-            Operation::Trim => self.enclave.trim(offset, pages),
-            _ => self.enclave.remove(offset, pages),
-        })
-    }
-
-    /// The Keep learns that it failed, and the operator why.
-    fn told<T>(&self, outcome: io::Result<T>) -> Result<T, Errno> {
-        outcome.map_err(|error| {
-            self.diagnose(&format!("no quote of the Keep's report: {error}\n"));
-            Errno::from_io_error(&error).unwrap_or(Errno::IO)
-        })
-    }
-}
-
-/// Whether so many pages from an offset are the enclave's.
-fn is_in_enclave(offset: u64, pages: u64) -> bool {
-    let end = pages
-        .checked_mul(PAGE_SIZE as u64)
-        .and_then(|size| size.checked_add(offset));
-    end.is_some_and(|end| end <= layout::ENCLAVE_SIZE) && offset.is_multiple_of(PAGE_SIZE as u64)
-}
-
-fn changed(outcome: io::Result<()>) -> Result<u64, Errno> {
-    match outcome {
-        Ok(()) => Ok(0),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
 }
 
 /// What the Keep says to its host's operator: so much and no more.
-struct Diagnostics {
+pub(crate) struct Diagnostics {
     pipe: OwnedFd,
     room: Mutex<usize>,
 }
 
 impl Diagnostics {
-    fn write(&self, text: &[u8]) {
+    pub(crate) fn write(&self, text: &[u8]) {
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rest = &text[..text.len().min(*room)];
         *room -= rest.len();
@@ -432,3 +376,5 @@ fn again_if_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{Asked, Outside, error, services};

@@ -1,0 +1,76 @@
+//! Memory of a virtual machine.
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+
+/// A range of pages of this process, all zeros at first, that costs nothing until it is used.
+pub(super) struct Memory {
+    base: NonNull<u8>,
+    size: usize,
+}
+
+// SAFETY: the memory belongs to whoever has this, in whatever thread.
+unsafe impl Send for Memory {}
+// SAFETY: shared references give addresses, and no access but by raw pointers.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    pub(super) fn new(size: u64) -> io::Result<Self> {
+        let size = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        // SAFETY: a new mapping, at an address of the system's choice.
+        let address = unsafe {
+            mmap_anonymous(
+                ptr::null_mut(),
+                size,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
+        }?;
+        let base = NonNull::new(address.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, size })
+    }
+
+    /// Asks for large pages, which are quicker to get and to translate.
+    pub(super) fn prefer_large_pages(&self) {
+        // SAFETY: advice about a mapping of this one's own. A kernel that does not take it gives
+        // small pages.
+        let _ = unsafe { madvise(self.base.as_ptr().cast(), self.size, Advice::LinuxHugepage) };
+    }
+
+    /// Writes `bytes` at `offset`, before anything else uses the memory.
+    ///
+    /// # Panics
+    ///
+    /// When they do not fit.
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        assert!(
+            offset <= self.size && bytes.len() <= self.size - offset,
+            "within the memory"
+        );
+        // SAFETY: within the mapping, by the line above; nobody else uses it yet.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len());
+        }
+    }
+
+    /// Where it lies in this process.
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Its size in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size as u64
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this size, and not used any more. If it fails, memory
+        // stays mapped that nobody uses.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.size) };
+    }
+}

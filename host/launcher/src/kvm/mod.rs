@@ -1,0 +1,28 @@
+//! The `kvm` backend: a Keep in a virtual machine of its own, which its host can read.
+//!
+//! ```text
+//! launch() ── launch page ── child::start ──► this program as `enarx-kvm-keep`:
+//!    ▲                            │             pages, memory, machine, confinement
+//!    │ ◄────── "running" ─────────┤             threads: KVM_RUN, serve, ...
+//!    └─ channel, process          └─ serves evidence over its launch digest (descriptor 4)
+//! ```
+//!
+//! It is for development, and for finding out on any machine with KVM how a Keep in a
+//! confidential VM runs: the shim inside is the same. The evidence is simulated, and nothing
+//! protects the Keep from its host.
+
+mod backend;
+mod keep_process;
+mod machine;
+mod memory;
+mod processor;
+mod run;
+mod services;
+mod software;
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod qemu;
+
+pub use backend::KvmBackend;
+pub(crate) use keep_process::{NAME as PROCESS_NAME, run as run_keep};
+pub(crate) use software::is_software;

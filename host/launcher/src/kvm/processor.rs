@@ -1,0 +1,154 @@
+//! A virtual processor: what it offers, and how it starts.
+
+use std::cell::RefCell;
+use std::io;
+
+use enarx_wire_launch::vm::{BodyRing, layout};
+use kvm_bindings::{CpuId, kvm_regs, kvm_segment, kvm_xcrs};
+use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
+
+/// A virtual processor.
+pub(super) struct Processor(RefCell<VcpuFd>);
+
+/// Why a processor has left the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Something was written to the doorbell.
+    Doorbell(u32),
+    /// Something else, which no shim does.
+    Other(String),
+}
+
+impl Processor {
+    /// Makes processor `index` of `vm`.
+    pub(super) fn new(vm: &VmFd, offered: &Offered, index: u32) -> io::Result<Self> {
+        let vcpu = vm.create_vcpu(index.into())?;
+        vcpu.set_cpuid2(&offered.cpuid)?;
+        let mut special = vcpu.get_sregs()?;
+        // As a PVH guest begins: 32-bit protected mode without paging, flat segments.
+        let segment = |selector, type_| kvm_segment {
+            base: 0,
+            limit: u32::MAX,
+            selector,
+            type_,
+            present: 1,
+            db: 1,
+            s: 1,
+            g: 1,
+            ..kvm_segment::default()
+        };
+        let (code, data) = (segment(0x10, 0b1011), segment(0x18, 0b0011));
+        special.cs = code;
+        special.ds = data;
+        special.es = data;
+        special.fs = data;
+        special.gs = data;
+        special.ss = data;
+        special.tr.type_ = 0b1011;
+        special.tr.limit = 0x67;
+        special.cr0 = PROTECTION | EXTENSION_TYPE;
+        special.cr4 = 0;
+        special.efer = 0;
+        vcpu.set_sregs(&special)?;
+        let entry = if index == 0 {
+            layout::ENTRY
+        } else {
+            layout::THREAD_ENTRY
+        };
+        vcpu.set_regs(&kvm_regs {
+            rip: entry,
+            rsi: index.into(),
+            rflags: 2,
+            ..kvm_regs::default()
+        })?;
+        if offered.ring == BodyRing::Supervisor {
+            let mut states = kvm_xcrs {
+                nr_xcrs: 1,
+                ..kvm_xcrs::default()
+            };
+            states.xcrs[0].value = EXTENDED_STATES;
+            vcpu.set_xcrs(&states)?;
+        }
+        Ok(Self(RefCell::new(vcpu)))
+    }
+
+    /// Runs until the processor leaves the machine.
+    pub(super) fn run(&self) -> Exit {
+        let mut vcpu = self.0.borrow_mut();
+        loop {
+            let other = match vcpu.run() {
+                Ok(VcpuExit::MmioWrite(layout::DOORBELL, data)) => {
+                    let Ok(bytes) = data.try_into() else {
+                        return Exit::Other(format!("a doorbell of {} bytes", data.len()));
+                    };
+                    return Exit::Doorbell(u32::from_le_bytes(bytes));
+                }
+                Ok(exit) => format!("{exit:?}"),
+                Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => continue,
+                Err(error) => error.to_string(),
+            };
+            let at = vcpu.get_regs().map_or(0, |registers| registers.rip);
+            return Exit::Other(format!("{other}, at {at:#x}"));
+        }
+    }
+}
+
+/// Bits of CR0.
+const PROTECTION: u64 = 1;
+const EXTENSION_TYPE: u64 = 1 << 4;
+
+/// The extended state of a Keep: x87, SSE, AVX.
+const EXTENDED_STATES: u64 = 0b111;
+
+/// What a machine's processors offer, and in which ring its shim's body runs on them.
+pub(super) struct Offered {
+    pub cpuid: CpuId,
+    pub ring: BodyRing,
+}
+
+/// Leaves of what KVM offers only what the shim keeps the state of.
+///
+/// # Errors
+///
+/// What the shim cannot do without.
+pub(super) fn restrict(cpuid: &mut CpuId, ring: BodyRing) -> Result<(), &'static str> {
+    /// Of leaf 1: XSAVE, AVX, RDRAND.
+    const NEEDED: [(u32, &str); 3] = [(26, "XSAVE"), (28, "AVX"), (30, "RDRAND")];
+    const FSGSBASE: u32 = 1;
+    // Of leaf 7, what works on AVX-512 registers, tiles, or protection keys.
+    const HIDDEN_EBX: u32 =
+        1 << 14 | 1 << 16 | 1 << 17 | 1 << 21 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31;
+    const HIDDEN_ECX: u32 =
+        1 << 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 11 | 1 << 12 | 1 << 14;
+    const HIDDEN_EDX: u32 = 1 << 2 | 1 << 3 | 1 << 8 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25;
+    const HIDDEN_1_EAX: u32 = 1 << 5 | 1 << 21 | 1 << 22;
+    for entry in cpuid.as_mut_slice() {
+        match (entry.function, entry.index) {
+            (1, _) if ring == BodyRing::Supervisor => {
+                for (bit, name) in NEEDED {
+                    if entry.ecx & 1 << bit == 0 {
+                        return Err(name);
+                    }
+                }
+            }
+            (7, 0) => {
+                entry.ebx &= !HIDDEN_EBX;
+                entry.ecx &= !HIDDEN_ECX;
+                entry.edx &= !HIDDEN_EDX;
+                if ring == BodyRing::User {
+                    // Software KVM has the instructions in ring 3, and does not say so.
+                    entry.ebx |= FSGSBASE;
+                } else if entry.ebx & FSGSBASE == 0 {
+                    return Err("FSGSBASE");
+                }
+            }
+            (7, 1) => entry.eax &= !HIDDEN_1_EAX,
+            (0xD, 0) => {
+                entry.eax &= EXTENDED_STATES as u32;
+                entry.edx = 0;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! The tests.
+
+use std::arch::global_asm;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use enarx_host_launcher::kvm::KvmBackend;
+use enarx_host_launcher::{
+    Backend as _, Ended, Isolation, LaunchError, LaunchRequest, LaunchedKeep, Outcome, Simulator,
+    become_keep_if_asked,
+};
+use enarx_host_simulator::snp::SecureProcessor;
+use enarx_wire_launch::vm::file_digest;
+use enarx_wire_launch::{KeepImage, MemoryStrategy, Platform, SgxImage, VmImage};
+
+use crate::elf::{Part, static_pie};
+
+const MEMORY: u64 = 64 << 20;
+
+const TESTS: &[(&str, fn())] = &[
+    ("a_machine_runs_and_ends", a_machine_runs_and_ends),
+    ("faults_end_the_runtime", faults_end_the_runtime),
+    ("a_keep_ends_with_its_handle", a_keep_ends_with_its_handle),
+    ("processor_time_is_limited", processor_time_is_limited),
+    ("the_process_is_confined", the_process_is_confined),
+    (
+        "a_directory_does_for_namespaces",
+        a_directory_does_for_namespaces,
+    ),
+    (
+        "what_cannot_be_launched_says_why",
+        what_cannot_be_launched_says_why,
+    ),
+    ("many_keeps_leave_nothing", many_keeps_leave_nothing),
+];
+
+/// Runs the tests whose names contain the first argument that is no option.
+pub fn main() {
+    let runtime = runtime();
+    become_keep_if_asked(|| image(&runtime));
+    if let Err(error) = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+    {
+        println!("nothing tried: /dev/kvm: {error}");
+        return;
+    }
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    for (name, test) in TESTS {
+        if wanted.as_deref().is_none_or(|wanted| name.contains(wanted)) {
+            test();
+            println!("test {name} ... ok");
+        }
+    }
+}
+
+// The runtime: says hello, reads a byte of the channel, and does what it says.
+global_asm!(
+    ".pushsection .rodata",
+    ".balign 16",
+    "enarx_test_runtime:",
+    "mov eax, 1",
+    "mov edi, 2",
+    "lea rsi, [rip + 9f]",
+    "mov edx, 5",
+    "syscall",
+    "1: xor eax, eax",
+    "mov edi, 3",
+    "lea rsi, [rsp - 64]",
+    "mov edx, 1",
+    "syscall",
+    "cmp rax, 1",
+    "jne 3f",
+    "mov al, [rsp - 64]",
+    "cmp al, 'l'",
+    "je 2f",
+    "cmp al, 'u'",
+    "je 4f",
+    "cmp al, 'e'",
+    "je 6f",
+    // Ends with status 7.
+    "3: mov eax, 231",
+    "mov edi, 7",
+    "syscall",
+    // Never ends.
+    "2: jmp 2b",
+    "4: ud2",
+    // Sends "echo".
+    "6: mov eax, 1",
+    "mov edi, 3",
+    "lea rsi, [rip + 8f]",
+    "mov edx, 4",
+    "syscall",
+    "jmp 1b",
+    "8: .ascii \"echo\"",
+    "9: .ascii \"hello\"",
+    "enarx_test_runtime_end:",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    static enarx_test_runtime: u8;
+    static enarx_test_runtime_end: u8;
+}
+
+fn runtime() -> Vec<u8> {
+    // SAFETY: both symbols are defined above, around bytes that never change.
+    let code = unsafe {
+        let start = &raw const enarx_test_runtime;
+        let end = &raw const enarx_test_runtime_end;
+        std::slice::from_raw_parts(start, end.addr() - start.addr())
+    };
+    let size = code.len() as u64;
+    static_pie(code, &[Part { access: 5, size }])
+}
+
+fn image(runtime: &[u8]) -> KeepImage<'_> {
+    KeepImage {
+        runtime,
+        runtime_digest: [1; 48],
+        sgx: SgxImage::default(),
+        vm: VmImage {
+            shim: enarx_host_image::shim_vm(),
+            runtime_file_digest: file_digest(runtime),
+        },
+    }
+}
+
+/// A simulated secure processor, which takes seconds to make.
+fn processor() -> &'static Arc<SecureProcessor> {
+    static PROCESSOR: OnceLock<Arc<SecureProcessor>> = OnceLock::new();
+    PROCESSOR.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kvm");
+        std::fs::create_dir_all(&directory).unwrap();
+        Arc::new(SecureProcessor::open_announcing(&directory, || {}).unwrap())
+    })
+}
+
+fn request<'a>(image: &'a KeepImage<'a>) -> LaunchRequest<'a> {
+    LaunchRequest {
+        image,
+        memory_bytes: MEMORY,
+        strategy: MemoryStrategy::GuardPages,
+        cpu_seconds: None,
+        network: false,
+        host_data: [3; 32],
+        simulator: Some(Simulator::SecureProcessor(processor())),
+    }
+}
+
+fn launch() -> LaunchedKeep {
+    let runtime = runtime();
+    KvmBackend::new()
+        .launch(&request(&image(&runtime)))
+        .unwrap()
+}
+
+/// Tells the Keep what to do, and waits for its end.
+fn tell(mut keep: LaunchedKeep, command: u8) -> Ended {
+    keep.channel.write_all(&[command]).unwrap();
+    keep.process.wait()
+}
+
+fn a_machine_runs_and_ends() {
+    let mut keep = launch();
+    assert_eq!(keep.endorsements.len(), 3);
+    keep.channel.write_all(b"e").unwrap();
+    let mut echo = [0; 4];
+    keep.channel.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"echo");
+    let ended = tell(keep, b'x');
+    assert_eq!(ended.outcome, Outcome::Exited(7), "{ended:?}");
+    assert_eq!(ended.diagnostics, "hello");
+}
+
+fn faults_end_the_runtime() {
+    const ILLEGAL: i32 = 128 + 4;
+    let ended = tell(launch(), b'u');
+    assert_eq!(ended.outcome, Outcome::Exited(ILLEGAL), "{ended:?}");
+}
+
+fn a_keep_ends_with_its_handle() {
+    let mut keep = launch();
+    keep.channel.write_all(b"l").unwrap();
+    let id = keep.process.id();
+    assert!(Path::new(&format!("/proc/{id}")).exists());
+    drop(keep);
+    assert!(!Path::new(&format!("/proc/{id}")).exists());
+}
+
+fn processor_time_is_limited() {
+    let runtime = runtime();
+    let image = image(&runtime);
+    let request = LaunchRequest {
+        cpu_seconds: Some(1),
+        ..request(&image)
+    };
+    let keep = KvmBackend::new().launch(&request).unwrap();
+    let ended = tell(keep, b'l');
+    assert_eq!(ended.outcome, Outcome::CpuLimit, "{ended:?}");
+    assert!(ended.cpu_time >= Duration::from_millis(400));
+}
+
+fn the_process_is_confined() {
+    let keep = launch();
+    let about = |what: &str| {
+        let path = format!("/proc/{}/{what}", keep.process.id());
+        std::fs::read_to_string(path).unwrap()
+    };
+    let status = about("status");
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    if keep.isolation == Isolation::Namespaces {
+        let mounts = about("mounts");
+        assert_eq!(mounts.lines().count(), 1, "{mounts}");
+        assert!(mounts.starts_with("enarx-keep / tmpfs"), "{mounts}");
+    }
+}
+
+fn a_directory_does_for_namespaces() {
+    let runtime = runtime();
+    let image = image(&runtime);
+    let backend = KvmBackend::new().without_namespaces();
+    let keep = backend.launch(&request(&image)).unwrap();
+    let Isolation::Directory { path, .. } = keep.isolation.clone() else {
+        panic!("{:?}", keep.isolation)
+    };
+    assert!(path.exists());
+    assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7));
+    assert!(!path.exists());
+}
+
+fn what_cannot_be_launched_says_why() {
+    let runtime = runtime();
+    let image = image(&runtime);
+    let backend = KvmBackend::new();
+    assert_eq!(backend.platform(), Platform::Kvm);
+    let failed = |request: &LaunchRequest<'_>| backend.launch(request).err().unwrap();
+    let without_shim = KeepImage {
+        vm: VmImage::default(),
+        ..image
+    };
+    assert!(matches!(
+        failed(&request(&without_shim)),
+        LaunchError::NoShim
+    ));
+    let no_program = KeepImage {
+        runtime: b"no program",
+        ..image
+    };
+    assert!(matches!(
+        failed(&request(&no_program)),
+        LaunchError::Pages(_)
+    ));
+    let too_small = LaunchRequest {
+        memory_bytes: 1 << 20,
+        ..request(&image)
+    };
+    assert!(matches!(failed(&too_small), LaunchError::MemoryTooSmall(_)));
+    let without_evidence = LaunchRequest {
+        simulator: None,
+        ..request(&image)
+    };
+    let error = failed(&without_evidence);
+    assert!(error.to_string().contains("--simulate"), "{error}");
+    // More than a process can have addresses for.
+    let too_large = LaunchRequest {
+        memory_bytes: 1 << 47,
+        ..request(&image)
+    };
+    let error = failed(&too_large);
+    assert!(
+        matches!(&error, LaunchError::Machine(reason) if reason.contains("memory")),
+        "{error}"
+    );
+}
+
+fn many_keeps_leave_nothing() {
+    const KEEPS: usize = 30;
+    let count = |directory: &str| std::fs::read_dir(directory).unwrap().count();
+    let open = || (count("/proc/self/fd"), count("/proc/self/task"));
+    assert_eq!(tell(launch(), b'x').outcome, Outcome::Exited(7));
+    let before = open();
+    for index in 0..KEEPS {
+        let keep = launch();
+        // Half of them end by themselves.
+        if index % 2 == 0 {
+            assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7));
+        }
+    }
+    assert_eq!(open(), before);
+}

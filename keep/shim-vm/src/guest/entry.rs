@@ -1,0 +1,242 @@
+//! How a virtual processor gets from its first instruction to compiled code.
+//!
+//! It starts in 32-bit protected mode without paging, with flat segments and nothing else that
+//! is relied on; in ESI it has its index, unless it is the first. (SEV-SNP measures that state, and
+//! TDX has a stub in front that makes it.) The boot page, which the host writes, says in which
+//! ring the body runs; ring 3 is taken at its word only where the measured platform is `kvm`.
+
+use core::arch::global_asm;
+
+use enarx_wire_launch::{
+    Platform,
+    vm::{
+        BodyRing,
+        layout::{self, window},
+    },
+};
+
+use super::{
+    main_thread, processor_page as page,
+    tables::{self, SEGMENT_TABLE, SUPERVISOR_GATES, USER_GATES, selector},
+};
+
+global_asm!(
+    // Xen's ELF note "physical entry point", by which monitors find a PVH guest's entry.
+    ".section .note.pvh,\"a\",@note",
+    "  .balign 4",
+    "  .long 4, 4, 18",
+    "  .asciz \"Xen\"",
+    "  .long guest_entry",
+    //
+    ".section .text.guest_entry,\"ax\"",
+    ".code32",
+    ".globl guest_entry",
+    "guest_entry:",
+    "  xor esi, esi",
+    "  jmp 1f",
+    ".org {THREAD_ENTRY}",
+    "1: cld",
+    // What is set already stays: machine checks in TDX.
+    "  mov eax, cr4",
+    "  or eax, {CR4}",
+    "  mov cr4, eax",
+    "  mov eax, {TABLES}",
+    "  mov cr3, eax",
+    // EFER: system calls, long mode, no-execute. Written only if that changes it.
+    "  mov ecx, 0xC0000080",
+    "  rdmsr",
+    "  mov ebx, eax",
+    "  or eax, 0x901",
+    "  cmp eax, ebx",
+    "  je 2f",
+    "  wrmsr",
+    // CR0: paging, alignment mask, write protection, numeric errors, protection.
+    "2: mov eax, 0x80050033",
+    "  mov cr0, eax",
+    "  lgdt [guest_segments]",
+    // A far jump to CODE:guest_entry_64.
+    "  .byte 0xEA",
+    "  .long guest_entry_64",
+    "  .word {CODE}",
+    //
+    ".code64",
+    "guest_entry_64:",
+    "  mov eax, {DATA}",
+    "  mov ss, eax",
+    "  mov ds, eax",
+    "  mov es, eax",
+    "  cmp esi, {PROCESSORS}",
+    "  jae guest_hang",
+    "  imul ebx, esi, {WINDOW_SIZE}",
+    "  add ebx, {WINDOWS}",
+    "  lea rsp, [rbx + {STACK_END}]",
+    "  lea r8, [rbx + {PROCESSOR_PAGE}]",
+    "  mov [r8 + {STACK}], rsp",
+    // The task state: the stack for exceptions, that for double faults, no ports.
+    "  lea rax, [r8 + {FRAME_END}]",
+    "  mov [r8 + {TASK_STATE} + 4], rax",
+    "  lea rax, [rbx + {FAULT_STACK_END}]",
+    "  mov [r8 + {TASK_STATE} + 36], rax",
+    "  mov word ptr [r8 + {TASK_STATE} + 102], {TASK_STATE_SIZE}",
+    "  shl esi, 4",
+    "  lea eax, [rsi + {TASK}]",
+    // Refused if this processor was here before: its task state is busy.
+    "  ltr ax",
+    "  mov ecx, 0xC0000081",
+    "  xor eax, eax",
+    "  mov edx, {STAR}",
+    "  wrmsr",
+    // Flags that a system call clears: all that are not a result of arithmetic.
+    "  mov ecx, 0xC0000084",
+    "  mov eax, 0x47700",
+    "  xor edx, edx",
+    "  wrmsr",
+    "  mov ecx, 0xC0000101",
+    "  mov eax, r8d",
+    "  wrmsr",
+    // The boot page is looked at by the first processor alone.
+    "  test esi, esi",
+    "  jnz 3f",
+    "  cmp dword ptr [{BOOT_PAGE}], {USER}",
+    "  jne 3f",
+    "  cmp dword ptr [{PLATFORM_TAG}], {KVM}",
+    "  jne 3f",
+    "  mov byte ptr [rip + guest_body_in_ring_3], 1",
+    "  or byte ptr [{TABLES}], 4",
+    "  mov rax, cr3",
+    "  mov cr3, rax",
+    "3: mov ecx, 0xC0000082",
+    "  xor edx, edx",
+    "  cmp byte ptr [rip + guest_body_in_ring_3], 0",
+    "  jne 5f",
+    //
+    // The body in ring 0.
+    "  mov eax, offset guest_system_call",
+    "  wrmsr",
+    "  lidt [rip + guest_supervisor_gates]",
+    // XCR0: x87, SSE, AVX. In ring 3 it is the host's, which has them too.
+    "  mov rax, cr4",
+    "  bts rax, {OSXSAVE}",
+    "  mov cr4, rax",
+    "  xor ecx, ecx",
+    "  mov eax, 7",
+    "  xsetbv",
+    // SMEP, SMAP and UMIP where the processor has them.
+    "  mov eax, 7",
+    "  xor ecx, ecx",
+    "  cpuid",
+    "  mov rax, cr4",
+    "  bt ebx, 7",
+    "  jnc 4f",
+    "  bts rax, 20",
+    "4: bt ecx, 2",
+    "  jnc 4f",
+    "  bts rax, 11",
+    "4: bt ebx, 20",
+    "  jnc 4f",
+    "  bts rax, 21",
+    "  mov byte ptr [rip + guest_guards_access], 1",
+    "4: mov cr4, rax",
+    "  jmp guest_body",
+    //
+    // The body in ring 3: where its handler of exceptions goes on, and off to it.
+    "5: mov eax, offset guest_user_system_call",
+    "  wrmsr",
+    "  lidt [rip + guest_user_gates]",
+    "  lea rax, [rip + guest_user_exception]",
+    "  mov [r8 + {BODY}], rax",
+    "  mov qword ptr [r8 + {BODY} + 8], {USER_CODE}",
+    "  mov qword ptr [r8 + {BODY} + 16], 2",
+    "  mov [r8 + {BODY} + 24], rsp",
+    "  mov qword ptr [r8 + {BODY} + 32], {USER_DATA}",
+    "  mov rax, rsp",
+    "  push {USER_DATA}",
+    "  push rax",
+    "  push 2",
+    "  push {USER_CODE}",
+    "  lea rax, [rip + guest_body]",
+    "  push rax",
+    "  iretq",
+    "guest_body:",
+    "  xor ebp, ebp",
+    "  call {begin}",
+    "guest_hang:",
+    "  hlt",
+    "  jmp guest_hang",
+    //
+    ".section .rodata.guest_entry,\"a\"",
+    ".balign 8",
+    "guest_segments:",
+    "  .word {SEGMENTS_LIMIT}",
+    "  .quad {SEGMENT_TABLE}",
+    "guest_supervisor_gates:",
+    "  .word {GATES_LIMIT}",
+    "  .quad {SUPERVISOR_GATES}",
+    "guest_user_gates:",
+    "  .word {GATES_LIMIT}",
+    "  .quad {USER_GATES}",
+    ".data",
+    "guest_body_in_ring_3: .byte 0",
+    "guest_guards_access: .byte 0",
+    ".text",
+    THREAD_ENTRY = const layout::THREAD_ENTRY - layout::ENTRY,
+    CR4 = const cr4::AT_ENTRY,
+    OSXSAVE = const cr4::OSXSAVE,
+    TABLES = const tables::TABLES,
+    CODE = const selector::CODE,
+    DATA = const selector::DATA,
+    USER_CODE = const selector::USER_CODE,
+    USER_DATA = const selector::USER_DATA,
+    TASK = const selector::TASK,
+    STAR = const selector::STAR,
+    PROCESSORS = const layout::PROCESSORS,
+    WINDOWS = const layout::WINDOWS,
+    WINDOW_SIZE = const layout::WINDOW_SIZE,
+    STACK_END = const window::STACK_END,
+    FAULT_STACK_END = const window::FAULT_STACK_END,
+    PROCESSOR_PAGE = const window::PROCESSOR_PAGE,
+    STACK = const page::STACK,
+    FRAME_END = const page::FRAME_END,
+    BODY = const page::BODY,
+    TASK_STATE = const page::TASK_STATE,
+    TASK_STATE_SIZE = const page::TASK_STATE_SIZE,
+    BOOT_PAGE = const layout::BOOT_PAGE,
+    PLATFORM_TAG = const layout::LAUNCH_PAGE + 12,
+    USER = const BodyRing::User as u32,
+    KVM = const Platform::Kvm as u32,
+    SEGMENTS_LIMIT = const tables::SEGMENTS_LIMIT,
+    GATES_LIMIT = const tables::GATES_LIMIT,
+    SEGMENT_TABLE = sym SEGMENT_TABLE,
+    SUPERVISOR_GATES = sym SUPERVISOR_GATES,
+    USER_GATES = sym USER_GATES,
+    begin = sym main_thread::begin,
+);
+
+/// Bits of CR4 (Intel SDM volume 3A, 2.5).
+mod cr4 {
+    const PAE: u32 = 1 << 5;
+    const OSFXSR: u32 = 1 << 9;
+    const OSXMMEXCPT: u32 = 1 << 10;
+    const FSGSBASE: u32 = 1 << 16;
+    pub const AT_ENTRY: u32 = PAE | OSFXSR | OSXMMEXCPT | FSGSBASE;
+    /// The number of the bit that permits XSAVE.
+    pub const OSXSAVE: u32 = 18;
+}
+
+unsafe extern "C" {
+    static guest_body_in_ring_3: u8;
+    static guest_guards_access: u8;
+}
+
+/// Whether the body runs in ring 3.
+pub fn body_in_ring_3() -> bool {
+    // SAFETY: written by the first processor's entry code alone, before any of this runs.
+    unsafe { guest_body_in_ring_3 != 0 }
+}
+
+/// Whether the shim reaches the runtime's memory only when it says so (SMAP).
+pub fn guards_access() -> bool {
+    // SAFETY: written by the entry code before Rust code runs on that processor, always with
+    // the same value.
+    unsafe { guest_guards_access != 0 }
+}

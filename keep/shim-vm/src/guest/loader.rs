@@ -1,0 +1,88 @@
+//! The runtime: copied, hashed, and only then made into pages that can run.
+
+use core::{ptr, slice};
+
+use enarx_keep_shim::{
+    Stop,
+    memory::{Access, AddressSpace, PAGE, Pages as _},
+};
+use enarx_wire_launch::vm::{GuestInfo, GuestSegment, layout};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    frames,
+    paging::{self, Staging},
+    platform::Machine,
+    stop,
+    tables::LARGE_PAGE,
+};
+
+/// Loads the runtime that `info` describes, and registers its pages with `space`.
+///
+/// Its bytes are copied from shared memory once; what is hashed and what runs is the copy.
+pub fn load(info: &GuestInfo, space: &mut AddressSpace) {
+    let size = info.file_size;
+    if size == 0 || size > layout::RUNTIME_FILE_END - layout::RUNTIME_FILE {
+        stop(Stop::Launch);
+    }
+    let room = size.next_multiple_of(LARGE_PAGE);
+    let Some(frame) = frames::take(room, LARGE_PAGE) else {
+        stop(Stop::Memory)
+    };
+    let staging = Staging::new(frame, room);
+    copy_in(staging.address(), size);
+    // SAFETY: the copy, which nobody writes any more, mapped for as long as `staging` lives.
+    let file = unsafe { slice::from_raw_parts(staging.address() as *const u8, size as usize) };
+    if Sha256::digest(file)[..] != info.runtime_digest {
+        stop(Stop::Runtime);
+    }
+    for segment in info.segments() {
+        place(segment, file, frame, space);
+    }
+}
+
+/// Copies the runtime's file, in whole words, from where the host has put it.
+fn copy_in(to: u64, bytes: u64) {
+    let (from, to) = (layout::RUNTIME_FILE as *const u64, to as *mut u64);
+    for word in 0..bytes.div_ceil(8) as usize {
+        // SAFETY: within the room for the file, which is mapped where it lies, and within what
+        // was mapped for the copy, which has whole pages. The host may write the source at any
+        // time, and so it is read as memory that does so, once.
+        unsafe { to.add(word).write(from.add(word).read_volatile()) };
+    }
+}
+
+/// Maps a segment of the verified file, which lies in memory from `frame` on. What the program
+/// can write gets memory of its own; the rest is the file itself.
+fn place(segment: &GuestSegment, file: &[u8], frame: u64, space: &mut AddressSpace) {
+    let access = Access::from_protection(segment.access).unwrap_or_else(|_| stop(Stop::Launch));
+    let first = segment.address / PAGE * PAGE;
+    let end = segment
+        .address
+        .checked_add(segment.memory_size)
+        .and_then(|end| end.checked_next_multiple_of(PAGE))
+        .filter(|end| first >= layout::RUNTIME && *end <= layout::RUNTIME_END);
+    let bytes = usize::try_from(segment.file_offset)
+        .ok()
+        .zip(usize::try_from(segment.file_size).ok())
+        .and_then(|(offset, size)| file.get(offset..offset.checked_add(size)?));
+    let (Some(end), Some(bytes)) = (end, bytes) else {
+        stop(Stop::Launch)
+    };
+    let pages = first..end;
+    if access.allows(Access::WRITE) {
+        Machine.add(pages.clone());
+        // SAFETY: pages that were just added, for this segment alone.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), segment.address as *mut u8, bytes.len());
+        }
+    } else {
+        let aligned = segment.file_offset % PAGE == segment.address % PAGE;
+        if !aligned || segment.file_size != segment.memory_size {
+            stop(Stop::Launch);
+        }
+        let offset = segment.file_offset / PAGE * PAGE;
+        paging::map(pages.clone(), frame + offset, access);
+    }
+    space.register(pages, access);
+}

@@ -1,0 +1,143 @@
+//! How threads begin.
+
+use core::{
+    ptr, slice,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use enarx_keep_shim::{
+    Beginning, Kernel, Platform as _, Program, RETURN_ROOM, Registers, Stop, initial_stack,
+    memory::{Access, AddressSpace, Bounds, PAGE},
+};
+use enarx_wire_launch::{
+    LaunchPage, PAGE_SIZE, Platform,
+    vm::{BodyRing, Boot, GuestInfo, layout},
+};
+
+use super::{
+    KERNEL, access, entry, frames,
+    handlers::guest_go,
+    host, loader,
+    platform::Machine,
+    processor_page::{self, ProcessorPage},
+    stop,
+};
+
+/// A processor has come to compiled code: the first one starts the runtime, and for others
+/// somebody must have asked.
+pub extern "C" fn begin() -> ! {
+    let index = processor_page::index();
+    if BEGUN[index as usize].swap(true, Ordering::SeqCst) {
+        stop(Stop::Entry);
+    }
+    let open = access::open();
+    let registers = match KERNEL.get() {
+        Some(kernel) => kernel.begin_thread(),
+        None if index == 0 => start(),
+        None => stop(Stop::Thread),
+    };
+    drop(open);
+    // SAFETY: this processor has begun now and serves nothing yet.
+    unsafe { ProcessorPage::current() }.begin(registers);
+    // SAFETY: the registers are those of a program that was verified, or of a thread that it made.
+    unsafe { guest_go() }
+}
+
+/// Processors that have begun.
+static BEGUN: [AtomicBool; layout::PROCESSORS as usize] =
+    [const { AtomicBool::new(false) }; layout::PROCESSORS as usize];
+
+/// Size of the first thread's stack, as Linux has it.
+const STACK_SIZE: u64 = 8 << 20;
+
+/// Room for the heap that `brk` moves the end of.
+const HEAP_SIZE: u64 = 4 << 30;
+
+/// Verifies the runtime, and gives the registers that it begins with.
+fn start() -> Registers {
+    let boot = boot();
+    host::begin(boot.doorbell);
+    let (launch_page, info) = launched();
+    // Of the platforms that the launch page can name, the others have a TEE that this version
+    // of the shim does not know how to run in.
+    if launch_page.0.platform != Platform::Kvm
+        || entry::body_in_ring_3() != (boot.ring == BodyRing::User)
+    {
+        stop(Stop::Launch);
+    }
+    let memory_bytes = launch_page.0.memory_bytes;
+    frames::begin(layout::private_bytes(memory_bytes, info.file_size));
+
+    let platform = Machine;
+    let stack_end = layout::USER_END - PAGE;
+    let stack = stack_end - STACK_SIZE..stack_end;
+    let mut space = AddressSpace::new(Bounds {
+        heap: layout::USER,
+        map: layout::USER + HEAP_SIZE..stack.start - PAGE,
+        writable_bytes: memory_bytes,
+    });
+    loader::load(&info, &mut space);
+    space.reserve(stack.clone(), Access::READ_WRITE);
+    let mut random = [0; 16];
+    platform.random(&mut random);
+    let initial = initial_stack(
+        &Program {
+            entry: info.entry,
+            program_headers: info.program_headers,
+            program_header_count: info.program_header_count,
+            random,
+        },
+        stack.end,
+    );
+    let needed = initial.pointer - RETURN_ROOM..stack.end;
+    let length = needed.end - needed.start;
+    let prepared = space.prepare(&platform, needed.start, length, Access::READ_WRITE);
+    if prepared.is_err() {
+        stop(Stop::Memory);
+    }
+    // SAFETY: pages that were just added, for the runtime's stack alone.
+    let place =
+        unsafe { slice::from_raw_parts_mut(initial.pointer as *mut u8, initial.contents.len()) };
+    place.copy_from_slice(&initial.contents);
+
+    KERNEL.call_once(|| {
+        Kernel::new(
+            platform,
+            Beginning {
+                space,
+                threads: layout::PROCESSORS,
+                memory_bytes,
+                launch_page: launch_page.1,
+            },
+        )
+    });
+    const INTERRUPTS: u64 = 0x202;
+    Registers {
+        rip: info.entry,
+        rsp: initial.pointer,
+        rflags: INTERRUPTS,
+        ..Registers::default()
+    }
+}
+
+/// What the host wants.
+fn boot() -> Boot {
+    // SAFETY: shared memory that is mapped where it lies; the host may write it at any time, and
+    // so it is read once.
+    let bytes = unsafe { ptr::read_volatile(layout::BOOT_PAGE as *const u64) }.to_le_bytes();
+    Boot::decode(bytes).unwrap_or_else(|_| stop(Stop::Launch))
+}
+
+/// What the measured pages say.
+fn launched() -> ((LaunchPage, &'static [u8; PAGE_SIZE]), GuestInfo) {
+    // SAFETY: both pages are part of every machine of this shim, measured, and read-only.
+    let page = |address: u64| unsafe { &*(address as *const [u8; PAGE_SIZE]) };
+    let launch = page(layout::LAUNCH_PAGE);
+    match (
+        LaunchPage::decode(launch),
+        GuestInfo::decode(page(layout::INFO_PAGE)),
+    ) {
+        (Ok(decoded), Ok(info)) => ((decoded, launch), info),
+        _ => stop(Stop::Launch),
+    }
+}

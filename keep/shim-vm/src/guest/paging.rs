@@ -1,0 +1,236 @@
+//! The runtime's page tables.
+
+use core::{
+    arch::asm,
+    ops::Range,
+    ptr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use enarx_keep_shim::{
+    Stop,
+    memory::{Access, PAGE, Pages},
+};
+use enarx_wire_launch::vm::layout;
+
+use super::{
+    entry::body_in_ring_3,
+    frames,
+    handlers::guest_user_forget,
+    platform::Machine,
+    processor_page, stop,
+    tables::{FIRST_TABLES, INNER, LARGE_PAGE, READ_WRITE, Table, bit},
+};
+
+impl Pages for Machine {
+    fn add(&self, range: Range<u64>) {
+        let length = range.end - range.start;
+        let start = range.start;
+        each(range, |entry, _| {
+            let kept = entry.load(Ordering::Relaxed) & bit::ADDRESS;
+            let new = || frames::take(PAGE, PAGE).unwrap_or_else(|| stop(Stop::Memory));
+            let frame = if kept == 0 { new() } else { kept };
+            entry.store(frame | READ_WRITE, Ordering::Release);
+        });
+        // SAFETY: pages that were just mapped here, which nothing uses yet.
+        unsafe { ptr::write_bytes(start as *mut u8, 0, length as usize) };
+    }
+
+    /// The memory stays with its address, until pages are added there again: other processors may
+    /// remember it, and must not meet in it what lies elsewhere, nor miss what lies there.
+    fn remove(&self, range: Range<u64>) {
+        change(range.clone(), Access::NONE);
+        forget(range);
+    }
+
+    fn restrict(&self, range: Range<u64>, access: Access) {
+        change(range.clone(), access);
+        forget(range);
+    }
+
+    fn extend(&self, range: Range<u64>, access: Access) {
+        change(range.clone(), access);
+        // Others may remember what was. An access that they refuse is made again then.
+        if !body_in_ring_3() {
+            forget_here(range);
+        }
+    }
+
+    fn zero(&self, range: Range<u64>) {
+        let length = (range.end - range.start) as usize;
+        // SAFETY: pages that exist and can be written, which hold nothing of the shim's, by
+        // the contract of `Pages`.
+        unsafe { ptr::write_bytes(range.start as *mut u8, 0, length) };
+    }
+
+    fn copy(&self, from: Range<u64>, to: u64) {
+        let length = (from.end - from.start) as usize;
+        // SAFETY: as in `zero`, and they do not overlap, by the same contract.
+        unsafe { ptr::copy_nonoverlapping(from.start as *const u8, to as *mut u8, length) };
+    }
+}
+
+/// Maps memory at `frame` to the pages in `range`.
+pub fn map(range: Range<u64>, mut frame: u64, access: Access) {
+    each(range, |entry, _| {
+        entry.store(frame | bits(access), Ordering::Release);
+        frame += PAGE;
+    });
+}
+
+/// While this lives, memory is mapped for the shim alone, in a place that has nothing else.
+pub struct Staging {
+    range: Range<u64>,
+}
+
+/// Where that is.
+const STAGING: u64 = 1 << 39;
+
+impl Staging {
+    /// Maps `bytes` of memory from `frame` on, both multiples of 2 MiB. There is one of these
+    /// at a time.
+    pub fn new(frame: u64, bytes: u64) -> Self {
+        let range = STAGING..STAGING + bytes;
+        let user = if body_in_ring_3() { bit::USER } else { 0 };
+        let bits = READ_WRITE & !bit::USER | user | bit::LARGE;
+        for offset in (0..bytes).step_by(LARGE_PAGE as usize) {
+            let table = table(STAGING + offset, 1);
+            let index = index(STAGING + offset, 1);
+            table.0[index].store((frame + offset) | bits, Ordering::Release);
+        }
+        Self { range }
+    }
+
+    /// Where it begins.
+    pub fn address(&self) -> u64 {
+        self.range.start
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        for address in self.range.clone().step_by(LARGE_PAGE as usize) {
+            table(address, 1).0[index(address, 1)].store(0, Ordering::Release);
+        }
+        forget_all();
+    }
+}
+
+fn change(range: Range<u64>, access: Access) {
+    each(range, |entry, _| {
+        let frame = entry.load(Ordering::Relaxed) & bit::ADDRESS;
+        entry.store(frame | bits(access), Ordering::Release);
+    });
+}
+
+/// The bits of an entry. Without any access it is not present, and its address stays.
+fn bits(access: Access) -> u64 {
+    if !access.allows(Access::READ) {
+        return 0;
+    }
+    let write = if access.allows(Access::WRITE) {
+        bit::WRITE
+    } else {
+        0
+    };
+    let no_execute = if access.allows(Access::EXECUTE) {
+        0
+    } else {
+        bit::NO_EXECUTE
+    };
+    bit::PRESENT | bit::USER | bit::ACCESSED | bit::DIRTY | write | no_execute
+}
+
+/// Does something with the entry of each page in `range`.
+fn each(range: Range<u64>, mut act: impl FnMut(&AtomicU64, u64)) {
+    let mut at = range.start;
+    while at < range.end {
+        let table = table(at, 0);
+        let end = (at / LARGE_PAGE + 1) * LARGE_PAGE;
+        while at < range.end.min(end) {
+            act(&table.0[index(at, 0)], at);
+            at += PAGE;
+        }
+    }
+}
+
+/// The table of `level` that is for `address`, from the lowest, 0. Tables that are missing are
+/// made.
+fn table(address: u64, level: u32) -> &'static Table {
+    const TOP: u32 = 3;
+    let mut table = &FIRST_TABLES.top;
+    for above in (level + 1..=TOP).rev() {
+        let entry = &table.0[index(address, above)];
+        let mut found = entry.load(Ordering::Acquire);
+        if found & bit::PRESENT == 0 {
+            let Some(new) = frames::table() else {
+                stop(Stop::Memory)
+            };
+            found = new | INNER;
+            entry.store(found, Ordering::Release);
+        }
+        // SAFETY: entries above the lowest level that are present name tables, which are mapped
+        // where they lie and never go away: none of them is in a place that has large pages but
+        // `STAGING`, of which nobody asks for the lowest level.
+        table = unsafe { &*((found & bit::ADDRESS) as *const Table) };
+    }
+    table
+}
+
+const fn index(address: u64, level: u32) -> usize {
+    (address >> (12 + 9 * level)) as usize % 512
+}
+
+/// Changes of the tables that took access away.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// Of these, the latest that each processor knows.
+static KNOWN: [AtomicU64; layout::PROCESSORS as usize] =
+    [const { AtomicU64::new(0) }; layout::PROCESSORS as usize];
+
+/// Forgets translations that others have changed. Each processor does so when it comes to the
+/// shim: access that one thread takes away, others may have until then.
+pub fn catch_up() {
+    if known().load(Ordering::Relaxed) != GENERATION.load(Ordering::Acquire) {
+        forget_all();
+    }
+}
+
+fn forget(range: Range<u64>) {
+    let before = GENERATION.fetch_add(1, Ordering::AcqRel);
+    if body_in_ring_3() || known().load(Ordering::Relaxed) != before {
+        forget_all();
+    } else {
+        known().store(before + 1, Ordering::Relaxed);
+        forget_here(range);
+    }
+}
+
+/// Forgets all translations of this processor.
+fn forget_all() {
+    known().store(GENERATION.load(Ordering::Acquire), Ordering::Relaxed);
+    if body_in_ring_3() {
+        guest_user_forget();
+    } else {
+        // SAFETY: writes what is there, in ring 0.
+        unsafe { asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack)) };
+    }
+}
+
+/// Forgets the translations of some pages of this processor, in ring 0.
+fn forget_here(range: Range<u64>) {
+    /// From so many pages on, forgetting everything is quicker.
+    const MANY: u64 = 32;
+    if (range.end - range.start) / PAGE > MANY {
+        forget_all();
+        return;
+    }
+    for page in range.step_by(PAGE as usize) {
+        // SAFETY: changes nothing but what the processor remembers, in ring 0.
+        unsafe { asm!("invlpg [{}]", in(reg) page, options(nostack)) };
+    }
+}
+
+fn known() -> &'static AtomicU64 {
+    &KNOWN[processor_page::index() as usize]
+}

@@ -1,0 +1,68 @@
+//! The machine as the shim's common part sees it.
+
+use alloc::{vec, vec::Vec};
+
+use enarx_keep_shim::{Answer, HostCall, Platform, Stop, processor};
+use enarx_wire_hostcall::{
+    attestation::{MAX_ANSWER, REPORT_DATA_SIZE},
+    call::Operation,
+};
+
+use super::{host, processor_page, stop};
+
+/// This machine.
+pub struct Machine;
+
+impl Platform for Machine {
+    fn call(
+        &self,
+        operation: Operation,
+        arguments: [u64; 4],
+        payload: &[&[u8]],
+        most: u64,
+        into: &mut [u8],
+    ) -> Answer {
+        host::call(HostCall {
+            operation,
+            arguments,
+            payload,
+            most,
+            into,
+        })
+    }
+
+    /// A machine without a TEE has nobody but its host to speak for it.
+    fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>> {
+        let mut evidence = vec![0; MAX_ANSWER];
+        let answer = self.call(
+            Operation::Evidence,
+            [0; 4],
+            &[report_data],
+            0,
+            &mut evidence,
+        );
+        if answer.result != 0 || answer.length == 0 {
+            return None;
+        }
+        evidence.truncate(answer.length);
+        Some(evidence)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        if processor::random(bytes).is_err() {
+            stop(Stop::Random);
+        }
+    }
+
+    fn counter(&self) -> u64 {
+        processor::counter()
+    }
+
+    fn thread(&self) -> u32 {
+        processor_page::index()
+    }
+
+    fn stop(&self, reason: Stop) -> ! {
+        stop(reason)
+    }
+}

@@ -1,0 +1,60 @@
+//! What the shim does when the runtime has come to it.
+
+use enarx_keep_shim::{Next, Stop, vector};
+use enarx_wire_launch::vm::layout;
+
+use super::{KERNEL, access, handlers::way, host, paging, processor_page::ProcessorPage, stop};
+
+/// Serves the system call or the exception that the handlers have saved.
+pub extern "C" fn serve(from: u32) {
+    // SAFETY: called by the handlers, which are not nested, and the one function that they call.
+    let page = unsafe { ProcessorPage::current() };
+    host::go_on_if_running();
+    page.forget_fault();
+    paging::catch_up();
+    let Some(kernel) = KERNEL.get() else {
+        stop(Stop::Exception)
+    };
+    // Where the shim's body runs in ring 3, its own exceptions come here too.
+    let own = (layout::SHIM..layout::SHIM_END).contains(&page.registers.rip);
+    let open = access::open();
+    match from {
+        way::SYSTEM_CALL => {
+            if kernel.system_call(&mut page.registers, &mut page.extended) == Next::End {
+                host::thread_ended();
+                page.begin(kernel.begin_thread());
+            }
+        }
+        _ if own => stop(Stop::Exception),
+        _ => {
+            let exception = page.exception();
+            // Others are no program's doing.
+            if !OF_PROGRAMS.contains(&exception.vector) {
+                stop(Stop::Exception);
+            }
+            kernel.exception(exception, &mut page.registers, &mut page.extended);
+        }
+    }
+    drop(open);
+}
+
+/// The shim has faulted where it must not.
+pub extern "C" fn failed() -> ! {
+    stop(Stop::Exception)
+}
+
+/// Exceptions that instructions of a program cause.
+const OF_PROGRAMS: [u8; 12] = [
+    vector::DIVIDE,
+    vector::DEBUG,
+    vector::BREAKPOINT,
+    vector::OVERFLOW,
+    vector::BOUND,
+    vector::INVALID_OPCODE,
+    vector::STACK,
+    vector::PROTECTION,
+    vector::PAGE_FAULT,
+    vector::X87,
+    vector::ALIGNMENT,
+    vector::SIMD,
+];
