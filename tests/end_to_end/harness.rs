@@ -28,6 +28,13 @@ macro_rules! in_every_keep {
         mod sgx {
             $(#[test] fn $test() { super::$test(&super::Place::with_backend("sgx")); })*
         }
+        mod kvm {
+            $(#[test] fn $test() {
+                if let Some(place) = super::Place::with_kvm() {
+                    super::$test(&place);
+                }
+            })*
+        }
     };
 }
 pub(crate) use in_every_keep;
@@ -45,6 +52,22 @@ impl Place {
         Self {
             backend: Some(backend),
             ..Self::new()
+        }
+    }
+
+    /// A place whose simulations are all virtual machines; none where there is no KVM, which is
+    /// said.
+    pub fn with_kvm() -> Option<Self> {
+        match std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+        {
+            Ok(_) => Some(Self::with_backend("kvm")),
+            Err(error) => {
+                println!("not tried in a virtual machine: /dev/kvm: {error}");
+                None
+            }
         }
     }
 
