@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 from sevsnpmeasure.gctx import GCTX
+from sevsnpmeasure.vcpu_types import CPU_SIGS, cpu_sig
 from sevsnpmeasure.vmm_types import VMMType
 from sevsnpmeasure.vmsa import VMSA
 
@@ -17,14 +18,27 @@ PAGE = 4096
 
 
 def save_area(start):
-    return bytes(
-        VMSA.build_save_area(
-            start["instruction_pointer"],
-            start["features"],
-            start["signature"],
-            MONITORS[start["monitor"]],
-        )
+    area = VMSA.build_save_area(
+        start["instruction_pointer"],
+        start["features"],
+        start["signature"],
+        MONITORS.get(start["monitor"], VMMType.QEMU),
     )
+    if start["monitor"] == "enarx":
+        protected_mode(area, start["index"])
+    return bytes(area)
+
+
+def protected_mode(area, index):
+    """How a Keep's processor differs from QEMU's: 32-bit protected mode, flat segments."""
+    for segment in (area.es, area.cs, area.ss, area.ds, area.fs, area.gs):
+        segment.selector, segment.attrib = 0x18, 0xC93
+        segment.limit, segment.base = 0xFFFFFFFF, 0
+    area.cs.selector, area.cs.attrib = 0x10, 0xC9B
+    area.tr.limit = 0x67
+    area.cr0 = 0x11
+    area.rip = 0x200010 if index else 0x200000
+    area.rsi = index
 
 
 def launch(pages, save_areas):
@@ -47,6 +61,13 @@ def launch(pages, save_areas):
             case other:
                 raise ValueError(other)
     return context.hex_ld()
+
+
+def processor(named):
+    """The signature, by QEMU's name and by the numbers that it stands for."""
+    by_name = CPU_SIGS[named["name"]]
+    by_number = cpu_sig(named["family"], named["model"], named["stepping"])
+    return by_name if by_name == by_number else None
 
 
 def trust_domain(pages):
@@ -92,6 +113,10 @@ def main():
     checks += [
         (f"launch {index}", launch(one["pages"], areas), one["digest"])
         for index, one in enumerate(vectors["launches"])
+    ]
+    checks += [
+        (f"processor {one['name']}", processor(one), one["signature"])
+        for one in vectors["processors"]
     ]
     checks += [
         (f"trust domain {index}", trust_domain(one["pages"]), one["digest"])

@@ -14,20 +14,24 @@ extern crate alloc;
 
 mod content;
 mod digest;
+mod identity;
 mod page;
 mod platform;
 mod program;
 mod save_area;
 pub mod sgx;
+mod signature;
 mod trust_domain;
 pub mod vm;
 
 pub use content::Content;
 pub use digest::{MeasuredPage, PAGE_SIZE, PageKind, snp_launch_digest};
+pub use identity::{SnpIdentity, SnpIdentityError, SnpKey, SnpSignature, SnpSignedIdentity};
 pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
 pub use platform::{EvidenceFormat, Platform, UnknownPlatform};
 pub use program::{ElfError, MAX_SEGMENTS};
 pub use save_area::{SAVE_AREA_ADDRESS, SaveArea, Segment};
+pub use signature::{snp_named_signature, snp_signature};
 pub use trust_domain::{AddedPage, tdx_extended, tdx_launch_digest};
 
 /// A SHA-384 digest.

@@ -45,6 +45,8 @@ pub struct SaveArea {
     pub page_attributes: u64,
     /// RDX, in which a processor starts with its signature.
     pub rdx: u64,
+    /// RSI.
+    pub rsi: u64,
     /// `SEV_FEATURES`, which say how the guest is protected.
     pub sev_features: u64,
     /// XCR0.
@@ -144,6 +146,7 @@ impl SaveArea {
             (0x1d8, self.rsp),
             (0x268, self.page_attributes),
             (0x310, self.rdx),
+            (0x330, self.rsi),
             (0x3b0, self.sev_features),
             (0x3e8, self.xcr0),
         ] {

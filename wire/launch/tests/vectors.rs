@@ -5,7 +5,7 @@
 
 use enarx_wire_launch::{
     AddedPage, MeasuredPage, PAGE_SIZE, PageKind, SAVE_AREA_ADDRESS, SaveArea, snp_launch_digest,
-    tdx_extended, tdx_launch_digest,
+    snp_named_signature, snp_signature, tdx_extended, tdx_launch_digest, vm::SnpProcessors,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha384};
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha384};
 struct Vectors {
     save_areas: Vec<Start>,
     launches: Vec<Launch>,
+    processors: Vec<Processor>,
     trust_domains: Vec<TrustDomain>,
     registers: Vec<Register>,
 }
@@ -25,7 +26,19 @@ struct Start {
     instruction_pointer: u32,
     signature: u32,
     features: u64,
+    /// Which one it is of a Keep's machine.
+    #[serde(default)]
+    index: u32,
     sha384: String,
+}
+
+#[derive(Deserialize)]
+struct Processor {
+    name: String,
+    family: u32,
+    model: u32,
+    stepping: u32,
+    signature: u32,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +86,14 @@ impl Start {
         // How these monitors differ from QEMU.
         match self.monitor.as_str() {
             "qemu" => return area,
+            "enarx" => {
+                let processors = SnpProcessors {
+                    signature: self.signature,
+                    features: self.features,
+                    ..SnpProcessors::default()
+                };
+                return processors.save_area(self.index);
+            }
             "ec2" => {
                 if self.instruction_pointer == 0xffff_fff0 {
                     area.segments[1].attributes = 0x9a;
@@ -135,6 +156,18 @@ fn launches() {
             launch.digest,
             "{index}"
         );
+    }
+}
+
+#[test]
+fn signatures() {
+    for processor in vectors().processors {
+        let by_number = snp_signature(processor.family, processor.model, processor.stepping);
+        assert_eq!(by_number, processor.signature, "{}", processor.name);
+        assert_eq!(snp_named_signature(&processor.name), Some(by_number));
+    }
+    for unknown in ["EPYC-", "EPYC-v", "EPYC-vv4", "Milan", "EPYC-Milan-4"] {
+        assert_eq!(snp_named_signature(unknown), None, "{unknown}");
     }
 }
 

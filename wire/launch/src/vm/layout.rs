@@ -5,11 +5,13 @@
 //! 0x0000_0000  nothing, so that null pointers fault
 //! 0x0020_0000  the shim: code, constants, data
 //! 0x0030_0000  the launch page, then the information page
+//! 0x0030_2000  SEV-SNP: the secrets page, then the CPUID page
 //! 0x0032_0000  a window for each virtual processor
 //! 0x00C0_0000  the doorbell, where there is no memory
 //! 0x0100_0000  shared: the boot page, then a block for each virtual processor
 //! 0x0400_0000  shared: the runtime's file
 //! 0x0800_0000  private memory
+//! 0xFFFF_F000  TDX: the page with the first instruction
 //! ```
 
 use crate::PAGE_SIZE;
@@ -38,6 +40,15 @@ pub const LAUNCH_PAGE: u64 = 0x0030_0000;
 
 /// The information page.
 pub const INFO_PAGE: u64 = 0x0030_1000;
+
+/// The page that SEV-SNP's firmware fills with the guest's secrets.
+pub const SECRETS_PAGE: u64 = 0x0030_2000;
+
+/// The page with what SEV-SNP's firmware has found right about the processor.
+pub const CPUID_PAGE: u64 = 0x0030_3000;
+
+/// The page in which the processors of a TDX machine start ([`reset_page`](super::reset_page)).
+pub const RESET_PAGE: u64 = 0xFFFF_F000;
 
 /// The first virtual processor's window.
 pub const WINDOWS: u64 = 0x0032_0000;

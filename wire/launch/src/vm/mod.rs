@@ -5,7 +5,8 @@
 //! [`GuestPages::launch_digest`] over the same list. The shim finds its surroundings by
 //! [`layout`] and by the measured [`GuestInfo`].
 //!
-//! The list is the shim, the launch page and the information page, and nothing else. The runtime
+//! The list is the shim, the launch page and the information page, and what a TEE wants beside
+//! them: SEV-SNP pages for its firmware to fill, TDX a page to start in. The runtime
 //! is not among them: the host offers its file in shared memory, and the shim copies it, hashes
 //! the copy and compares that with [`GuestInfo::runtime_digest`], before any of it runs.
 
@@ -13,7 +14,9 @@ mod boot;
 mod info;
 pub mod layout;
 mod pages;
+mod start;
 
 pub use boot::{BodyRing, Boot, BootError, Doorbell};
 pub use info::{GuestInfo, GuestInfoError, GuestSegment};
-pub use pages::{GuestPages, GuestSection, file_digest};
+pub use pages::{GuestPage, GuestPageKind, GuestPages, GuestSection, file_digest};
+pub use start::{SnpProcessors, reset_page};

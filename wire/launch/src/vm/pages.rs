@@ -4,18 +4,19 @@ use alloc::{boxed::Box, vec::Vec};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{GuestInfo, GuestSegment, layout};
+use super::{GuestInfo, GuestSegment, SnpProcessors, layout, start::reset_page};
 use crate::{
-    Content, Digest, ElfError, KeepImage, KeepMemory, MAX_SEGMENTS, MeasuredPage, PAGE_SIZE,
-    PageKind, Platform, launch_page,
+    AddedPage, Content, Digest, ElfError, KeepImage, KeepMemory, MAX_SEGMENTS, MeasuredPage,
+    PAGE_SIZE, PageKind, Platform, SAVE_AREA_ADDRESS, launch_page,
     program::{Linking, PAGE, Program},
-    snp_launch_digest,
+    snp_launch_digest, tdx_launch_digest,
 };
 
 /// The pages of a Keep's machine, in the order in which they are added. All of them are
 /// private and measured.
 #[derive(Debug, Clone)]
 pub struct GuestPages<'a> {
+    platform: Platform,
     sections: Vec<GuestSection<'a>>,
 }
 
@@ -26,8 +27,21 @@ pub struct GuestSection<'a> {
     pub address: u64,
     /// How many there are.
     pub pages: u64,
+    /// What they are to a TEE.
+    pub kind: GuestPageKind,
     /// Their contents.
     pub content: Content<'a>,
+}
+
+/// What a page is to the TEE that launches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestPageKind {
+    /// Its contents are measured.
+    Measured,
+    /// SEV-SNP's firmware writes the guest's secrets into it.
+    Secrets,
+    /// The host offers a CPUID table, which SEV-SNP's firmware checks.
+    Cpuid,
 }
 
 impl<'a> GuestPages<'a> {
@@ -43,12 +57,28 @@ impl<'a> GuestPages<'a> {
     ) -> Result<Self, ElfError> {
         let mut sections = shim(image.vm.shim)?;
         let launch_page = launch_page(platform, image, memory);
-        sections.push(GuestSection::page(
-            layout::LAUNCH_PAGE,
-            launch_page.encode(),
-        ));
-        sections.push(GuestSection::page(layout::INFO_PAGE, info(image)?.encode()));
-        Ok(Self { sections })
+        let measured = GuestPageKind::Measured;
+        let mut add = |address, kind, content| {
+            sections.push(GuestSection {
+                address,
+                pages: 1,
+                kind,
+                content,
+            });
+        };
+        let page = |contents| Content::Page(Box::new(contents));
+        add(layout::LAUNCH_PAGE, measured, page(launch_page.encode()));
+        add(layout::INFO_PAGE, measured, page(info(image)?.encode()));
+        match platform {
+            Platform::Snp => {
+                let empty = Content::Zeros;
+                add(layout::SECRETS_PAGE, GuestPageKind::Secrets, empty.clone());
+                add(layout::CPUID_PAGE, GuestPageKind::Cpuid, empty);
+            }
+            Platform::Tdx => add(layout::RESET_PAGE, measured, page(reset_page())),
+            _ => {}
+        }
+        Ok(Self { platform, sections })
     }
 
     /// The pages in groups.
@@ -63,28 +93,84 @@ impl<'a> GuestPages<'a> {
         self.sections.iter().map(|section| section.pages).sum()
     }
 
-    /// The SEV-SNP launch digest of these pages.
+    /// What a TEE measures of a machine that is launched with these pages by the launcher: MRTD
+    /// on TDX, the SEV-SNP launch digest on all others.
     #[must_use]
     pub fn launch_digest(&self) -> Digest {
-        let pages: Vec<_> = self.each().collect();
-        snp_launch_digest(pages.iter().map(|(address, contents)| MeasuredPage {
+        match self.platform {
+            Platform::Tdx => self.tdx_launch_digest(),
+            Platform::Snp => self.snp_launch_digest(&SnpProcessors::default()),
+            _ => self.snp_digest(&[]),
+        }
+    }
+
+    /// The SEV-SNP launch digest of these pages and of `processors`.
+    #[must_use]
+    pub fn snp_launch_digest(&self, processors: &SnpProcessors) -> Digest {
+        self.snp_digest(&processors.save_areas())
+    }
+
+    /// MRTD: each page is added, and its contents measured.
+    #[must_use]
+    pub fn tdx_launch_digest(&self) -> Digest {
+        let pages: Vec<_> = self
+            .each()
+            .map(|(address, contents)| (address, contents.unwrap_or([0; PAGE_SIZE])))
+            .collect();
+        tdx_launch_digest(pages.iter().map(|(address, contents)| AddedPage {
             guest_address: *address,
-            kind: contents.as_ref().map_or(PageKind::Zero, PageKind::Normal),
+            contents: Some(contents),
         }))
+    }
+
+    /// The digest of the pages, then of save areas.
+    fn snp_digest(&self, save_areas: &[[u8; PAGE_SIZE]]) -> Digest {
+        let loads: Vec<_> = self.loads().collect();
+        let pages = loads.iter().map(|load| MeasuredPage {
+            guest_address: load.address,
+            kind: match (load.kind, &load.contents) {
+                (GuestPageKind::Measured, Some(contents)) => PageKind::Normal(contents),
+                (GuestPageKind::Measured, None) => PageKind::Zero,
+                (GuestPageKind::Secrets, _) => PageKind::Secrets,
+                (GuestPageKind::Cpuid, _) => PageKind::Cpuid,
+            },
+        });
+        let save_areas = save_areas.iter().map(|contents| MeasuredPage {
+            guest_address: SAVE_AREA_ADDRESS,
+            kind: PageKind::SaveArea(contents),
+        });
+        snp_launch_digest(pages.chain(save_areas))
     }
 
     /// Each page: its guest physical address, and its contents unless they are zeros.
     pub fn each(&self) -> impl Iterator<Item = (u64, Option<[u8; PAGE_SIZE]>)> {
+        self.loads().map(|load| (load.address, load.contents))
+    }
+
+    /// Each page as a TEE loads it, in the order of the launch.
+    pub fn loads(&self) -> impl Iterator<Item = GuestPage> {
         self.sections.iter().flat_map(|section| {
-            (0..section.pages).map(|index| {
-                let contents = match section.content {
+            (0..section.pages).map(|index| GuestPage {
+                address: section.address + index * PAGE,
+                kind: section.kind,
+                contents: match section.content {
                     Content::Zeros => None,
                     _ => Some(section.content.page(index)),
-                };
-                (section.address + index * PAGE, contents)
+                },
             })
         })
     }
+}
+
+/// One page of a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestPage {
+    /// Its guest physical address.
+    pub address: u64,
+    /// What it is to a TEE.
+    pub kind: GuestPageKind,
+    /// Its contents unless they are zeros, or not the launcher's to choose.
+    pub contents: Option<[u8; PAGE_SIZE]>,
 }
 
 impl GuestSection<'_> {
@@ -92,14 +178,6 @@ impl GuestSection<'_> {
     #[must_use]
     pub fn end(&self) -> u64 {
         self.address + self.pages * PAGE
-    }
-
-    fn page(address: u64, contents: [u8; PAGE_SIZE]) -> Self {
-        Self {
-            address,
-            pages: 1,
-            content: Content::Page(Box::new(contents)),
-        }
     }
 }
 
@@ -129,6 +207,7 @@ fn shim(file: &[u8]) -> Result<Vec<GuestSection<'_>>, ElfError> {
                 sections.push(GuestSection {
                     address: range.start,
                     pages: (range.end - range.start) / PAGE,
+                    kind: GuestPageKind::Measured,
                     content,
                 });
             }

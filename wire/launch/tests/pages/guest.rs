@@ -1,9 +1,9 @@
 //! The pages of virtual machines.
 
 use enarx_wire_launch::{
-    ElfError, KeepImage, LaunchPage, MeasuredPage, PAGE_SIZE, PageKind, Platform, SgxImage,
-    VmImage, snp_launch_digest,
-    vm::{GuestInfo, GuestPages, file_digest, layout},
+    AddedPage, ElfError, KeepImage, LaunchPage, MeasuredPage, PAGE_SIZE, PageKind, Platform,
+    SAVE_AREA_ADDRESS, SgxImage, VmImage, snp_launch_digest, tdx_launch_digest,
+    vm::{GuestInfo, GuestPageKind, GuestPages, SnpProcessors, file_digest, layout},
 };
 
 use crate::elf::{EXECUTE, READ, Segment, WRITE, elf, program};
@@ -116,6 +116,88 @@ fn the_measured_page_says_which_runtime_it_is_and_where_it_goes() {
         [0, 5],
         "the segment's own bytes"
     );
+}
+
+#[test]
+fn a_tee_gets_what_it_wants_beside_them() {
+    let files = Files::new();
+    let image = files.image();
+    let beside = |platform| {
+        let pages = GuestPages::new(platform, &image, MEMORY).unwrap();
+        let found: Vec<_> = pages.loads().skip(8).collect();
+        let found: Vec<_> = found.iter().map(|page| (page.address, page.kind)).collect();
+        (pages, found)
+    };
+    let (snp, found) = beside(Platform::Snp);
+    assert_eq!(
+        found,
+        [
+            (layout::SECRETS_PAGE, GuestPageKind::Secrets),
+            (layout::CPUID_PAGE, GuestPageKind::Cpuid),
+        ]
+    );
+    let (tdx, found) = beside(Platform::Tdx);
+    assert_eq!(found, [(layout::RESET_PAGE, GuestPageKind::Measured)]);
+    assert_eq!(beside(Platform::Kvm).1, []);
+
+    // The launch measures the pages, then the processors.
+    let each: Vec<_> = snp.each().collect();
+    let pages = each.iter().map(|(address, contents)| MeasuredPage {
+        guest_address: *address,
+        kind: match (*address, contents) {
+            (layout::SECRETS_PAGE, _) => PageKind::Secrets,
+            (layout::CPUID_PAGE, _) => PageKind::Cpuid,
+            (_, Some(contents)) => PageKind::Normal(contents),
+            (_, None) => PageKind::Zero,
+        },
+    });
+    let processors = SnpProcessors::default();
+    let areas: Vec<_> = (0..layout::PROCESSORS)
+        .map(|index| processors.save_area(index).encode())
+        .collect();
+    let areas = areas.iter().map(|area| MeasuredPage {
+        guest_address: SAVE_AREA_ADDRESS,
+        kind: PageKind::SaveArea(area),
+    });
+    assert_eq!(snp.launch_digest(), snp_launch_digest(pages.chain(areas)));
+
+    // All of TDX's pages are measured, those without bytes too: the host could fill them.
+    let each: Vec<_> = tdx
+        .each()
+        .map(|(address, contents)| (address, contents.unwrap_or([0; PAGE_SIZE])))
+        .collect();
+    let pages = each.iter().map(|(address, contents)| AddedPage {
+        guest_address: *address,
+        contents: Some(contents),
+    });
+    assert_eq!(tdx.launch_digest(), tdx_launch_digest(pages));
+}
+
+#[test]
+fn what_is_chosen_of_processors_is_measured() {
+    let files = Files::new();
+    let pages = GuestPages::new(Platform::Snp, &files.image(), MEMORY).unwrap();
+    let launcher = SnpProcessors::default();
+    let digests = [
+        launcher,
+        SnpProcessors {
+            count: 1,
+            ..launcher
+        },
+        SnpProcessors {
+            signature: 0x00A0_0F11,
+            ..launcher
+        },
+        SnpProcessors {
+            features: 0x21,
+            ..launcher
+        },
+    ]
+    .map(|processors| pages.snp_launch_digest(&processors));
+    assert_eq!(digests[0], pages.launch_digest());
+    for (index, digest) in digests.iter().enumerate() {
+        assert!(!digests[..index].contains(digest), "{index}");
+    }
 }
 
 #[test]
