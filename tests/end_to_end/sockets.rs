@@ -1,14 +1,22 @@
 //! Programs that listen, and who permits it.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
-use crate::harness::Place;
+use crate::harness::{Place, in_every_keep, program};
 
-/// A deployment of the example `web-service` that goes on until it is dropped.
+in_every_keep!(
+    a_web_service_answers_whoever_trusts_its_certificate,
+    the_hosts_operator_decides_whether_keeps_have_a_network,
+    hundreds_of_connections_are_served_at_once,
+    a_program_connects_to_a_server,
+);
+
+/// A deployment of an application that listens. It goes on until it is dropped.
 struct Service {
     command: Child,
     port: u16,
@@ -16,9 +24,8 @@ struct Service {
 }
 
 impl Service {
-    /// Starts it on a free port, with `arguments` of the command.
-    fn start(place: &Place, arguments: &[&str]) -> Self {
-        let folder = service(place);
+    /// Starts the application in `folder` with `arguments` of the command.
+    fn start(place: &Place, arguments: &[&str], folder: &Path) -> Self {
         let certificate = place.path().join("keep.pem");
         let mut command = place
             .enarx(arguments)
@@ -70,7 +77,7 @@ impl Drop for Service {
 }
 
 /// A copy of the example that takes any free port.
-fn service(place: &Place) -> PathBuf {
+fn web_service(place: &Place) -> PathBuf {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/web-service");
     let read = |name| std::fs::read_to_string(example.join(name)).unwrap();
     place.file("service/service.wat", read("service.wat"));
@@ -79,10 +86,8 @@ fn service(place: &Place) -> PathBuf {
     path.parent().unwrap().to_owned()
 }
 
-#[test]
-fn a_web_service_answers_whoever_trusts_its_certificate() {
-    let place = Place::new();
-    let service = Service::start(&place, &["run", "--simulate"]);
+fn a_web_service_answers_whoever_trusts_its_certificate(place: &Place) {
+    let service = Service::start(place, &["run", "--simulate"], &web_service(place));
     let trust = ["--cacert", service.certificate.to_str().unwrap()];
     for number in 1..=3 {
         let answer = service.curl(&trust).unwrap();
@@ -96,11 +101,9 @@ fn a_web_service_answers_whoever_trusts_its_certificate() {
     assert!(service.curl(&trust).unwrap().ends_with("000004\n"));
 }
 
-#[test]
-fn the_hosts_operator_decides_whether_keeps_have_a_network() {
-    let place = Place::new();
+fn the_hosts_operator_decides_whether_keeps_have_a_network(place: &Place) {
     let careful = place.host(&[]);
-    let folder = service(&place);
+    let folder = web_service(place);
     let refused = place
         .run([
             "deploy",
@@ -115,9 +118,90 @@ fn the_hosts_operator_decides_whether_keeps_have_a_network() {
 
     let permitting = place.host(&["--network"]);
     let service = Service::start(
-        &place,
+        place,
         &["deploy", "--simulate", "--to", permitting.url.as_str()],
+        &folder,
     );
     let trust = ["--cacert", service.certificate.to_str().unwrap()];
     assert!(service.curl(&trust).unwrap().ends_with("000001\n"));
 }
+
+fn hundreds_of_connections_are_served_at_once(place: &Place) {
+    const CONNECTIONS: u32 = 300;
+    place.file(
+        "server/main.wat",
+        include_str!("../programs/polling_server.wat"),
+    );
+    let configuration = format!(
+        "{STANDARD_STREAMS}
+         [[files]]
+         kind = \"listen\"
+         name = \"web\"
+         addr = \"127.0.0.1\"
+         port = 0
+         prot = \"tcp\""
+    );
+    place.file("server/Enarx.toml", configuration);
+    let mut service = Service::start(place, &["run", "--simulate"], &place.path().join("server"));
+    let connect = |_| TcpStream::connect(("127.0.0.1", service.port)).unwrap();
+    let mut connections: Vec<TcpStream> = (0..CONNECTIONS).map(connect).collect();
+    for round in 0..2 {
+        let message = |number: usize| (number * 3 + round).to_le_bytes();
+        for (number, connection) in connections.iter_mut().enumerate() {
+            connection.write_all(&message(number)).unwrap();
+        }
+        for (number, connection) in connections.iter_mut().enumerate() {
+            let mut received = [0; 8];
+            connection.read_exact(&mut received).unwrap();
+            assert_eq!(received, message(number));
+        }
+    }
+    drop(connections);
+    assert!(service.command.wait().unwrap().success());
+}
+
+fn a_program_connects_to_a_server(place: &Place) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let peer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"from outside").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut received = String::new();
+        stream.read_to_string(&mut received).unwrap();
+        received
+    });
+    // Descriptor 3 is the connection.
+    let body = "(local $count i32)
+        (call $write (i32.const 3) (i32.const 1024) (i32.const 11))
+        (loop $again
+          (i32.store (i32.const 0) (i32.const 2048))
+          (i32.store (i32.const 4) (i32.const 4096))
+          (if (call $fd_read (i32.const 3) (i32.const 0) (i32.const 1) (i32.const 8))
+            (then unreachable))
+          (local.set $count (i32.load (i32.const 8)))
+          (call $write (i32.const 1) (i32.const 2048) (local.get $count))
+          (br_if $again (local.get $count)))";
+    place.file("client/main.wat", program("from inside", body));
+    let configuration = format!(
+        "{STANDARD_STREAMS}
+         [[files]]
+         kind = \"connect\"
+         host = \"localhost\"
+         port = {}
+         prot = \"tcp\"",
+        address.port()
+    );
+    place.file("client/Enarx.toml", configuration);
+    let finished = place.run(["run", "--simulate", "client"]).expect(0);
+    assert_eq!(finished.text(), "from outside");
+    assert_eq!(peer.join().unwrap(), "from inside");
+}
+
+const STANDARD_STREAMS: &str = "
+    [[files]]
+    kind = \"stdin\"
+    [[files]]
+    kind = \"stdout\"
+    [[files]]
+    kind = \"stderr\"";

@@ -268,7 +268,6 @@ fn refusal(error: LaunchError) -> LaunchRefusal {
         | LaunchError::NoSgx
         | LaunchError::NoKvm(_)
         | LaunchError::NoShim
-        | LaunchError::NoNetwork(_)
         | LaunchError::NoSimulatedVm
         | LaunchError::Tsm(_)
         | LaunchError::Unconfined(_) => LaunchRefusal::Unavailable(error.to_string()),

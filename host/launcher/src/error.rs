@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use enarx_wire_launch::{ElfError, Platform};
+use enarx_wire_launch::ElfError;
 
 use crate::child::ChildStep;
 use crate::cvm::TsmError;
@@ -20,11 +20,6 @@ pub enum LaunchError {
     /// Less memory than the runtime itself needs.
     #[error("{0} bytes of memory are too little for a Keep; give it at least {least} bytes", least = crate::LaunchRequest::LEAST_MEMORY)]
     MemoryTooSmall(u64),
-    /// Keeps of this backend have no network.
-    #[error(
-        "Keeps of the backend `{0}` have no network in this version; take another backend, or an application that needs none"
-    )]
-    NoNetwork(Platform),
     /// The runtime's file is not the one that its digest says.
     #[error("the Keep's runtime does not have the digest that its image says; rebuild the image")]
     ImageDigest,

@@ -35,31 +35,37 @@ pub(crate) enum Program {
         network: bool,
     },
     /// The host's side of an enclave.
-    EnclaveHost,
+    EnclaveHost {
+        /// Whether the Keep may use the host's network.
+        network: bool,
+    },
     /// The host's side of a virtual machine.
-    MachineHost,
+    MachineHost {
+        /// Whether the Keep may use the host's network.
+        network: bool,
+    },
 }
 
 /// The filter for `program`, built on first use.
 pub(super) fn filter(program: Program) -> &'static [sock_filter] {
-    static RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
-    static NETWORK_RUNTIME: OnceLock<Vec<sock_filter>> = OnceLock::new();
-    static ENCLAVE_HOST: OnceLock<Vec<sock_filter>> = OnceLock::new();
-    static MACHINE_HOST: OnceLock<Vec<sock_filter>> = OnceLock::new();
-    let filter = match program {
-        Program::Runtime { network: false } => &RUNTIME,
-        Program::Runtime { network: true } => &NETWORK_RUNTIME,
-        Program::EnclaveHost => &ENCLAVE_HOST,
-        Program::MachineHost => &MACHINE_HOST,
+    /// Each without a network, and with one.
+    type Filters = [OnceLock<Vec<sock_filter>>; 2];
+    static RUNTIMES: Filters = [const { OnceLock::new() }; 2];
+    static ENCLAVE_HOSTS: Filters = [const { OnceLock::new() }; 2];
+    static MACHINE_HOSTS: Filters = [const { OnceLock::new() }; 2];
+    let (filters, network) = match program {
+        Program::Runtime { network } => (&RUNTIMES, network),
+        Program::EnclaveHost { network } => (&ENCLAVE_HOSTS, network),
+        Program::MachineHost { network } => (&MACHINE_HOSTS, network),
     };
-    filter.get_or_init(|| program::compile(rules(program)))
+    filters[usize::from(network)].get_or_init(|| program::compile(rules(program)))
 }
 
 fn rules(program: Program) -> Vec<Rule> {
     let (own, network) = match program {
         Program::Runtime { network } => (OF_RUNTIMES, network),
-        Program::EnclaveHost => (OF_ENCLAVE_HOSTS, false),
-        Program::MachineHost => (OF_MACHINE_HOSTS, false),
+        Program::EnclaveHost { network } => (OF_ENCLAVE_HOSTS, network),
+        Program::MachineHost { network } => (OF_MACHINE_HOSTS, network),
     };
     let (sockets, new_sockets) = if network {
         (SOCKETS, NEW_SOCKETS)
@@ -467,12 +473,14 @@ mod tests {
 
     #[test]
     fn every_call_has_one_rule() {
-        for program in [
-            Program::Runtime { network: false },
-            Program::Runtime { network: true },
-            Program::EnclaveHost,
-            Program::MachineHost,
-        ] {
+        let programs = [false, true].map(|network| {
+            [
+                Program::Runtime { network },
+                Program::EnclaveHost { network },
+                Program::MachineHost { network },
+            ]
+        });
+        for program in programs.into_iter().flatten() {
             let mut calls: Vec<_> = rules(program).iter().map(|rule| rule.call).collect();
             let count = calls.len();
             calls.sort_unstable();

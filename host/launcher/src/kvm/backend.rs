@@ -57,9 +57,6 @@ impl Backend for KvmBackend {
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
         }
-        if request.network {
-            return Err(LaunchError::NoNetwork(Platform::Kvm));
-        }
         if request.image.vm.shim.is_empty() {
             return Err(LaunchError::NoShim);
         }
@@ -109,11 +106,13 @@ impl Launch<'_> {
     fn start(&self, workplace: Workplace) -> Result<Started, LaunchError> {
         let device = simulated::device(self.request, self.processor, &self.page, self.measurement)?;
         let page = device.launch_page;
+        let network = self.request.network;
         let (sender, receiver) = mpsc::sync_channel(1);
         let introduce = move |mut stream: &UnixStream| {
             let mut report = [0; Report::SIZE];
             let said = stream
                 .write_all(&page)
+                .and_then(|()| stream.write_all(&[network.into()]))
                 .and_then(|()| stream.read_exact(&mut report))
                 .map(|()| Report::decode(report));
             // The receiver waits for this one message.
@@ -127,7 +126,7 @@ impl Launch<'_> {
             // The machine's memory is limited by its size.
             private_memory_bytes: None,
             cpu_seconds: self.request.cpu_seconds,
-            network: false,
+            network,
             device: Some(device),
             introduction: Some(Box::new(introduce)),
         })?;

@@ -1,7 +1,7 @@
 //! The process that runs a Keep's virtual machine.
 //!
 //! ```text
-//! launch page (descriptor 4) -> memory -> machine -> confined -> report -> threads
+//! launch page, network (descriptor 4) -> memory -> machine -> confined -> report -> threads
 //! ```
 //!
 //! From the report on, descriptor 4 is the attestation device.
@@ -79,10 +79,15 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
             UnixStream::from_raw_fd(ATTESTATION_DEVICE),
         )
     };
-    let mut page = [0; PAGE_SIZE];
-    if launcher.read_exact(&mut page).is_err() {
+    let (mut page, mut network) = ([0; PAGE_SIZE], [0; 1]);
+    let told = launcher.read_exact(&mut page);
+    if told
+        .and_then(|()| launcher.read_exact(&mut network))
+        .is_err()
+    {
         return STOPPED_STATUS;
     }
+    let network = network != [0];
     let machine = match build(image, &page) {
         Ok(machine) => machine,
         Err(reason) => {
@@ -94,8 +99,8 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
     };
     // The first process of a namespace has this number in it.
     let namespaces = std::process::id() == 1;
-    let report = match child::confine(Program::MachineHost, namespaces.then_some(FILE_SYSTEM_SIZE))
-    {
+    let file_system = namespaces.then_some(FILE_SYSTEM_SIZE);
+    let report = match child::confine(Program::MachineHost { network }, file_system) {
         Ok(()) => Report::Running,
         Err((step, error)) => not_confined(step, &error),
     };
@@ -105,8 +110,8 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
     let evidence = DeviceEvidence::new(launcher);
     let threads = layout::PROCESSORS;
     // All that can be missing are descriptors for the threads to wait at.
-    let Ok(services) = Services::new(Box::new(evidence), channel, diagnostics, threads, false)
-    else {
+    let evidence = Box::new(evidence);
+    let Ok(services) = Services::new(evidence, channel, diagnostics, threads, network) else {
         return STOPPED_STATUS;
     };
     Threads::new(MachineKeep { machine, services }, threads, |status| {

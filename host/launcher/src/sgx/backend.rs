@@ -73,9 +73,6 @@ impl Backend for SgxBackend {
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
         }
-        if request.network {
-            return Err(LaunchError::NoNetwork(Platform::Sgx));
-        }
         if request.image.sgx.shim.is_empty() {
             return Err(LaunchError::NoShim);
         }
@@ -111,6 +108,7 @@ impl Backend for SgxBackend {
             } else {
                 Quotes::Launcher
             },
+            network: request.network,
             namespaces: self.namespaces,
         };
         let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;

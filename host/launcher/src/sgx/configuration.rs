@@ -33,6 +33,8 @@ pub(super) struct Configuration {
     pub simulator: Option<SimulatedMachine>,
     /// Who makes quotes of its reports.
     pub quotes: Quotes,
+    /// Whether the Keep may use the host's network.
+    pub network: bool,
     /// Whether the process is in namespaces, in which it empties its file system.
     pub namespaces: bool,
 }
@@ -132,6 +134,7 @@ mod tests {
                 fast: true,
             }),
             quotes: Quotes::Launcher,
+            network: true,
             namespaces: true,
         };
         send(&ours, &configuration).unwrap();

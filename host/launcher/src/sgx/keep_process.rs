@@ -57,7 +57,8 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
         }
     };
     let file_system = configuration.namespaces.then_some(FILE_SYSTEM_SIZE);
-    if let Err((step, error)) = child::confine(Program::EnclaveHost, file_system) {
+    let network = configuration.network;
+    if let Err((step, error)) = child::confine(Program::EnclaveHost { network }, file_system) {
         report(Report::NotConfined {
             step: step as u8,
             error: error.raw_os_error().unwrap_or(libc::EIO),
@@ -79,7 +80,7 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
     };
     let technology = Box::new(technology);
     // All that can be missing are descriptors for the threads to wait at.
-    let Ok(services) = Services::new(technology, channel, diagnostics, threads, false) else {
+    let Ok(services) = Services::new(technology, channel, diagnostics, threads, network) else {
         return STOPPED_STATUS;
     };
     Threads::new(EnclaveKeep { enclave, services }, threads, |status| {
