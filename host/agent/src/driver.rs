@@ -22,7 +22,7 @@ use crate::{
     channel::{ChannelError, read_envelope, write_envelope},
     keep::{Keep, Outgoing},
     life::{Step, end},
-    lookup,
+    lookup::{Answer, Lookups, Resolver},
     metrics::Metrics,
 };
 
@@ -39,6 +39,7 @@ pub(crate) struct Driver {
     pub(crate) process: Arc<dyn KeepProcess>,
     pub(crate) outgoing: mpsc::Receiver<Outgoing>,
     pub(crate) limits: Limits,
+    pub(crate) resolver: Resolver,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -61,20 +62,28 @@ impl Driver {
             process,
             mut outgoing,
             limits,
+            resolver,
             metrics,
         } = self;
         let process = KillOnDrop(process);
         let (mut reader, mut writer) = channel.into_split();
+        let (lookups, mut answers) = Lookups::new(resolver, keep.request.network);
+        let relay = async {
+            // In no order: a Keep that talks without a pause must hear its owner too.
+            tokio::select! {
+                stop = receive(&keep, &lookups, &metrics, &mut reader) => stop,
+                never = send(&keep, &lookups, &metrics, &mut writer, &mut answers, &mut outgoing) => match never {},
+            }
+        };
         let stop = tokio::select! {
             biased;
             how = keep.end_requested() => Stop::Ended(how),
-            stop = receive(&keep, &metrics, &mut reader) => stop,
-            never = send(&keep, &metrics, &mut writer, &mut outgoing) => match never {},
+            stop = relay => stop,
             how = overdue(&keep, &limits) => Stop::Ended(how),
         };
         // Followers of the output need not wait for the process.
         keep.output.close();
-        drop((outgoing, reader, writer));
+        drop((answers, outgoing, reader, writer));
         let state = keep.state();
         let how = match stop {
             Stop::Ended(how) => {
@@ -116,7 +125,12 @@ impl Driver {
 }
 
 /// Takes what the Keep sends, until there is no more.
-async fn receive(keep: &Arc<Keep>, metrics: &Metrics, channel: &mut OwnedReadHalf) -> Stop {
+async fn receive(
+    keep: &Keep,
+    lookups: &Lookups,
+    metrics: &Metrics,
+    channel: &mut OwnedReadHalf,
+) -> Stop {
     loop {
         let (kind, payload) = match read_envelope(channel).await {
             Ok(Some(envelope)) => envelope,
@@ -127,12 +141,16 @@ async fn receive(keep: &Arc<Keep>, metrics: &Metrics, channel: &mut OwnedReadHal
             Kind::Offer => accept_offer(keep, metrics, payload),
             Kind::Ready => payload.is_empty() && keep.take(Step::GrantOpened).is_ok(),
             Kind::Output => accept_output(keep, metrics, payload).await,
-            Kind::Lookup => keep.state() == KeepState::Running && lookup::answer(keep, &payload),
+            Kind::Lookup if keep.state() == KeepState::Running => match lookups.begin(&payload) {
+                Ok(()) => true,
+                Err(reason) => return misbehaved(reason),
+            },
             Kind::Failure => match *payload {
                 [code] => return Stop::Failed(code),
                 _ => false,
             },
-            Kind::Challenge
+            Kind::Lookup
+            | Kind::Challenge
             | Kind::Provision
             | Kind::PackageData
             | Kind::PackageEnd
@@ -166,42 +184,76 @@ async fn accept_output(keep: &Keep, metrics: &Metrics, frame: Bytes) -> bool {
     true
 }
 
+/// Bytes of input that may come before the answer that a Keep waits for. It holds this much
+/// of what its program does not take, and no more: the answer must not be stuck behind it.
+const INPUT_BEFORE_ANSWER: u64 = 256 << 10;
+
 /// Sends what is queued, for as long as the Keep takes it.
 async fn send(
     keep: &Keep,
+    lookups: &Lookups,
     metrics: &Metrics,
     channel: &mut OwnedWriteHalf,
+    answers: &mut mpsc::UnboundedReceiver<Answer>,
     outgoing: &mut mpsc::Receiver<Outgoing>,
 ) -> Infallible {
-    while let Some(next) = outgoing.recv().await {
-        if let Err(error) = write_envelope(channel, next.kind, &next.payload).await {
+    let mut before_answer = 0;
+    loop {
+        if !lookups.are_pending() {
+            before_answer = 0;
+        }
+        let sent = tokio::select! {
+            biased;
+            Some(answer) = answers.recv() => {
+                write_envelope(channel, Kind::Addresses, &answer.payload).await
+            }
+            Some(next) = outgoing.recv(), if before_answer < INPUT_BEFORE_ANSWER => {
+                before_answer += next.payload.len() as u64;
+                send_one(keep, metrics, channel, next).await
+            }
+            else => break,
+        };
+        if let Err(error) = sent {
             tracing::debug!(keep = %keep.id, %error, "the Keep takes no more");
-            outgoing.close();
-            while outgoing.recv().await.is_some() {}
             break;
         }
-        let bytes = next.payload.len() as u64;
-        match next.kind {
-            Kind::PackageData => {
-                keep.touch();
-                keep.counts.package_bytes.fetch_add(bytes, Relaxed);
-                metrics.package_bytes.inc_by(bytes);
-            }
-            Kind::Input => {
-                keep.counts.input_frames.fetch_add(1, Relaxed);
-                keep.counts.input_bytes.fetch_add(bytes, Relaxed);
-                metrics.input_frames.inc();
-                metrics.input_bytes.inc_by(bytes);
-            }
-            _ => {}
-        }
-        if let Some(written) = next.written {
-            // The caller may be gone.
-            let _ = written.send(());
-        }
     }
+    answers.close();
+    outgoing.close();
+    while answers.recv().await.is_some() {}
+    while outgoing.recv().await.is_some() {}
     // What the Keep still has to say ends with its end of the channel.
     std::future::pending().await
+}
+
+/// Sends an envelope of the owner's.
+async fn send_one(
+    keep: &Keep,
+    metrics: &Metrics,
+    channel: &mut OwnedWriteHalf,
+    next: Outgoing,
+) -> Result<(), ChannelError> {
+    write_envelope(channel, next.kind, &next.payload).await?;
+    let bytes = next.payload.len() as u64;
+    match next.kind {
+        Kind::PackageData => {
+            keep.touch();
+            keep.counts.package_bytes.fetch_add(bytes, Relaxed);
+            metrics.package_bytes.inc_by(bytes);
+        }
+        Kind::Input => {
+            keep.counts.input_frames.fetch_add(1, Relaxed);
+            keep.counts.input_bytes.fetch_add(bytes, Relaxed);
+            metrics.input_frames.inc();
+            metrics.input_bytes.inc_by(bytes);
+        }
+        _ => {}
+    }
+    if let Some(written) = next.written {
+        // The caller may be gone.
+        let _ = written.send(());
+    }
+    Ok(())
 }
 
 /// Waits until the Keep or its owner has taken too long for the next step.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use enarx_wire_host_api::{Endorsement, KeepEnd, KeepId, KeepInfo, KeepState, StartRequest};
 use enarx_wire_hostcall::envelope::Kind;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Limits, ServiceError,
     life::{End, Life, Step},
-    lookup::AT_ONCE,
     output::Output,
 };
 
@@ -36,8 +35,6 @@ pub(crate) struct Keep {
     pub(crate) output: Arc<Output>,
     pub(crate) offer: OnceLock<Bytes>,
     pub(crate) counts: Counts,
-    /// Places for names that are being looked up.
-    pub(crate) lookups: Semaphore,
     /// Set when the service forgets an ended Keep before its time.
     pub(crate) forgotten: CancellationToken,
     life: watch::Sender<Life>,
@@ -86,7 +83,6 @@ impl Keep {
             output: Arc::new(Output::new(limits.output_bytes, limits.reader_time)),
             offer: OnceLock::new(),
             counts: Counts::default(),
-            lookups: Semaphore::new(AT_ONCE),
             forgotten: CancellationToken::new(),
             life: watch::Sender::new(Life::Started),
             ending: watch::Sender::new(None),

@@ -30,6 +30,7 @@ use crate::{
     driver::Driver,
     keep::{Keep, Outgoing},
     life::{Step, end},
+    lookup::Resolver,
     metrics::Metrics,
     registry::{Registry, Share},
 };
@@ -49,6 +50,7 @@ struct Inner {
     launcher: Arc<dyn KeepLauncher>,
     limits: Limits,
     registry: Arc<Registry>,
+    resolver: Resolver,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -64,6 +66,7 @@ impl Service {
             launcher,
             limits,
             registry: Arc::default(),
+            resolver: Resolver::new(),
             metrics: Arc::new(Metrics::new()),
             tasks: TaskTracker::new(),
             _shutdown_on_drop: shutdown.clone().drop_guard(),
@@ -414,6 +417,7 @@ impl Service {
             process,
             outgoing,
             limits,
+            resolver: self.inner.resolver.clone(),
             metrics: self.inner.metrics.clone(),
         };
         let registry = self.inner.registry.clone();

@@ -59,6 +59,7 @@ impl KeepLauncher for FakeLauncher {
             "not-reading" => not_reading,
             "garbage" => garbage,
             "lingering" => lingering,
+            "asking" => asking,
             "early-output" => early_output,
             "twice-offering" => twice_offering,
             "unavailable" => return Err(LaunchRefusal::Unavailable("no such device".into())),
@@ -264,6 +265,15 @@ fn garbage(channel: &mut Channel) -> Option<()> {
     channel.expect(Kind::Challenge)?;
     channel.stream.write_all(b"\xffgarbage").ok()?;
     mute(channel)
+}
+
+/// Looks names up without an end, and takes no answer.
+fn asking(channel: &mut Channel) -> Option<()> {
+    channel.ready()?;
+    while channel.read()?.0 != Kind::PackageEnd {}
+    loop {
+        channel.write(Kind::Lookup, b"\x01\0\0\0localhost")?;
+    }
 }
 
 /// Sends output before it has a session.

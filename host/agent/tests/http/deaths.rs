@@ -81,6 +81,18 @@ async fn keeps_that_misbehave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_keep_that_takes_no_answers() {
+    let host = Host::start(Limits::default()).await;
+    let keep = host.ready_keep("asking").await;
+    let package = host.ask(Operation::Package, &keep).body("package");
+    package.send().await.unwrap();
+    let end = end_of(&host, &keep).await;
+    assert_eq!(end.kind, EndKind::Misbehaved);
+    assert!(end.detail.contains("lookups"), "{}", end.detail);
+    assert_eq!(host.launcher.living(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_keep_that_never_answers() {
     let limits = Limits {
         answer_time: Duration::from_millis(150),
@@ -199,7 +211,7 @@ async fn a_resting_body_of_input_ends_with_the_keep() {
 
 fn raw_head(operation: Operation, keep: &KeepInfo, length: &str) -> Vec<u8> {
     format!(
-        "{} {} HTTP/1.1\r\nhost: x\r\ncontent-type: {}\r\n{length}\r\n\r\n",
+        "{} {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {}\r\n{length}\r\n\r\n",
         operation.method().as_str(),
         operation.path_for(keep.id),
         operation.request_media_type().unwrap(),
