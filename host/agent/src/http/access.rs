@@ -1,8 +1,11 @@
 //! Who may use the service: whoever has the access token (RFC 6750).
 
+use std::net::IpAddr;
+
 use axum::http::{
     HeaderMap,
-    header::{AUTHORIZATION, ORIGIN},
+    header::{AUTHORIZATION, HOST, ORIGIN},
+    uri::Authority,
 };
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -77,13 +80,46 @@ pub enum TokenError {
 
 impl Access {
     /// Whether a request with these headers may pass.
-    pub(super) fn permits(&self, headers: &HeaderMap) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// Why not, in words for the caller; none where a token is all that is missing.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), &'static str> {
         match self {
-            // Only browsers send it: a page must not start Keeps by its visitor's hand.
-            Self::Anyone => !headers.contains_key(ORIGIN),
-            Self::Token(token) => bearer(headers).is_some_and(|sent| token.matches(sent)),
+            Self::Anyone if comes_from_page(headers) => Err(
+                "pages in browsers cannot use this host; it takes no tokens that would tell them from their visitors",
+            ),
+            Self::Anyone if !is_for_own_address(headers) => Err(
+                "without a token this host answers to its IP addresses and to localhost alone; its operator can give it a token with --token-file",
+            ),
+            Self::Token(token) if !bearer(headers).is_some_and(|sent| token.matches(sent)) => {
+                Err("")
+            }
+            Self::Anyone | Self::Token(_) => Ok(()),
         }
     }
+}
+
+/// Whether another site's page sends this by its visitor's hand. Only browsers send these headers
+/// (Fetch Metadata Request Headers, section 2.4: `none` is the visitor's own doing).
+fn comes_from_page(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    headers.contains_key(ORIGIN) || sites.any(|site| site != "none" && site != "same-origin")
+}
+
+/// Whether a request is for an address and not for a name. Names are whoever's who answers for
+/// them: a page could have its own name become this host's address, and would count as the
+/// host's own then.
+fn is_for_own_address(headers: &HeaderMap) -> bool {
+    let is_own = |host: &str| {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        host.eq_ignore_ascii_case("localhost") || bare.unwrap_or(host).parse::<IpAddr>().is_ok()
+    };
+    headers.get_all(HOST).iter().all(|value| {
+        Authority::try_from(value.as_bytes()).is_ok_and(|authority| is_own(authority.host()))
+    })
 }
 
 /// The token of a request with exactly one `Authorization` header.
@@ -112,7 +148,7 @@ mod tests {
             for value in values {
                 headers.append(AUTHORIZATION, value.parse().unwrap());
             }
-            access.permits(&headers)
+            access.check(&headers).is_ok()
         };
         assert!(permits(&["Bearer 0123456789abcdef"]));
         assert!(permits(&["bearer 0123456789abcdef"]));
@@ -130,9 +166,48 @@ mod tests {
         }
         assert!(!permits(&[]));
         assert!(!permits(&["Bearer 0123456789abcdef"; 2]));
-        assert!(Access::Anyone.permits(&HeaderMap::new()));
-        let page = HeaderMap::from_iter([(ORIGIN, "http://page".parse().unwrap())]);
-        assert!(!Access::Anyone.permits(&page));
+    }
+
+    #[test]
+    fn pages_do_not_pass_without_a_token() {
+        let permits = |headers: &[(&'static str, &str)]| {
+            let headers = headers.iter();
+            let headers =
+                headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            Access::Anyone.check(&headers.collect()).is_ok()
+        };
+        for host in [
+            "127.0.0.1:7363",
+            "192.0.2.1",
+            "[::1]:7363",
+            "localhost:7363",
+            "LOCALHOST",
+        ] {
+            assert!(permits(&[("host", host)]), "{host}");
+            let page = [("host", host), ("origin", "http://page.example")];
+            assert!(!permits(&page));
+            for (site, passes) in [
+                ("none", true),
+                ("same-origin", true),
+                ("same-site", false),
+                ("cross-site", false),
+            ] {
+                assert_eq!(permits(&[("host", host), ("sec-fetch-site", site)]), passes);
+            }
+        }
+        // No browser leaves the header out.
+        assert!(permits(&[]));
+        // A page's own name that has become this host's address.
+        for host in [
+            "page.example:7363",
+            "localhost.page.example",
+            "127.0.0.1.page.example",
+            "a@127.0.0.1 b",
+            "",
+        ] {
+            assert!(!permits(&[("host", host)]), "{host}");
+        }
+        assert!(!permits(&[("host", "localhost"), ("host", "page.example")]));
     }
 
     #[test]

@@ -22,13 +22,15 @@ pub(super) async fn observe(
     let began = Instant::now();
     let name = operation_name(operation);
     let id = request_id();
-    let permitted = !operation.needs_token() || context.options.access.permits(request.headers());
+    let permitted = match operation.needs_token() {
+        true => context.options.access.check(request.headers()),
+        false => Ok(()),
+    };
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id, operation = name);
-    let mut response = if permitted {
-        next.run(request).instrument(span.clone()).await
-    } else {
-        Refusal::new(ErrorCode::Unauthorized, "").into_response()
+    let mut response = match permitted {
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Err(reason) => Refusal::new(ErrorCode::Unauthorized, reason).into_response(),
     };
 
     let took = began.elapsed();

@@ -44,7 +44,7 @@ async fn slow_heads_and_bodies() {
     for bytes in [
         &b""[..],
         b"GET /healthz HT",
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ] {
         let began = Instant::now();
         let mut client = TcpStream::connect(host.address).await.unwrap();
@@ -56,7 +56,7 @@ async fn slow_heads_and_bodies() {
     for (operation, code) in [(Operation::Start, "408"), (Operation::Package, "408")] {
         let mut client = TcpStream::connect(host.address).await.unwrap();
         let head = format!(
-            "{} {} HTTP/1.1\r\nhost: x\r\ncontent-type: {}\r\ncontent-length: 9\r\n\r\n1",
+            "{} {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {}\r\ncontent-length: 9\r\n\r\n1",
             operation.method().as_str(),
             operation.path_for(keep.id),
             operation.request_media_type().unwrap(),
@@ -81,7 +81,7 @@ async fn a_follower_that_does_not_read() {
     let keep = host.running_keep().await;
     let mut client = TcpStream::connect(host.address).await.unwrap();
     let path = Operation::Output.path_for(keep.id);
-    let head = format!("GET {path}?follow=true HTTP/1.1\r\nhost: x\r\n\r\n");
+    let head = format!("GET {path}?follow=true HTTP/1.1\r\nhost: localhost\r\n\r\n");
     client.write_all(head.as_bytes()).await.unwrap();
     // Far more than the sockets hold between here and there.
     for _ in 0..20 {
@@ -137,7 +137,7 @@ async fn too_many_connections() {
         ..ServeOptions::new(Access::Anyone)
     };
     let host = Host::start_with(Limits::default(), options).await;
-    let ask = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let ask = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let mut open = Vec::new();
     for _ in 0..2 {
         open.push(TcpStream::connect(host.address).await.unwrap());
