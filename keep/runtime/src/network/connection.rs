@@ -3,34 +3,70 @@
 use std::{
     future::poll_fn,
     io::{self, ErrorKind},
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    task::yield_now,
+    net::TcpStream,
 };
+use tokio_rustls::{client, server};
 
 /// A stream of bytes in both directions.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Ready when a stream that has been flushed takes bytes.
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl Stream for TcpStream {
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        // An error is for the next operation to find.
+        self.poll_write_ready(context).map(drop)
+    }
+}
+
+impl Stream for server::TlsStream<TcpStream> {
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<()> {
+        // It has a buffer of its own, which is empty now.
+        Poll::Ready(())
+    }
+}
+
+impl Stream for client::TlsStream<TcpStream> {
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
 
 /// A connection, with what was received ahead of the program.
 ///
 /// Whatever its peer does ends the connection at worst.
 pub struct Connection {
     stream: Box<dyn Stream>,
-    /// Bytes that were received only to see whether there are any.
-    ahead: Vec<u8>,
-    taken: usize,
+    /// Room for bytes that are received only to see whether there are any; made when that is
+    /// asked for the first time.
+    room: Box<[u8]>,
+    /// Those of them that are there and that the program has not taken.
+    ahead: Range<usize>,
     /// How receiving ended: with the peer's own end, or an error.
     end: Option<Result<(), ErrorKind>>,
-    /// Whether bytes may still wait inside the stream for being sent.
-    unsent: bool,
-    write_ended: bool,
+    sending: Sending,
     blocking: bool,
+}
+
+/// What the program's side of a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// Nothing: the network has all.
+    Idle,
+    /// Bytes may still wait inside the stream.
+    Unsent,
+    /// The program sends no more, and the peer may not have been told yet.
+    Ending,
+    /// The peer has been told.
+    Ended,
 }
 
 /// Bytes that are received ahead.
@@ -41,11 +77,10 @@ impl Connection {
     pub fn new(stream: Box<dyn Stream>, blocking: bool) -> Self {
         Self {
             stream,
-            ahead: Vec::new(),
-            taken: 0,
+            room: Box::default(),
+            ahead: 0..0,
             end: None,
-            unsent: false,
-            write_ended: false,
+            sending: Sending::Idle,
             blocking,
         }
     }
@@ -65,113 +100,14 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WouldBlock`] where it does not wait; else the connection's end.
-    pub async fn receive(&mut self, buffer: &mut [u8], peek: bool) -> io::Result<usize> {
-        let blocking = self.blocking;
-        run(blocking, |context| self.poll_receive(context, buffer, peek)).await
-    }
-
-    /// Sends the first of `bytes`; gives how many.
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::receive`]; [`ErrorKind::BrokenPipe`] after [`Connection::end_sending`].
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.write_ended {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        let blocking = self.blocking;
-        let sent = run(blocking, |context| {
-            self.stream_mut().poll_write(context, bytes)
-        })
-        .await?;
-        self.unsent = true;
-        // Who waits, waits until the network has the bytes; the others' go on their way
-        // while they wait for something else.
-        match run(blocking, |context| self.poll_flush(context)).await {
-            Ok(()) => Ok(sent),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(sent),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Tells the peer that nothing more is sent.
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::receive`].
-    pub async fn end_sending(&mut self) -> io::Result<()> {
-        self.write_ended = true;
-        poll_fn(|context| self.stream_mut().poll_shutdown(context)).await
-    }
-
-    /// Gives up what is received from now on.
-    pub fn end_receiving(&mut self) {
-        self.ahead.clear();
-        self.taken = 0;
-        self.end.get_or_insert(Ok(()));
-    }
-
-    /// Sends what was not sent yet and the end, for as long as it takes.
-    pub async fn close(mut self) {
-        if !self.write_ended {
-            // Nobody is left who could be told that it fails.
-            let _ = self.end_sending().await;
-        }
-    }
-
-    /// Ready when receiving would not wait.
-    pub fn poll_receivable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.taken < self.ahead.len() || self.end.is_some() {
-            return Poll::Ready(());
-        }
-        self.ahead.resize(AHEAD, 0);
-        self.taken = 0;
-        let mut buffer = ReadBuf::new(&mut self.ahead);
-        let polled = Pin::new(&mut *self.stream).poll_read(context, &mut buffer);
-        let received = buffer.filled().len();
-        self.ahead.truncate(received);
-        match polled {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(())) if received == 0 => self.end = Some(Ok(())),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => self.end = Some(Err(error.kind())),
-        }
-        Poll::Ready(())
-    }
-
-    /// Ready when sending would not wait.
-    pub fn poll_sendable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.write_ended {
-            return Poll::Ready(());
-        }
-        // An error is for the program's next operation to find.
-        self.poll_flush(context).map(drop)
-    }
-
-    /// Goes on sending what waits inside the stream.
-    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.unsent {
-            return Poll::Ready(Ok(()));
-        }
-        let flushed = ready!(self.stream_mut().poll_flush(context));
-        self.unsent = false;
-        Poll::Ready(flushed)
-    }
-
-    /// Bytes that are there, as far as is known without receiving; and whether they are
-    /// the last.
-    pub fn received_ahead(&self) -> (usize, bool) {
-        (self.ahead.len() - self.taken, self.end.is_some())
-    }
-
-    fn poll_receive(
+    /// The connection's end.
+    pub fn poll_receive(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut [u8],
         peek: bool,
     ) -> Poll<io::Result<usize>> {
-        if self.taken == self.ahead.len() && self.end.is_none() && !peek {
+        if self.ahead.is_empty() && self.end.is_none() && !peek {
             // Straight to the program.
             let mut buffer = ReadBuf::new(buffer);
             ready!(Pin::new(&mut *self.stream).poll_read(context, &mut buffer))
@@ -183,7 +119,7 @@ impl Connection {
             return Poll::Ready(Ok(received));
         }
         ready!(self.poll_receivable(context));
-        let available = &self.ahead[self.taken..];
+        let available = &self.room[self.ahead.clone()];
         if available.is_empty() {
             let end = self.end.unwrap_or(Ok(()));
             return Poll::Ready(end.map(|()| 0).map_err(io::Error::from));
@@ -191,9 +127,104 @@ impl Connection {
         let count = available.len().min(buffer.len());
         buffer[..count].copy_from_slice(&available[..count]);
         if !peek {
-            self.taken += count;
+            self.ahead.start += count;
         }
         Poll::Ready(Ok(count))
+    }
+
+    /// Sends the first of `bytes`; gives how many. They may wait inside the stream then:
+    /// [`Connection::poll_flush`] sends those.
+    ///
+    /// # Errors
+    ///
+    /// The connection's end; [`ErrorKind::BrokenPipe`] after [`Connection::end_sending`].
+    pub fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.has_ended_sending() {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        let sent = ready!(self.stream_mut().poll_write(context, bytes))?;
+        self.sending = Sending::Unsent;
+        Poll::Ready(Ok(sent))
+    }
+
+    /// Has the peer told that nothing more is sent, as soon as it has taken what was:
+    /// [`Connection::poll_flush`] does that.
+    pub fn end_sending(&mut self) {
+        if self.sending != Sending::Ended {
+            self.sending = Sending::Ending;
+        }
+    }
+
+    /// Gives up what is received from now on.
+    pub fn end_receiving(&mut self) {
+        self.ahead = 0..0;
+        self.end.get_or_insert(Ok(()));
+    }
+
+    /// Sends what was not sent yet and the end, for as long as it takes.
+    pub async fn close(mut self) {
+        self.end_sending();
+        // Nobody is left who could be told that it fails.
+        let _ = poll_fn(|context| self.poll_flush(context)).await;
+    }
+
+    /// Ready when receiving would not wait.
+    pub fn poll_receivable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.ahead.is_empty() || self.end.is_some() {
+            return Poll::Ready(());
+        }
+        if self.room.is_empty() {
+            self.room = vec![0; AHEAD].into();
+        }
+        let mut buffer = ReadBuf::new(&mut self.room);
+        let polled = ready!(Pin::new(&mut *self.stream).poll_read(context, &mut buffer));
+        self.ahead = 0..buffer.filled().len();
+        match polled {
+            Ok(()) if self.ahead.is_empty() => self.end = Some(Ok(())),
+            Ok(()) => {}
+            Err(error) => self.end = Some(Err(error.kind())),
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready when sending would not wait.
+    pub fn poll_sendable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_ended_sending() {
+            return Poll::Ready(());
+        }
+        // An error is for the program's next operation to find.
+        let _ = ready!(self.poll_flush(context));
+        self.stream.poll_writable(context)
+    }
+
+    /// Goes on sending what waits inside the stream, and the end if it is due.
+    ///
+    /// # Errors
+    ///
+    /// The connection's end.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (flushed, next) = match self.sending {
+            Sending::Idle | Sending::Ended => return Poll::Ready(Ok(())),
+            Sending::Unsent => (self.stream_mut().poll_flush(context), Sending::Idle),
+            Sending::Ending => (self.stream_mut().poll_shutdown(context), Sending::Ended),
+        };
+        let flushed = ready!(flushed);
+        self.sending = next;
+        Poll::Ready(flushed)
+    }
+
+    /// Bytes that are there, as far as is known without receiving; and whether they are
+    /// the last.
+    pub fn received_ahead(&self) -> (usize, bool) {
+        (self.ahead.len(), self.end.is_some())
+    }
+
+    fn has_ended_sending(&self) -> bool {
+        matches!(self.sending, Sending::Ending | Sending::Ended)
     }
 
     fn stream_mut(&mut self) -> Pin<&mut dyn Stream> {
@@ -201,32 +232,30 @@ impl Connection {
     }
 }
 
-/// The result of an operation that waits if it is `blocking`, and else is tried twice:
-/// before and after everything else in the Keep has had its turn.
-pub async fn run<T>(
-    blocking: bool,
-    mut operation: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
-) -> io::Result<T> {
-    if blocking {
-        return poll_fn(operation).await;
-    }
-    for turn in 0..2 {
-        if turn > 0 {
-            yield_now().await;
-        }
-        let polled = poll_fn(|context| Poll::Ready(operation(context))).await;
-        if let Poll::Ready(result) = polled {
-            return result;
-        }
-    }
-    Err(ErrorKind::WouldBlock.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+        net::TcpListener,
+    };
 
     use super::*;
+
+    impl Stream for DuplexStream {
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    /// What an operation gives at once.
+    async fn at_once<T>(mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        poll_fn(|context| Poll::Ready(operation(context))).await
+    }
+
+    async fn receive(connection: &mut Connection, buffer: &mut [u8], peek: bool) -> usize {
+        let received = poll_fn(|context| connection.poll_receive(context, buffer, peek));
+        received.await.unwrap()
+    }
 
     #[tokio::test]
     async fn what_was_received_ahead_comes_first() {
@@ -236,13 +265,13 @@ mod tests {
         poll_fn(|context| connection.poll_receivable(context)).await;
         assert_eq!(connection.received_ahead(), (11, false));
         let mut buffer = [0; 5];
-        assert_eq!(connection.receive(&mut buffer, true).await.unwrap(), 5);
-        assert_eq!(connection.receive(&mut buffer, false).await.unwrap(), 5);
+        assert_eq!(receive(&mut connection, &mut buffer, true).await, 5);
+        assert_eq!(receive(&mut connection, &mut buffer, false).await, 5);
         assert_eq!(&buffer, b"hello");
         drop(peer);
         let mut rest = [0; 64];
-        assert_eq!(connection.receive(&mut rest, false).await.unwrap(), 6);
-        assert_eq!(connection.receive(&mut rest, false).await.unwrap(), 0);
+        assert_eq!(receive(&mut connection, &mut rest, false).await, 6);
+        assert_eq!(receive(&mut connection, &mut rest, false).await, 0);
         assert_eq!(connection.received_ahead(), (0, true));
     }
 
@@ -251,18 +280,120 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(4);
         let mut connection = Connection::new(Box::new(ours), false);
         let mut buffer = [0; 8];
-        let refused = connection.receive(&mut buffer, false).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
-        assert_eq!(connection.send(b"12345678").await.unwrap(), 4);
-        let refused = connection.send(b"5678").await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+        let polled = at_once(|context| connection.poll_receive(context, &mut buffer, false));
+        assert!(polled.await.is_pending());
+        let polled = at_once(|context| connection.poll_send(context, b"12345678"));
+        assert!(matches!(polled.await, Poll::Ready(Ok(4))));
+        let polled = at_once(|context| connection.poll_send(context, b"5678"));
+        assert!(polled.await.is_pending());
         let mut received = [0; 4];
         peer.read_exact(&mut received).await.unwrap();
-        assert_eq!(connection.send(b"5678").await.unwrap(), 4);
-        connection.end_sending().await.unwrap();
-        let refused = connection.send(b"9").await.unwrap_err();
+        let polled = at_once(|context| connection.poll_send(context, b"5678"));
+        assert!(matches!(polled.await, Poll::Ready(Ok(4))));
+        connection.end_sending();
+        let polled = at_once(|context| connection.poll_send(context, b"9"));
+        let Poll::Ready(Err(refused)) = polled.await else {
+            panic!("sent after the end");
+        };
         assert_eq!(refused.kind(), ErrorKind::BrokenPipe);
         peer.write_all(b"!").await.unwrap();
-        assert_eq!(connection.receive(&mut buffer, false).await.unwrap(), 1);
+        assert_eq!(receive(&mut connection, &mut buffer, false).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_connection_is_not_sendable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap());
+        let mut connection = Connection::new(Box::new(stream.await.unwrap()), false);
+        let (mut peer, _) = listener.accept().await.unwrap();
+        poll_fn(|context| connection.poll_sendable(context)).await;
+        let bytes = vec![7; 1 << 16];
+        let mut sent = 0;
+        // The system says that there is no more room only when it is asked for some.
+        while let Poll::Ready(size) = at_once(|context| connection.poll_send(context, &bytes)).await
+        {
+            sent += size.unwrap();
+        }
+        let polled = at_once(|context| connection.poll_sendable(context));
+        assert!(polled.await.is_pending());
+        let mut received = vec![0; sent];
+        peer.read_exact(&mut received).await.unwrap();
+        poll_fn(|context| connection.poll_sendable(context)).await;
+        let polled = at_once(|context| connection.poll_send(context, &bytes));
+        assert!(polled.await.is_ready());
+    }
+
+    #[tokio::test]
+    async fn the_end_comes_when_the_peer_has_taken_what_was_sent() {
+        // As TLS does: what is sent waits inside until it is flushed.
+        let (mut peer, ours) = tokio::io::duplex(4);
+        let ours = Hoarding {
+            inner: ours,
+            hoard: Vec::new(),
+        };
+        let mut connection = Connection::new(Box::new(ours), false);
+        let polled = at_once(|context| connection.poll_send(context, b"12345678"));
+        assert!(matches!(polled.await, Poll::Ready(Ok(8))));
+        let polled = at_once(|context| connection.poll_sendable(context));
+        assert!(polled.await.is_pending());
+        connection.end_sending();
+        let polled = at_once(|context| connection.poll_flush(context));
+        assert!(polled.await.is_pending());
+        // Closing goes on with the end that has begun.
+        let closing = tokio::spawn(connection.close());
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"12345678");
+        closing.await.unwrap();
+    }
+
+    /// Takes whatever is sent, and sends it on when it is flushed.
+    struct Hoarding {
+        inner: DuplexStream,
+        hoard: Vec<u8>,
+    }
+
+    impl Stream for Hoarding {
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    impl AsyncRead for Hoarding {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_read(context, buffer)
+        }
+    }
+
+    impl AsyncWrite for Hoarding {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.hoard.extend(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let Self { inner, hoard } = &mut *self;
+            while !hoard.is_empty() {
+                let sent = ready!(Pin::new(&mut *inner).poll_write(context, hoard))?;
+                hoard.drain(..sent);
+            }
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            ready!(self.as_mut().poll_flush(context))?;
+            Pin::new(&mut self.inner).poll_shutdown(context)
+        }
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connection, Stream, run},
+    connection::{Connection, Stream},
     socket,
 };
 use crate::tls::Tls;
@@ -82,19 +82,15 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] where it does not wait.
-    pub async fn accept(&mut self, blocking: bool) -> io::Result<Connection> {
-        let own = self.blocking;
-        let accepted = run(own, |context| {
-            ready!(self.poll_acceptable(context));
-            Poll::Ready(
-                self.next
-                    .take()
-                    .ok_or(io::ErrorKind::ConnectionAborted.into()),
-            )
-        })
-        .await?;
-        Ok(Connection::new(accepted.stream, blocking))
+    /// [`io::ErrorKind::ConnectionAborted`] when there will be none.
+    pub fn poll_accept(
+        &mut self,
+        context: &mut Context<'_>,
+        blocking: bool,
+    ) -> Poll<io::Result<Connection>> {
+        ready!(self.poll_acceptable(context));
+        let accepted = (self.next.take()).ok_or(io::ErrorKind::ConnectionAborted)?;
+        Poll::Ready(Ok(Connection::new(accepted.stream, blocking)))
     }
 
     /// Ready when accepting would not wait.

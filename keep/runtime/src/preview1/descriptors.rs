@@ -1,6 +1,6 @@
 //! What the numbers of a program's descriptors mean.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, task::Context};
 
 use enarx_wire_package::{Descriptor, DescriptorKind, Manifest};
 use wasmtime_wasi::p1::types::{Errno, Fd};
@@ -109,16 +109,42 @@ impl Descriptors {
         }
     }
 
-    /// Every connection.
-    pub fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
-        let targets = match self {
-            Self::Plain => None,
-            Self::Numbered(targets) => Some(targets),
-        };
-        (targets.into_iter().flatten()).filter_map(|(_, target)| match target {
-            Target::Connection(connection) => Some(connection),
-            _ => None,
-        })
+    /// A connection.
+    ///
+    /// # Errors
+    ///
+    /// What a program is told about a descriptor that is none.
+    pub fn connection(&mut self, descriptor: Fd) -> Result<&mut Connection, Errno> {
+        match self.get(descriptor)? {
+            Some(Target::Connection(connection)) => Ok(connection),
+            Some(Target::Listener(_)) => Err(Errno::Notconn),
+            Some(Target::Null | Target::Wasi(_)) | None => Err(Errno::Notsock),
+        }
+    }
+
+    /// A socket that listens.
+    ///
+    /// # Errors
+    ///
+    /// What a program is told about a descriptor that is none.
+    pub fn listener(&mut self, descriptor: Fd) -> Result<&mut Listener, Errno> {
+        match self.get(descriptor)? {
+            Some(Target::Listener(listener)) => Ok(listener),
+            Some(Target::Connection(_)) => Err(Errno::Inval),
+            Some(Target::Null | Target::Wasi(_)) | None => Err(Errno::Notsock),
+        }
+    }
+
+    /// Goes on sending what waits inside connections.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) {
+        if let Self::Numbered(targets) = self {
+            for target in targets.values_mut() {
+                if let Target::Connection(connection) = target {
+                    // An error is for the program's next operation to find.
+                    let _ = connection.poll_flush(context);
+                }
+            }
+        }
     }
 
     /// Gives `target` the lowest free number.

@@ -9,7 +9,7 @@ use wasmtime_wasi::{
 };
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::{Preview1, Target, errno, first_area, gather, total};
+use super::{Preview1, Target, first_area, total, waiting::beside};
 
 /// What is wasmtime's matter: a descriptor comes first, then the rest.
 macro_rules! passed_on {
@@ -233,13 +233,14 @@ impl WasiSnapshotPreview1 for Preview1 {
         match self.descriptors.get(descriptor)? {
             None | Some(Target::Wasi(_)) => {
                 let descriptor = self.descriptors.wasi(descriptor)?;
-                self.wasi.fd_read(memory, descriptor, areas).await
+                let read = self.wasi.fd_read(memory, descriptor, areas);
+                beside(&mut self.descriptors, read).await
             }
             Some(Target::Null) => Ok(0),
             Some(Target::Listener(_)) => Err(Errno::Notconn.into()),
-            Some(Target::Connection(connection)) => match first_area(memory, areas)? {
+            Some(Target::Connection(_)) => match first_area(memory, areas)? {
                 None => Ok(0),
-                Some(area) => Self::receive(connection, memory, area, false).await,
+                Some(area) => self.receive(descriptor, memory, area, false).await,
             },
         }
     }
@@ -257,11 +258,7 @@ impl WasiSnapshotPreview1 for Preview1 {
             }
             Some(Target::Null) => total(memory, areas),
             Some(Target::Listener(_)) => Err(Errno::Notconn.into()),
-            Some(Target::Connection(connection)) => {
-                let bytes = gather(memory, areas)?;
-                let sent = connection.send(&bytes).await;
-                Ok(u32::try_from(sent.map_err(|error| errno(&error))?)?)
-            }
+            Some(Target::Connection(_)) => self.send(descriptor, memory, areas).await,
         }
     }
 

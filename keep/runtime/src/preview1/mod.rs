@@ -8,6 +8,7 @@ mod descriptors;
 mod files;
 mod poll;
 mod sockets;
+mod waiting;
 
 use wasmtime::Linker;
 use wasmtime_wasi::p1::{

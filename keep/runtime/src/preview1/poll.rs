@@ -135,10 +135,7 @@ impl Preview1 {
         awaited: &[Awaited],
     ) -> Poll<Vec<types::Event>> {
         // Whatever the program waits for, what it has sent goes on its way.
-        for connection in self.descriptors.connections() {
-            // An error is for the program's next operation to find.
-            let _ = connection.poll_flush(context);
-        }
+        self.descriptors.poll_flush(context);
         let mut happened = Vec::new();
         for Awaited { userdata, what } in awaited {
             let event = match what {

@@ -1,6 +1,11 @@
 //! The functions that are about sockets. wasmtime's trait has them as functions that never
 //! wait, so they are defined beside it.
 
+use std::{
+    future::poll_fn,
+    task::{Poll, ready},
+};
+
 use wasmtime::{Caller, Extern, Linker};
 use wasmtime_wasi::p1::{
     types::{self, Errno, Error, Fd},
@@ -9,7 +14,6 @@ use wasmtime_wasi::p1::{
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::{Preview1, Target, errno, first_area, gather};
-use crate::network::Connection;
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -69,7 +73,7 @@ pub(super) fn add_to_linker<T: Send + 'static>(
             Box::new(async move {
                 let (mut memory, preview1) = parts(&mut caller, get)?;
                 let areas = GuestPtr::new((areas.cast_unsigned(), count.cast_unsigned()));
-                let sent = preview1.send_to(descriptor.into(), &memory, areas).await;
+                let sent = preview1.send(descriptor.into(), &memory, areas).await;
                 answer(sent.and_then(|sent| Ok(memory.write(pointer(size), sent)?)))
             })
         },
@@ -98,16 +102,15 @@ pub(super) fn add_to_linker<T: Send + 'static>(
 impl Preview1 {
     async fn accept(&mut self, descriptor: Fd, flags: i32) -> Result<Fd, Error> {
         let blocking = flags & i32::from(types::Fdflags::NONBLOCK.bits()) == 0;
-        let accepted = match self.descriptors.get(descriptor)? {
-            Some(Target::Listener(listener)) => listener.accept(blocking).await,
-            Some(Target::Connection(_)) => return Err(Errno::Inval.into()),
-            Some(Target::Null | Target::Wasi(_)) => return Err(Errno::Notsock.into()),
-            None => {
-                // Whether it is open is wasmtime's to know.
-                return Err(Errno::Notsock.into());
-            }
-        };
-        let accepted = accepted.map_err(|error| errno(&error))?;
+        let waits = self.descriptors.listener(descriptor)?.is_blocking();
+        let accepted = self
+            .run(waits, |descriptors, context| {
+                let accepted = descriptors
+                    .listener(descriptor)?
+                    .poll_accept(context, blocking);
+                accepted.map_err(|error| errno(&error).into())
+            })
+            .await?;
         Ok(self.descriptors.insert(Target::Connection(accepted))?)
     }
 
@@ -118,27 +121,15 @@ impl Preview1 {
         areas: types::IovecArray,
         peek: bool,
     ) -> Result<types::Size, Error> {
-        let connection = self.connection(descriptor)?;
+        self.descriptors.connection(descriptor)?;
         match first_area(memory, areas)? {
             None => Ok(0),
-            Some(area) => Self::receive(connection, memory, area, peek).await,
+            Some(area) => self.receive(descriptor, memory, area, peek).await,
         }
     }
 
-    async fn send_to(
-        &mut self,
-        descriptor: Fd,
-        memory: &GuestMemory<'_>,
-        areas: types::CiovecArray,
-    ) -> Result<types::Size, Error> {
-        let connection = self.connection(descriptor)?;
-        let bytes = gather(memory, areas)?;
-        let sent = connection.send(&bytes).await;
-        Ok(u32::try_from(sent.map_err(|error| errno(&error))?)?)
-    }
-
     async fn shut_down(&mut self, descriptor: Fd, how: i32) -> Result<(), Error> {
-        let connection = self.connection(descriptor)?;
+        let connection = self.descriptors.connection(descriptor)?;
         if how & !(ONLY_RECEIVING | ONLY_SENDING) != 0 || how == 0 {
             return Err(Errno::Inval.into());
         }
@@ -146,8 +137,13 @@ impl Preview1 {
             connection.end_receiving();
         }
         if how & ONLY_SENDING != 0 {
-            let ended = connection.end_sending().await;
-            ended.map_err(|error| errno(&error))?;
+            connection.end_sending();
+            // What the peer does not take at once goes on its way while the program waits for
+            // something else.
+            let begun = poll_fn(|context| Poll::Ready(connection.poll_flush(context)));
+            if let Poll::Ready(Err(error)) = begun.await {
+                return Err(errno(&error).into());
+            }
         }
         Ok(())
     }
@@ -168,32 +164,71 @@ impl Preview1 {
         Ok(memory.write(pointer(result), prestat)?)
     }
 
-    /// Receives into `area` of the program's memory.
+    /// Receives from a connection into `area` of the program's memory.
     pub(super) async fn receive(
-        connection: &mut Connection,
+        &mut self,
+        descriptor: Fd,
         memory: &mut GuestMemory<'_>,
         area: GuestPtr<[u8]>,
         peek: bool,
     ) -> Result<types::Size, Error> {
         if let Some(buffer) = memory.as_slice_mut(area)? {
-            let received = connection.receive(buffer, peek).await;
-            return Ok(u32::try_from(received.map_err(|error| errno(&error))?)?);
+            return self.receive_into(descriptor, buffer, peek).await;
         }
         // Memory that threads share cannot be lent.
         let mut buffer = vec![0; (area.len() as usize).min(super::GATHERED)];
-        let received = connection.receive(&mut buffer, peek).await;
-        let received = u32::try_from(received.map_err(|error| errno(&error))?)?;
+        let received = self.receive_into(descriptor, &mut buffer, peek).await?;
         let filled = area.get_range(0..received).ok_or(Errno::Fault)?;
         memory.copy_from_slice(&buffer[..received as usize], filled)?;
         Ok(received)
     }
 
-    fn connection(&mut self, descriptor: Fd) -> Result<&mut Connection, Errno> {
-        match self.descriptors.get(descriptor)? {
-            Some(Target::Connection(connection)) => Ok(connection),
-            Some(Target::Listener(_)) => Err(Errno::Notconn),
-            Some(Target::Null | Target::Wasi(_)) | None => Err(Errno::Notsock),
-        }
+    async fn receive_into(
+        &mut self,
+        descriptor: Fd,
+        buffer: &mut [u8],
+        peek: bool,
+    ) -> Result<types::Size, Error> {
+        let waits = self.descriptors.connection(descriptor)?.is_blocking();
+        let received = self
+            .run(waits, |descriptors, context| {
+                let connection = descriptors.connection(descriptor)?;
+                let received = connection.poll_receive(context, buffer, peek);
+                received.map_err(|error| errno(&error).into())
+            })
+            .await?;
+        Ok(u32::try_from(received)?)
+    }
+
+    /// Sends the first of the bytes in `areas` over a connection.
+    pub(super) async fn send(
+        &mut self,
+        descriptor: Fd,
+        memory: &GuestMemory<'_>,
+        areas: types::CiovecArray,
+    ) -> Result<types::Size, Error> {
+        let waits = self.descriptors.connection(descriptor)?.is_blocking();
+        let bytes = gather(memory, areas)?;
+        let mut sent = None;
+        let sent = self
+            .run(waits, |descriptors, context| {
+                let connection = descriptors.connection(descriptor)?;
+                let size = match sent {
+                    Some(size) => size,
+                    None => ready!(connection.poll_send(context, &bytes))
+                        .map_err(|error| errno(&error))?,
+                };
+                sent = Some(size);
+                // Who waits, waits until the network has the bytes; the others' go on their way
+                // while they wait for something else.
+                match connection.poll_flush(context) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(errno(&error).into())),
+                    Poll::Pending if waits => Poll::Pending,
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(size)),
+                }
+            })
+            .await?;
+        Ok(u32::try_from(sent)?)
     }
 }
 
