@@ -86,7 +86,6 @@ async fn start(program: Program<'_>) -> Ending {
         WorkloadKind::Module => module(program.engine, program.artifact, &mut store).await,
         WorkloadKind::Component => component(program.engine, program.artifact, &mut store).await,
     };
-    store.data_mut().preview1.finish().await;
     let memory = &store.data().memory;
     let ending = match result {
         Ok(()) => ending::of(Ok(()), memory),
@@ -95,6 +94,10 @@ async fn start(program: Program<'_>) -> Ending {
         }
         Err(Failure::Start(error) | Failure::Run(error)) => ending::of(Err(error), memory),
     };
+    // Neither the owner's impatience nor the limit of time changes it from here on.
+    program.session.settle(&ending);
+    let succeeded = ending.cause == Cause::Exited && ending.status == 0;
+    store.data_mut().preview1.finish(succeeded).await;
     // The process ends now; giving back a large memory first would only take time.
     mem::forget(store);
     ending

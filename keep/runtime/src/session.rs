@@ -1,7 +1,7 @@
 //! The session with the owner: frames out.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError},
     thread,
     time::Duration,
 };
@@ -20,6 +20,8 @@ use crate::{
 pub struct Session {
     channel: Arc<Channel>,
     writer: Mutex<OutputWriter>,
+    /// How the program has ended, once it has.
+    settled: OnceLock<Ending>,
 }
 
 /// What a program writes to.
@@ -37,6 +39,7 @@ impl Session {
         Self {
             channel,
             writer: Mutex::new(OutputWriter::new(secret)),
+            settled: OnceLock::new(),
         }
     }
 
@@ -90,6 +93,12 @@ impl Session {
         Ok(self.channel.send(Kind::Lookup, request, Deadline::NEVER)?)
     }
 
+    /// Notes how the program has ended. Whatever happens from then on, this is what the owner is
+    /// told.
+    pub fn settle(&self, ending: &Ending) {
+        let _ = self.settled.set(ending.clone());
+    }
+
     /// Ends the session with an authenticated ending, waiting as long as the host
     /// makes it wait, as for all other output; gives what the process exits with.
     pub fn end(&self, ending: &Ending) -> ExitCode {
@@ -104,9 +113,10 @@ impl Session {
     }
 
     fn end_until(&self, ending: &Ending, deadline: Deadline) -> ExitCode {
+        let ending = Output::End(self.settled.get_or_init(|| ending.clone()).clone());
         let sent = self
             .lock_until(deadline)
-            .and_then(|mut writer| self.send(&mut writer, &Output::End(ending.clone()), deadline));
+            .and_then(|mut writer| self.send(&mut writer, &ending, deadline));
         match sent {
             // The other thread was first, and its ending is the session's.
             Ok(()) | Err(LostSession::Session(SessionError::AfterEnd)) => ExitCode::Ended,
@@ -151,3 +161,36 @@ pub enum LostSession {
 
 /// How long the host has for taking the end of the session.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, os::unix::net::UnixStream};
+
+    use enarx_wire_hostcall::envelope::Header;
+    use enarx_wire_provision::{Cause, OutputReader};
+
+    use super::*;
+    use crate::ending;
+
+    #[test]
+    fn a_program_that_has_ended_cannot_be_stopped() {
+        let (mut host, keep) = UnixStream::pair().unwrap();
+        let secret = SessionSecret::new([7; 32]);
+        let channel = Arc::new(Channel::new(keep.into()).unwrap());
+        let session = Session::new(channel, &secret);
+        let exited = Ending {
+            cause: Cause::Exited,
+            status: 0,
+            message: String::new(),
+        };
+        session.settle(&exited);
+        session.cut_short(&ending::early(Cause::Stopped, "stopped".into()));
+        session.end(&exited);
+        drop(session);
+        let mut received = Vec::new();
+        host.read_to_end(&mut received).unwrap();
+        let frame = &received[Header::SIZE..];
+        let told = OutputReader::new(&secret, 0).open(frame).unwrap();
+        assert_eq!(told, Output::End(exited));
+    }
+}

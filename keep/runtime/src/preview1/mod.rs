@@ -48,12 +48,15 @@ impl Preview1 {
         self.descriptors = descriptors;
     }
 
-    /// Closes the connections of a program that has ended, for a bounded time.
-    pub async fn finish(&mut self) {
+    /// Closes the connections of a program that has ended, for a bounded time. One that has
+    /// not `succeeded` leaves those that it had without an end: what it was sending would look
+    /// complete to the peer.
+    pub async fn finish(&mut self, succeeded: bool) {
         if let Descriptors::Numbered(targets) = &mut self.descriptors {
             for target in std::mem::take(targets).into_values() {
-                if let Target::Connection(connection) = target {
-                    self.closing.close(connection);
+                match target {
+                    Target::Connection(connection) if succeeded => self.closing.close(connection),
+                    _ => {}
                 }
             }
         }

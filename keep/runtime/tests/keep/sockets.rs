@@ -14,7 +14,7 @@ use enarx_wire_hostcall::{
     lookup::{MAX_ANSWER, Refusal, decode_request, encode_answer},
 };
 use enarx_wire_package::{DescriptorKind, Endpoint, EntryKind, Protocol, WorkloadKind};
-use enarx_wire_provision::{Cause, Output, OutputReader};
+use enarx_wire_provision::{Cause, Input, InputWriter, Output, OutputReader, SessionSecret};
 use rustls::{
     ClientConfig, ClientConnection, NamedGroup, ProtocolVersion, RootCertStore, ServerConfig,
     ServerConnection, StreamOwned, SupportedProtocolVersion,
@@ -95,6 +95,7 @@ fn listening(text: &str, protocol: Protocol) -> Application<'_> {
 /// A Keep that listens.
 struct Server {
     keep: Keep,
+    secret: SessionSecret,
     reader: OutputReader,
     address: SocketAddr,
     certificate: Option<Vec<u8>>,
@@ -117,6 +118,7 @@ impl Server {
         };
         Self {
             keep,
+            secret,
             reader,
             address,
             certificate,
@@ -594,6 +596,69 @@ fn tls_is_served_without_waiting() {
         (finished.ending().message.as_str(), finished.ending().status),
         ("", 0)
     );
+}
+
+/// Sends to the one connection until it takes no more, says how much that was, and reads
+/// standard input to its end.
+fn overfilling() -> String {
+    format!(
+        "(module {IMPORTS}
+        (func (export \"_start\") (local $error i32)
+            (call $must (call $accept (i32.const 3) (i32.const 4) (i32.const 32)))
+            (i32.store (i32.const 16) (i32.const 65536))
+            (i32.store (i32.const 20) (i32.const 65536))
+            (loop $more
+                (local.set $error (call $write (i32.load (i32.const 32)) (i32.const 16) (i32.const 1) (i32.const 24)))
+                (if (i32.eqz (local.get $error)) (then
+                    (i32.store (i32.const 40) (i32.add (i32.load (i32.const 40)) (i32.load (i32.const 24))))
+                    (br $more))))
+            (if (i32.ne (local.get $error) (i32.const 6)) (then (call $exit (local.get $error))))
+            (call $must (call $shutdown (i32.load (i32.const 32)) (i32.const 2)))
+            (i32.store (i32.const 16) (i32.const 40))
+            (i32.store (i32.const 20) (i32.const 4))
+            (call $must (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))
+            (i32.store (i32.const 0) (i32.const 65536))
+            (i32.store (i32.const 4) (i32.const 65536))
+            (call $must (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))))"
+    )
+}
+
+#[test]
+fn what_was_sent_goes_on_its_way_while_the_program_waits_for_something_else() {
+    let text = overfilling();
+    let mut server = Server::start(&listening(&text, Protocol::Tls));
+    let mut stream = speak_tls(&server.trusting(), server.connect());
+    stream.conn.complete_io(&mut stream.sock).unwrap();
+    let Output::Stdout(size) = server.keep.next_output(&mut server.reader) else {
+        panic!("no size");
+    };
+    let size = u32::from_le_bytes(size.try_into().unwrap());
+    assert!(size > 65536, "{size}");
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    assert_eq!(received.len(), size as usize);
+    let mut input = InputWriter::new(&server.secret, 1, [1; 16]);
+    let end = input.frame(&Input::StdinEnd).unwrap();
+    server.keep.send(Kind::Input, &end);
+    assert_eq!(server.finish().ending().status, 0);
+}
+
+#[test]
+fn half_an_answer_does_not_look_whole() {
+    let text = format!(
+        "(module {IMPORTS}
+        (func (export \"_start\")
+            (call $must (call $accept (i32.const 3) (i32.const 0) (i32.const 32)))
+            (call $must (call $send_all (i32.load (i32.const 32)) (i32.const 4)))
+            unreachable))"
+    );
+    let server = Server::start(&listening(&text, Protocol::Tls));
+    let mut stream = speak_tls(&server.trusting(), server.connect());
+    let mut received = Vec::new();
+    let cut = stream.read_to_end(&mut received).unwrap_err();
+    assert_eq!(cut.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(received.len(), 4);
+    assert_eq!(server.finish().ending().cause, Cause::Trapped);
 }
 
 #[test]
