@@ -1,17 +1,17 @@
 //! A socket of the program's that listens.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinSet,
+    net::TcpListener,
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
     time::sleep,
 };
 
@@ -25,20 +25,13 @@ use crate::tls::Tls;
 /// program waits for something; it gets those that are ready.
 pub struct Listener {
     address: SocketAddr,
-    ready: mpsc::Receiver<Accepted>,
+    ready: mpsc::Receiver<Box<dyn Stream>>,
     /// One that was taken only to see whether there is any.
-    next: Option<Accepted>,
+    next: Option<Box<dyn Stream>>,
     blocking: bool,
 }
 
-/// A connection that nobody has taken yet; it counts against [`WAITING`].
-struct Accepted {
-    stream: Box<dyn Stream>,
-    _place: OwnedSemaphorePermit,
-}
-
-/// Connections that wait for their handshake or for the program. More wait outside of
-/// the Keep, in the host's kernel.
+/// Connections that wait for the program. More wait outside of the Keep, in the host's kernel.
 const WAITING: usize = 256;
 
 /// How long accepting rests after an error, which is most likely a lack of descriptors.
@@ -89,8 +82,8 @@ impl Listener {
         blocking: bool,
     ) -> Poll<io::Result<Connection>> {
         ready!(self.poll_acceptable(context));
-        let accepted = (self.next.take()).ok_or(io::ErrorKind::ConnectionAborted)?;
-        Poll::Ready(Ok(Connection::new(accepted.stream, blocking)))
+        let stream = (self.next.take()).ok_or(io::ErrorKind::ConnectionAborted)?;
+        Poll::Ready(Ok(Connection::new(stream, blocking)))
     }
 
     /// Ready when accepting would not wait.
@@ -103,58 +96,106 @@ impl Listener {
 }
 
 /// Accepts until the program no longer listens.
-async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Accepted>) {
-    let places = Arc::new(Semaphore::new(WAITING));
-    // Those whose handshakes are under way; they end with this.
-    let mut handshakes = JoinSet::new();
-    loop {
-        let next = tokio::select! {
-            next = next(&listener, &places) => next,
+async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Box<dyn Stream>>) {
+    let mut handshakes = Handshakes::default();
+    // Nobody is let in for whom the program has no place.
+    while let Ok(place) = ready.reserve().await {
+        let accepted = tokio::select! {
+            biased;
             () = ready.closed() => return,
+            Some(stream) = handshakes.next() => {
+                place.send(stream);
+                continue;
+            }
+            accepted = listener.accept() => accepted,
         };
-        while handshakes.try_join_next().is_some() {}
-        let Some((stream, place)) = next else {
+        let Ok((stream, _)) = accepted else {
+            sleep(REST).await;
             continue;
         };
-        let ready = ready.clone();
+        // Without it, answers are late, and nothing else.
+        let _ = stream.set_nodelay(true);
         match tls.clone() {
-            None => hand_over(Box::new(stream), place, &ready),
-            Some(tls) => {
-                handshakes.spawn(async move {
-                    // Whatever a client does wrong costs its own connection.
-                    if let Ok(stream) = tls.accept(stream).await {
-                        hand_over(stream, place, &ready);
-                    }
-                });
+            None => place.send(Box::new(stream)),
+            Some(tls) => handshakes.begin(async move { tls.accept(stream).await }),
+        }
+    }
+}
+
+/// Handshakes that are under way. They end with this.
+#[derive(Default)]
+struct Handshakes {
+    all: JoinSet<io::Result<Box<dyn Stream>>>,
+    /// In the order in which they began; some are done.
+    order: VecDeque<AbortHandle>,
+}
+
+/// Handshakes at a time. Who is slowest has to go when there are more: clients that say nothing
+/// must not keep the others out.
+const HANDSHAKES: usize = 256;
+
+impl Handshakes {
+    fn begin(
+        &mut self,
+        handshake: impl Future<Output = io::Result<Box<dyn Stream>>> + Send + 'static,
+    ) {
+        if self.order.len() >= HANDSHAKES {
+            self.order.retain(|handshake| !handshake.is_finished());
+        }
+        if self.order.len() >= HANDSHAKES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            oldest.abort();
+        }
+        self.order.push_back(self.all.spawn(handshake));
+    }
+
+    /// The next one that succeeds. Whatever a client does wrong costs its own connection.
+    async fn next(&mut self) -> Option<Box<dyn Stream>> {
+        loop {
+            if let Ok(Ok(stream)) = self.all.join_next().await? {
+                return Some(stream);
             }
         }
     }
 }
 
-/// The next connection, and its place among those that wait.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => {
-            // Without it, answers are late, and nothing else.
-            let _ = stream.set_nodelay(true);
-            Some((stream, place))
-        }
-        Err(_) => {
-            sleep(REST).await;
-            None
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
 
-fn hand_over(stream: Box<dyn Stream>, place: OwnedSemaphorePermit, ready: &mpsc::Sender<Accepted>) {
-    // The channel has room for as many as there are places; a program that no longer listens
-    // takes none.
-    let _ = ready.try_send(Accepted {
-        stream,
-        _place: place,
-    });
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_slowest_makes_room() {
+        let mut handshakes = Handshakes::default();
+        let mut clients = Vec::new();
+        for _ in 0..=HANDSHAKES {
+            let (handshake, client) = oneshot::channel::<()>();
+            clients.push(client);
+            handshakes.begin(async move {
+                let _handshake = handshake;
+                pending().await
+            });
+        }
+        // One that is done is not the slowest, however long ago it began.
+        let (stream, _peer) = tokio::io::duplex(1);
+        handshakes.begin(async { Ok(Box::new(stream) as Box<dyn Stream>) });
+        assert!(handshakes.next().await.is_some());
+        handshakes.begin(pending());
+        let mut dropped = 0;
+        for (number, mut client) in clients.into_iter().enumerate() {
+            let is_dropped = number < 2;
+            if is_dropped {
+                assert!((&mut client).await.is_err());
+                dropped += 1;
+            } else {
+                let open = Err(oneshot::error::TryRecvError::Empty);
+                assert_eq!(client.try_recv(), open, "{number}");
+            }
+        }
+        assert_eq!(dropped, 2);
+    }
 }
