@@ -51,7 +51,7 @@ pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCod
         Ok(package) => {
             let limits = package.manifest.limits;
             let stdin = StdinPipe::new();
-            let lookup = Lookup::new(Arc::clone(&session));
+            let lookup = Lookup::new(Arc::clone(&session), stdin.clone());
             InputThread {
                 channel,
                 session: Arc::clone(&session),

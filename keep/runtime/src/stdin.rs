@@ -26,6 +26,10 @@ pub struct StdinPipe(Arc<Shared>);
 /// Bytes that wait for the program before the session's thread stops reading.
 const CAPACITY: usize = 1 << 20;
 
+/// Bytes more that may wait while the session's thread has to go on reading. The host sends
+/// a quarter of a mebibyte at most before the answer that it owes.
+const RESERVE: usize = 8 << 20;
+
 struct Shared {
     state: Mutex<State>,
     space: Condvar,
@@ -37,6 +41,24 @@ struct State {
     size: usize,
     ended: bool,
     readers: Vec<Waker>,
+    /// How many need the session's thread to go on reading.
+    hurrying: usize,
+}
+
+impl State {
+    const fn is_full(&self) -> bool {
+        let reserve = if self.hurrying > 0 { RESERVE } else { 0 };
+        self.size >= CAPACITY + reserve
+    }
+}
+
+/// Has the pipe take more than it usually does, for as long as this lives.
+pub struct Hurry(StdinPipe);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.state().hurrying -= 1;
+    }
 }
 
 impl StdinPipe {
@@ -52,7 +74,7 @@ impl StdinPipe {
     /// before. Gives whether that happened before the deadline.
     pub fn push(&self, bytes: Vec<u8>, deadline: Deadline) -> bool {
         let mut state = self.state();
-        while state.size >= CAPACITY {
+        while state.is_full() {
             let left = deadline.left().unwrap_or(Duration::MAX);
             if left.is_zero() {
                 return false;
@@ -68,6 +90,14 @@ impl StdinPipe {
             wake(state);
         }
         true
+    }
+
+    /// Has the session's thread go on reading, for what comes behind the bytes that the program
+    /// has not read.
+    pub fn hurry(&self) -> Hurry {
+        self.state().hurrying += 1;
+        self.0.space.notify_one();
+        Hurry(self.clone())
     }
 
     /// Lets the program see an end of file behind what was put in.
@@ -193,5 +223,22 @@ mod tests {
         });
         assert!(pipe.push(vec![2], Deadline::NEVER));
         assert_eq!(reader.join().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_full_pipe_takes_more_when_it_must() {
+        let pipe = StdinPipe::new();
+        assert!(pipe.push(vec![1; CAPACITY], Deadline::NEVER));
+        let pushing = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || pipe.push(vec![2; RESERVE], Deadline::NEVER)
+        });
+        let hurry = pipe.hurry();
+        assert!(pushing.join().unwrap());
+        let soon = || Deadline::after(Duration::from_millis(5));
+        assert!(!pipe.push(vec![3], soon()));
+        drop(hurry);
+        assert_eq!(pipe.take(RESERVE).unwrap().len(), CAPACITY);
+        assert!(!pipe.push(vec![3], soon()));
     }
 }

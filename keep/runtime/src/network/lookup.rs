@@ -12,7 +12,10 @@ use enarx_wire_hostcall::lookup::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::session::{LostSession, Session};
+use crate::{
+    session::{LostSession, Session},
+    stdin::StdinPipe,
+};
 
 /// Asks the host for the addresses of names. It may lie, as everybody on the way to a
 /// name server may: what counts is who answers at an address.
@@ -21,6 +24,7 @@ pub struct Lookup(Arc<Shared>);
 
 struct Shared {
     session: Arc<Session>,
+    stdin: StdinPipe,
     pending: Mutex<Pending>,
 }
 
@@ -39,10 +43,12 @@ const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Lookup {
-    /// Lookups through the host of `session`.
-    pub fn new(session: Arc<Session>) -> Self {
+    /// Lookups through the host of `session`. Their answers come behind what is put into
+    /// `stdin`.
+    pub fn new(session: Arc<Session>, stdin: StdinPipe) -> Self {
         Self(Arc::new(Shared {
             session,
+            stdin,
             pending: Mutex::default(),
         }))
     }
@@ -54,6 +60,7 @@ impl Lookup {
     /// [`NameError`] when there are none.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, NameError> {
         let (number, answer) = self.begin()?;
+        let _hurry = self.0.stdin.hurry();
         let mut buffer = [0; MAX_REQUEST];
         let sent = match encode_request(number, name, &mut buffer) {
             Some(request) => self.0.session.look_up(request).map_err(NameError::from),

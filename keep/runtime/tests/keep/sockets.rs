@@ -425,6 +425,33 @@ fn programs_connect_to_names_and_addresses() {
 }
 
 #[test]
+fn an_answer_is_not_stuck_behind_input() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let text = pinging();
+    let mut application = Application::new(&text);
+    let peer = endpoint("localhost", port, Protocol::Tcp);
+    application
+        .descriptors
+        .push((DescriptorKind::Connect(peer), "peer"));
+    let (mut keep, secret) = application.start();
+    let lookup = keep.expect(Kind::Lookup);
+    let mut input = InputWriter::new(&secret, 1, [1; 16]);
+    for _ in 0..70 {
+        let frame = input.frame(&Input::Stdin(vec![0; 30_000])).unwrap();
+        keep.send(Kind::Input, &frame);
+    }
+    let (number, _) = decode_request(&lookup).unwrap();
+    let mut buffer = [0; MAX_ANSWER];
+    let answer = encode_answer(number, Ok(&own_address()), &mut buffer).to_vec();
+    keep.send(Kind::Addresses, &answer);
+    let peer = thread::spawn(move || listener.accept().unwrap().0.write_all(b"pong"));
+    let finished = keep.finish(&secret);
+    assert_eq!(finished.stdout, b"pong", "{:?}", finished.ending);
+    peer.join().unwrap().unwrap();
+}
+
+#[test]
 fn servers_must_be_who_they_are_called() {
     let serve = |listener: TcpListener| {
         let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
