@@ -9,7 +9,10 @@ use crate::network::{Connection, Listener, Network, NetworkError};
 
 /// What stands behind a descriptor of the program's.
 pub enum Target {
-    /// The descriptor of wasmtime's that has this number.
+    /// Standard input, which wasmtime has too.
+    Stdin,
+    /// The descriptor of wasmtime's that has this number. One that is closed gives its number to
+    /// the next file.
     Wasi(u32),
     /// Nothing: reads end, writes vanish.
     Null,
@@ -27,11 +30,22 @@ pub enum Descriptors {
     Numbered(BTreeMap<u32, Target>),
 }
 
+impl Target {
+    /// The number that wasmtime has for it, if it is wasmtime's.
+    pub const fn wasi(&self) -> Option<u32> {
+        match self {
+            Self::Stdin => Some(STDIN),
+            Self::Wasi(number) => Some(*number),
+            Self::Null | Self::Listener(_) | Self::Connection(_) => None,
+        }
+    }
+}
+
 /// wasmtime's numbers: of the standard streams, and of the directory behind them.
 const STDIN: u32 = 0;
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
-const ROOT: u32 = 3;
+pub const ROOT: u32 = 3;
 
 /// Descriptors that a program may have at a time; fewer than the system gives the Keep.
 const MOST: usize = 1900;
@@ -56,7 +70,7 @@ impl Descriptors {
         for (number, descriptor) in (0..).zip(&manifest.descriptors) {
             let target = match &descriptor.kind {
                 DescriptorKind::Null => Target::Null,
-                DescriptorKind::Stdin => Target::Wasi(STDIN),
+                DescriptorKind::Stdin => Target::Stdin,
                 DescriptorKind::Stdout => Target::Wasi(STDOUT),
                 DescriptorKind::Stderr => Target::Wasi(STDERR),
                 DescriptorKind::Listen(endpoint) => {
@@ -89,8 +103,7 @@ impl Descriptors {
     pub fn wasi(&mut self, descriptor: Fd) -> Result<Fd, Errno> {
         match self.get(descriptor)? {
             None => Ok(descriptor),
-            Some(Target::Wasi(number)) => Ok((*number).into()),
-            Some(_) => Err(Errno::Notsup),
+            Some(target) => target.wasi().map(Fd::from).ok_or(Errno::Notsup),
         }
     }
 
@@ -118,7 +131,7 @@ impl Descriptors {
         match self.get(descriptor)? {
             Some(Target::Connection(connection)) => Ok(connection),
             Some(Target::Listener(_)) => Err(Errno::Notconn),
-            Some(Target::Null | Target::Wasi(_)) | None => Err(Errno::Notsock),
+            Some(Target::Null | Target::Stdin | Target::Wasi(_)) | None => Err(Errno::Notsock),
         }
     }
 
@@ -131,7 +144,7 @@ impl Descriptors {
         match self.get(descriptor)? {
             Some(Target::Listener(listener)) => Ok(listener),
             Some(Target::Connection(_)) => Err(Errno::Inval),
-            Some(Target::Null | Target::Wasi(_)) | None => Err(Errno::Notsock),
+            Some(Target::Null | Target::Stdin | Target::Wasi(_)) | None => Err(Errno::Notsock),
         }
     }
 
@@ -185,13 +198,9 @@ impl Descriptors {
             return Ok(Some(Target::Wasi(descriptor.into())));
         };
         let target = targets.remove(&descriptor.into()).ok_or(Errno::Badf)?;
-        let is_shared = |number: &u32| {
-            (targets.values()).any(|other| matches!(other, Target::Wasi(same) if same == number))
-        };
-        Ok(match target {
-            Target::Wasi(number) if is_shared(&number) => None,
-            target => Some(target),
-        })
+        let number = target.wasi();
+        let is_shared = number.is_some() && targets.values().any(|other| other.wasi() == number);
+        Ok((!is_shared).then_some(target))
     }
 
     /// Gives what stands behind `from` the number `to`; what stood there is returned as by
@@ -278,5 +287,18 @@ mod tests {
                 .renumber(Fd::from(1u32), Fd::from(2u32))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_file_with_the_number_of_closed_input_is_a_file() {
+        let mut descriptors = numbered([(0, Target::Stdin), (1, Target::Stdin)]);
+        assert!(descriptors.remove(Fd::from(0u32)).unwrap().is_none());
+        let last = descriptors.remove(Fd::from(1u32)).unwrap();
+        assert!(matches!(last, Some(Target::Stdin)));
+        let file = descriptors.insert(Target::Wasi(STDIN)).unwrap();
+        assert!(matches!(
+            descriptors.get(file),
+            Ok(Some(Target::Wasi(STDIN)))
+        ));
     }
 }

@@ -156,7 +156,7 @@ impl WasiSnapshotPreview1 for Preview1 {
             | types::Rights::POLL_FD_READWRITE
             | types::Rights::SOCK_SHUTDOWN;
         let (fs_filetype, blocking) = match self.descriptors.get(descriptor)? {
-            None | Some(Target::Wasi(_)) => {
+            None | Some(Target::Stdin | Target::Wasi(_)) => {
                 let descriptor = self.descriptors.wasi(descriptor)?;
                 return self.wasi.fd_fdstat_get(memory, descriptor).await;
             }
@@ -188,7 +188,7 @@ impl WasiSnapshotPreview1 for Preview1 {
     ) -> Result<(), Error> {
         let blocking = !flags.contains(types::Fdflags::NONBLOCK);
         match self.descriptors.get(descriptor)? {
-            None | Some(Target::Wasi(_)) => {
+            None | Some(Target::Stdin | Target::Wasi(_)) => {
                 let descriptor = self.descriptors.wasi(descriptor)?;
                 return self.wasi.fd_fdstat_set_flags(memory, descriptor, flags);
             }
@@ -205,7 +205,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         descriptor: Fd,
     ) -> Result<types::Filestat, Error> {
         let filetype = match self.descriptors.get(descriptor)? {
-            None | Some(Target::Wasi(_)) => {
+            None | Some(Target::Stdin | Target::Wasi(_)) => {
                 let descriptor = self.descriptors.wasi(descriptor)?;
                 return self.wasi.fd_filestat_get(memory, descriptor).await;
             }
@@ -231,7 +231,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         areas: types::IovecArray,
     ) -> Result<types::Size, Error> {
         match self.descriptors.get(descriptor)? {
-            None | Some(Target::Wasi(_)) => {
+            None | Some(Target::Stdin | Target::Wasi(_)) => {
                 let descriptor = self.descriptors.wasi(descriptor)?;
                 let read = self.wasi.fd_read(memory, descriptor, areas);
                 beside(&mut self.descriptors, read).await
@@ -252,7 +252,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         areas: types::CiovecArray,
     ) -> Result<types::Size, Error> {
         match self.descriptors.get(descriptor)? {
-            None | Some(Target::Wasi(_)) => {
+            None | Some(Target::Stdin | Target::Wasi(_)) => {
                 let descriptor = self.descriptors.wasi(descriptor)?;
                 self.wasi.fd_write(memory, descriptor, areas).await
             }
@@ -367,12 +367,14 @@ impl Preview1 {
         removed: Option<Target>,
     ) -> Result<(), Error> {
         match removed {
-            Some(Target::Wasi(number)) => self.wasi.fd_close(memory, number.into()).await,
             Some(Target::Connection(connection)) => {
                 self.closing.close(connection);
                 Ok(())
             }
-            Some(Target::Null | Target::Listener(_)) | None => Ok(()),
+            removed => match removed.and_then(|target| target.wasi()) {
+                Some(number) => self.wasi.fd_close(memory, number.into()).await,
+                None => Ok(()),
+            },
         }
     }
 }

@@ -173,7 +173,7 @@ impl Preview1 {
         descriptor: Fd,
     ) -> Option<(usize, bool)> {
         let ready = match self.descriptors.get(descriptor).ok()?? {
-            Target::Wasi(0) => self.stdin.poll_ready(context).map(|()| (1, false)),
+            Target::Stdin => self.stdin.poll_ready(context).map(|()| (1, false)),
             // Files and the like never wait.
             Target::Wasi(_) | Target::Null => Poll::Ready((1, false)),
             Target::Listener(listener) => listener.poll_acceptable(context).map(|()| (1, false)),

@@ -13,12 +13,13 @@ use wasmtime_wasi::p1::{
 };
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::{Preview1, Target, errno, first_area, gather};
+use super::{Preview1, Target, descriptors::ROOT, errno, first_area, gather};
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
 /// Flags of `sock_recv` and `sock_shutdown` (`wasi_snapshot_preview1.witx`).
 const PEEK: i32 = 1;
+const WAIT_FOR_ALL: i32 = 2;
 const ONLY_RECEIVING: i32 = 1;
 const ONLY_SENDING: i32 = 2;
 
@@ -54,9 +55,8 @@ pub(super) fn add_to_linker<T: Send + 'static>(
             Box::new(async move {
                 let (mut memory, preview1) = parts(&mut caller, get)?;
                 let areas = GuestPtr::new((areas.cast_unsigned(), count.cast_unsigned()));
-                let peek = flags & PEEK != 0;
                 let received = preview1
-                    .receive_from(descriptor.into(), &mut memory, areas, peek)
+                    .receive_from(descriptor.into(), &mut memory, areas, flags)
                     .await;
                 answer(received.and_then(|received| {
                     memory.write(pointer(size), received)?;
@@ -119,13 +119,49 @@ impl Preview1 {
         descriptor: Fd,
         memory: &mut GuestMemory<'_>,
         areas: types::IovecArray,
-        peek: bool,
+        flags: i32,
     ) -> Result<types::Size, Error> {
         self.descriptors.connection(descriptor)?;
-        match first_area(memory, areas)? {
-            None => Ok(0),
-            Some(area) => self.receive(descriptor, memory, area, peek).await,
+        match flags {
+            0 | PEEK => match first_area(memory, areas)? {
+                None => Ok(0),
+                Some(area) => self.receive(descriptor, memory, area, flags == PEEK).await,
+            },
+            WAIT_FOR_ALL => self.fill(descriptor, memory, areas).await,
+            _ => Err(Errno::Notsup.into()),
         }
+    }
+
+    /// Receives until `areas` are full, or nothing more comes.
+    async fn fill(
+        &mut self,
+        descriptor: Fd,
+        memory: &mut GuestMemory<'_>,
+        areas: types::IovecArray,
+    ) -> Result<types::Size, Error> {
+        let mut filled: types::Size = 0;
+        for area in areas.iter() {
+            let area = memory.read(area?)?;
+            let mut begin = 0;
+            while begin < area.buf_len {
+                let rest = area
+                    .buf
+                    .as_array(area.buf_len)
+                    .get_range(begin..area.buf_len);
+                let rest = rest.ok_or(Errno::Fault)?;
+                match self.receive(descriptor, memory, rest, false).await {
+                    Ok(0) => return Ok(filled),
+                    Ok(received) => {
+                        begin += received;
+                        filled = filled.checked_add(received).ok_or(Errno::Inval)?;
+                    }
+                    // The next operation finds the error again.
+                    Err(_) if filled > 0 => return Ok(filled),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(filled)
     }
 
     async fn shut_down(&mut self, descriptor: Fd, how: i32) -> Result<(), Error> {
@@ -155,8 +191,9 @@ impl Preview1 {
         memory: &mut GuestMemory<'_>,
         result: i32,
     ) -> Result<(), Error> {
+        // Of wasmtime's descriptors, too, that stand where a program looks for its directories.
         if let Some(target) = self.descriptors.get(descriptor)?
-            && !matches!(target, Target::Wasi(_))
+            && target.wasi() != Some(ROOT)
         {
             return Ok(memory.write(pointer(result), NO_DIRECTORY)?);
         }

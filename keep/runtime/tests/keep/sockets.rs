@@ -671,6 +671,45 @@ fn what_was_sent_goes_on_its_way_while_the_program_waits_for_something_else() {
 }
 
 #[test]
+fn directories_are_found_behind_streams_and_receiving_waits_for_all() {
+    let text = format!(
+        "(module {IMPORTS}
+        (func $kind (param $fd i32) (result i32)
+            (call $must (call $prestat (local.get $fd) (i32.const 40)))
+            (i32.load8_u (i32.const 40)))
+        (func $receive (param $flags i32) (result i32)
+            (call $must (call $recv (i32.load (i32.const 32)) (i32.const 0) (i32.const 1) (local.get $flags) (i32.const 8) (i32.const 12)))
+            (i32.load (i32.const 8)))
+        (func (export \"_start\")
+            (if (i32.ne (call $kind (i32.const 3)) (i32.const 255)) (then unreachable))
+            (if (i32.ne (call $kind (i32.const 4)) (i32.const 255)) (then unreachable))
+            (if (i32.ne (call $kind (i32.const 5)) (i32.const 0)) (then unreachable))
+            (call $must (call $accept (i32.const 4) (i32.const 0) (i32.const 32)))
+            (i32.store (i32.const 0) (i32.const 65536))
+            (i32.store (i32.const 4) (i32.const 8))
+            (if (i32.ne (call $receive (i32.const 1)) (i32.const 4)) (then unreachable))
+            (call $must (call $send_all (i32.const 3) (i32.const 4)))
+            (if (i32.ne (call $receive (i32.const 2)) (i32.const 8)) (then unreachable))
+            (call $must (call $send_all (i32.const 3) (i32.const 8)))
+            (if (i32.ne (call $receive (i32.const 2)) (i32.const 4)) (then unreachable))))"
+    );
+    let mut application = listening(&text, Protocol::Tcp);
+    (application.descriptors).insert(3, (DescriptorKind::Stdout, "log"));
+    application.files = vec![("/data", b"x")];
+    let mut server = Server::start(&application);
+    let mut stream = server.connect();
+    for (sent, told) in [("half", "half"), ("ness", "halfness")] {
+        stream.write_all(sent.as_bytes()).unwrap();
+        let output = server.keep.next_output(&mut server.reader);
+        assert_eq!(output, Output::Stdout(told.into()));
+    }
+    stream.write_all(b"last").unwrap();
+    drop(stream);
+    let finished = server.finish();
+    assert_eq!(finished.ending().status, 0, "{:?}", finished.ending);
+}
+
+#[test]
 fn half_an_answer_does_not_look_whole() {
     let text = format!(
         "(module {IMPORTS}
