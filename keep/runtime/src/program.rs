@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc};
 
 use enarx_wire_package::{Manifest, WorkloadKind};
-use enarx_wire_provision::{Cause, Ending};
+use enarx_wire_provision::{Cause, Ending, SessionError};
 use wasmtime::{Engine, Error, Module, Store, component::Component};
 use wasmtime_wasi::{
     I32Exit, WasiCtxView, WasiView,
@@ -16,7 +16,7 @@ use crate::{
     limits::MemoryLimit,
     network::{Lookup, Network},
     preview1::{self, Descriptors, Preview1},
-    session::Session,
+    session::{LostSession, Session},
     stdin::StdinPipe,
     tls::{Materials, Tls},
     tree::FileTree,
@@ -74,8 +74,8 @@ impl WasiView for State {
     }
 }
 
-async fn start(program: Program<'_>) -> Ending {
-    let preview1 = match environment(&program).await {
+async fn start(mut program: Program<'_>) -> Ending {
+    let preview1 = match environment(&mut program).await {
         Ok(preview1) => preview1,
         Err(reason) => return ending::early(Cause::Refused, reason),
     };
@@ -104,7 +104,7 @@ async fn start(program: Program<'_>) -> Ending {
 }
 
 /// What the program finds around it; or why it is not there.
-async fn environment(program: &Program<'_>) -> Result<Preview1, String> {
+async fn environment(program: &mut Program<'_>) -> Result<Preview1, String> {
     let manifest = program.manifest;
     if manifest.workload.kind == WorkloadKind::Component && manifest.uses_network() {
         return Err("only modules have sockets among their descriptors".into());
@@ -118,10 +118,16 @@ async fn environment(program: &Program<'_>) -> Result<Preview1, String> {
     );
     let wasi = wasi.map_err(|error| error.to_string())?;
     let mut preview1 = Preview1::new(wasi, program.stdin.clone());
-    let tls = Tls::new(manifest, &program.tls, program.clock).map_err(|error| error.to_string())?;
-    if let Some(certificate) = tls.issued() {
+    let materials = mem::take(&mut program.tls);
+    let tls = Tls::new(manifest, materials, program.clock).map_err(|error| error.to_string())?;
+    if let Some(certificate) = tls.issued()
+        && let Err(error @ LostSession::Session(SessionError::TooLong(_))) =
+            program.session.tell_certificate(certificate)
+    {
         // Without its owner the program is stopped elsewhere.
-        let _ = program.session.tell_certificate(certificate);
+        return Err(format!(
+            "the certificate of so many names cannot be told: {error}"
+        ));
     }
     let network = Network {
         lookup: program.lookup.clone(),

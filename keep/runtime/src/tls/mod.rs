@@ -71,16 +71,17 @@ const VALIDITY: Duration = Duration::from_secs(397 * 24 * 3600);
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(3600);
 
 impl Tls {
-    /// What the sockets of `manifest` need.
+    /// What the sockets of `manifest` need. The materials have served then.
     ///
     /// # Errors
     ///
     /// [`TlsError`] when the package's materials are not right.
     pub fn new(
         manifest: &Manifest,
-        materials: &Materials,
+        materials: Materials,
         clock: KeepClock,
     ) -> Result<Self, TlsError> {
+        let materials = &materials;
         let (serves, connects) = manifest.uses_protocol(Protocol::Tls);
         if !serves && !connects {
             return Ok(Self::default());
@@ -172,7 +173,8 @@ fn supplied(materials: &Materials) -> Result<Option<Arc<CertifiedKey>>, TlsError
         return Ok(None);
     };
     let chain = certificates_in(certificates, "TLS certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Malformed("TLS key"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map(Zeroizing::new);
+    let key = key.map_err(|_| TlsError::Malformed("TLS key"))?;
     let key = SigningKeyP256::load(&key).ok_or(TlsError::Key)?;
     let identity = CertifiedKey::new(chain, Arc::new(key));
     identity.keys_match()?;

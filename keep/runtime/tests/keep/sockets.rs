@@ -13,7 +13,9 @@ use enarx_wire_hostcall::{
     envelope::Kind,
     lookup::{MAX_ANSWER, Refusal, decode_request, encode_answer},
 };
-use enarx_wire_package::{DescriptorKind, Endpoint, EntryKind, Protocol, WorkloadKind};
+use enarx_wire_package::{
+    DescriptorKind, Endpoint, EntryKind, Protocol, TlsSettings, WorkloadKind,
+};
 use enarx_wire_provision::{Cause, Input, InputWriter, Output, OutputReader, SessionSecret};
 use rustls::{
     ClientConfig, ClientConnection, NamedGroup, ProtocolVersion, RootCertStore, ServerConfig,
@@ -565,6 +567,20 @@ fn what_cannot_be_had_is_said_before_the_program_starts() {
     assert_eq!(refused.ending().cause, Cause::Refused);
     assert!(
         refused.ending().message.contains("in use"),
+        "{:?}",
+        refused.ending
+    );
+
+    let mut application = listening(&text, Protocol::Tls);
+    let name = |number| format!("{number}.{}.example", "a".repeat(60));
+    application.tls_settings = Some(TlsSettings {
+        names: (0..600).map(name).collect(),
+        clients_optional: false,
+    });
+    let refused = application.run();
+    assert_eq!(refused.ending().cause, Cause::Refused);
+    assert!(
+        refused.ending().message.contains("certificate"),
         "{:?}",
         refused.ending
     );

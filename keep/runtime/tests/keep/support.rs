@@ -19,7 +19,7 @@ use enarx_wire_hostcall::{
 use enarx_wire_launch::{EvidenceFormat, LaunchPage, MemoryStrategy, Platform};
 use enarx_wire_package::{
     ContentKey, Descriptor, DescriptorKind, Entry, EntryKind, Limits, Manifest, PackageWriter,
-    Workload, WorkloadKind, digest,
+    TlsSettings, Workload, WorkloadKind, digest,
 };
 use enarx_wire_provision::{
     Challenge, Ending, Grant, Input, InputWriter, Output, OutputReader, OwnerOffer, SessionSecret,
@@ -180,6 +180,7 @@ pub struct Application<'a> {
     pub descriptors: Vec<(DescriptorKind, &'a str)>,
     /// What it has for TLS, in PEM.
     pub tls: Vec<(EntryKind, Vec<u8>)>,
+    pub tls_settings: Option<TlsSettings>,
     pub limits: Limits,
     pub files: Vec<(&'a str, &'a [u8])>,
     pub stdin: &'a [u8],
@@ -199,6 +200,7 @@ impl<'a> Application<'a> {
                 (DescriptorKind::Stderr, "stderr"),
             ],
             tls: vec![],
+            tls_settings: None,
             limits: Limits::default(),
             files: vec![],
             stdin: b"",
@@ -244,7 +246,7 @@ impl<'a> Application<'a> {
                     name: (*name).to_owned(),
                 })
                 .collect(),
-            tls: None,
+            tls: self.tls_settings.clone(),
             limits: self.limits,
             target: Some(target_digest(target).unwrap()),
             entries,

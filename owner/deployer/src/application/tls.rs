@@ -83,7 +83,8 @@ fn identity(
     let first = certificates(certificate_path, &chain)?;
     let key = read(folder, key_path)?;
     let problem = |problem| ApplicationError::tls(key_path, problem);
-    let parsed = PrivateKeyDer::from_pem_slice(&key).map_err(|_| problem(TlsProblem::NoKey))?;
+    let parsed = PrivateKeyDer::from_pem_slice(&key).map(Zeroizing::new);
+    let parsed = parsed.map_err(|_| problem(TlsProblem::NoKey))?;
     let pair =
         EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, parsed.secret_der())
             .map_err(|_| problem(TlsProblem::KeyKind))?;
