@@ -55,6 +55,14 @@ fn fixture() -> &'static Fixture {
 }
 
 fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKeep {
+    launch_networked(backend, cpu_seconds, false)
+}
+
+fn launch_networked(
+    backend: &ProcessBackend,
+    cpu_seconds: Option<u64>,
+    network: bool,
+) -> LaunchedKeep {
     let fixture = fixture();
     let image = KeepImage {
         runtime: &fixture.keep,
@@ -68,7 +76,7 @@ fn launch_with(backend: &ProcessBackend, cpu_seconds: Option<u64>) -> LaunchedKe
             memory_bytes: MEMORY,
             strategy: MemoryStrategy::GuardPages,
             cpu_seconds,
-            network: false,
+            network,
             host_data: [0x33; 32],
             simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
         })
@@ -202,6 +210,52 @@ fn calls_that_are_not_listed_do_not_exist() {
         let answer = ask(&mut keep, &system_call(call, arguments));
         assert_eq!(answer, [error(libc::ENOSYS)], "call {call}");
     }
+}
+
+#[test]
+fn a_network_is_tcp_and_udp_and_nothing_else() {
+    let mut keep = launch_networked(&ProcessBackend::new(None), None, true);
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let mut ask = |call, arguments: [i32; 3]| {
+        let [answer] = ask(&mut keep, &system_call(call, arguments.map(i64::from)));
+        answer
+    };
+    let socket = |family, kind, protocol| (libc::SYS_socket, [family, kind, protocol]);
+    let missing = error(libc::ENOSYS);
+    for (call, arguments) in [
+        socket(libc::AF_INET, libc::SOCK_STREAM, 0),
+        socket(libc::AF_INET, libc::SOCK_RAW | flags, libc::IPPROTO_ICMP),
+        socket(libc::AF_INET, libc::SOCK_DGRAM | flags, libc::IPPROTO_ICMP),
+        socket(libc::AF_INET, libc::SOCK_STREAM | flags, libc::IPPROTO_SCTP),
+        socket(
+            libc::AF_INET6,
+            libc::SOCK_STREAM | flags,
+            libc::IPPROTO_MPTCP,
+        ),
+        socket(libc::AF_UNIX, libc::SOCK_STREAM | flags, 0),
+        socket(libc::AF_NETLINK, libc::SOCK_DGRAM | flags, 0),
+    ] {
+        assert_eq!(ask(call, arguments), missing, "{arguments:?}");
+    }
+    let made = ask(
+        libc::SYS_socket,
+        [libc::AF_INET, libc::SOCK_STREAM | flags, libc::IPPROTO_TCP],
+    );
+    let made = i32::try_from(made).unwrap();
+    assert!(made >= 0, "{made}");
+    let set = |level, name| (libc::SYS_setsockopt, [made, level, name]);
+    for (call, arguments) in [
+        set(libc::IPPROTO_TCP, libc::TCP_ULP),
+        set(libc::IPPROTO_TCP, libc::TCP_REPAIR),
+        set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
+        set(libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
+        set(libc::IPPROTO_IP, libc::IP_TRANSPARENT),
+    ] {
+        assert_eq!(ask(call, arguments), missing, "{arguments:?}");
+    }
+    // Allowed, and wrong without a value.
+    let (call, arguments) = set(libc::IPPROTO_TCP, libc::TCP_NODELAY);
+    assert_eq!(ask(call, arguments), error(libc::EINVAL));
 }
 
 #[test]

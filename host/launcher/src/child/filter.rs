@@ -14,6 +14,7 @@
 
 use std::sync::OnceLock;
 
+use enarx_wire_hostcall::call::SocketOption;
 use libc::sock_filter;
 
 use super::program::{self, Answer, Argument, Rule};
@@ -138,14 +139,53 @@ const CONDITIONAL: Conditional = &[
     (libc::SYS_prlimit64, &[&[word(0, 0), long(2, 0)]]),
 ];
 
-/// What a Keep that may use the network makes: sockets of the Internet's protocols.
-const NEW_SOCKETS: Conditional = &[(
-    libc::SYS_socket,
-    &[
-        &[word(0, libc::AF_INET as u64)],
-        &[word(0, libc::AF_INET6 as u64)],
-    ],
-)];
+/// What a Keep that may use the network makes, and what it asks of them: sockets of TCP and UDP
+/// that never block, and nothing that tells the kernel to do more than those protocols do.
+const NEW_SOCKETS: Conditional = &[
+    (
+        libc::SYS_socket,
+        &[
+            &new_socket(libc::AF_INET, libc::SOCK_STREAM, 0),
+            &new_socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP),
+            &new_socket(libc::AF_INET, libc::SOCK_DGRAM, 0),
+            &new_socket(libc::AF_INET6, libc::SOCK_STREAM, 0),
+            &new_socket(libc::AF_INET6, libc::SOCK_STREAM, libc::IPPROTO_TCP),
+            &new_socket(libc::AF_INET6, libc::SOCK_DGRAM, 0),
+        ],
+    ),
+    (
+        libc::SYS_setsockopt,
+        &[
+            &option(SocketOption::ReuseAddress),
+            &option(SocketOption::Broadcast),
+            &option(SocketOption::SendBuffer),
+            &option(SocketOption::ReceiveBuffer),
+            &option(SocketOption::KeepAlive),
+            &option(SocketOption::TimeToLive),
+            &option(SocketOption::UnicastHops),
+            &option(SocketOption::Ipv6Only),
+            &option(SocketOption::NoDelay),
+            &option(SocketOption::KeepIdle),
+            &option(SocketOption::KeepInterval),
+            &option(SocketOption::KeepCount),
+        ],
+    ),
+];
+
+const fn new_socket(family: i32, kind: i32, protocol: i32) -> [Argument; 3] {
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    [
+        word(0, family as u64),
+        word(1, kind as u64),
+        word(2, protocol as u64),
+    ]
+}
+
+/// Those that a Keep behind a shim has too.
+const fn option(option: SocketOption) -> [Argument; 2] {
+    let (level, name) = option.of_linux();
+    [word(1, level as u64), word(2, name as u64)]
+}
 
 /// What it does with them.
 const SOCKETS: &[i64] = &[
@@ -153,7 +193,6 @@ const SOCKETS: &[i64] = &[
     libc::SYS_bind,
     libc::SYS_connect,
     libc::SYS_listen,
-    libc::SYS_setsockopt,
 ];
 
 const OF_RUNTIMES: Conditional = &[
