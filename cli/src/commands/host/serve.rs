@@ -135,6 +135,13 @@ impl Arguments {
                 self.listen
             ));
         }
+        if matches!(options.access, Access::Anyone) && self.network {
+            console.warn(
+                "whoever starts a Keep here reaches what this machine reaches: its own services on \
+                 the loopback interface, this one among them, and the network around it; \
+                 --token-file restricts who can",
+            );
+        }
         let note: Note = Box::new(|text| tracing::info!("{text}"));
         let service_limits = Limits {
             network: self.network,
