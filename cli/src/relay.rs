@@ -75,8 +75,8 @@ impl Relay<'_> {
                     Some(Ok(lost @ SessionEvent::Lost { .. })) => {
                         return Err(broken(anyhow::anyhow!("{lost}")));
                     }
-                    // The end was asked for; how exactly it came does not matter.
-                    Some(Err(_)) | None if killed_at.is_some() => return Ok(stopped()),
+                    // The end was asked for, and nobody says that it has come.
+                    Some(Err(_)) | None if killed_at.is_some() => return Ok(self.kill().await),
                     Some(Err(error)) => return Err(broken(error.into())),
                     None => return Err(broken(anyhow::anyhow!("the output ended without its authenticated end"))),
                 },
@@ -91,16 +91,29 @@ impl Relay<'_> {
                         // A full queue means that the Keep takes no input: it will be killed.
                         let _ = orders.try_send(Input::Stop);
                     }
-                    Some(_) => {
-                        kill(self.host, self.session, self.console).await;
-                        return Ok(stopped());
-                    }
+                    Some(_) => return Ok(self.kill().await),
                 },
-                () = until(killed_at) => {
-                    kill(self.host, self.session, self.console).await;
-                    return Ok(stopped());
-                }
+                () = until(killed_at) => return Ok(self.kill().await),
             }
+        }
+    }
+
+    /// Has the host end the Keep; gives the ending of a program that was stopped from here. The
+    /// Keep itself never confirmed it.
+    async fn kill(&self) -> Ending {
+        let message = match self.host.stop(self.session.keep()).await {
+            Ok(_) => "the host says that the Keep has ended",
+            Err(error) => {
+                self.console.warn(format_args!(
+                    "the host did not end the Keep, which may still run: {error}"
+                ));
+                "nothing confirms that the Keep has ended"
+            }
+        };
+        Ending {
+            cause: Cause::Stopped,
+            status: Cause::Stopped.default_status(),
+            message: message.to_owned(),
         }
     }
 }
@@ -116,21 +129,6 @@ async fn pump(mut attachment: Attachment, mut ordered: mpsc::Receiver<Input>) {
             tracing::debug!(%error, "input is no longer taken");
             return;
         }
-    }
-}
-
-async fn kill(host: &dyn HostConnection, session: &Session, console: &Console) {
-    if let Err(error) = host.stop(session.keep()).await {
-        console.warn(format_args!("the host did not end the Keep: {error}"));
-    }
-}
-
-/// The ending of a program that was stopped from here.
-fn stopped() -> Ending {
-    Ending {
-        cause: Cause::Stopped,
-        status: Cause::Stopped.default_status(),
-        message: "the Keep was ended".to_owned(),
     }
 }
 
