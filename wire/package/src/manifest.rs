@@ -200,6 +200,11 @@ impl Manifest {
         {
             return Err(ManifestError::TlsIdentity);
         }
+        if materials.contains(&EntryKind::TlsClientAuthorities)
+            && !self.uses_protocol(Protocol::Tls).0
+        {
+            return Err(ManifestError::TlsClients);
+        }
         if let Some(tls) = &self.tls {
             tls.check()?;
         }
@@ -381,6 +386,11 @@ pub enum ManifestError {
     /// A certificate without its key, or the reverse.
     #[error("a TLS certificate and its key go together")]
     TlsIdentity,
+    /// Clients are to have certificates, and nobody asks them for one.
+    #[error(
+        "there are authorities of clients, and nothing listens with TLS that could ask for certificates"
+    )]
+    TlsClients,
     /// A name that no certificate can have.
     #[error("{0:?} is neither a host's name nor an IP address")]
     TlsName(String),

@@ -452,12 +452,14 @@ fn io_copy(source: &mut impl std::io::Read) -> std::io::Result<u64> {
 const CERTIFICATE: &str = include_str!("../../tests/tls/certificate.pem");
 const PRIVATE_KEY: &str = include_str!("../../tests/tls/key.pem");
 
-/// What is said about a folder with this `[tls]` table and these files in it.
+/// What is said about a folder whose program listens with TLS, with this `[tls]` table and these
+/// files in it.
 fn with_tls(table: &str, files: &[(&str, &str)]) -> Result<Application, ApplicationError> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("main.wat", "(module)");
-    write("Enarx.toml", &format!("[tls]\n{table}"));
+    let listener = "[[files]]\nkind = \"listen\"\nname = \"web\"\nport = 443";
+    write("Enarx.toml", &format!("{listener}\n[tls]\n{table}"));
     for (name, text) in files {
         write(name, text);
     }
@@ -552,6 +554,29 @@ fn what_is_wrong_with_certificates_and_keys_is_said_by_name() {
     ] {
         let error = with_tls(table, &files).unwrap_err().to_string();
         assert!(error.contains(part), "{table}: {error}");
+    }
+}
+
+#[test]
+fn clients_are_asked_for_certificates_where_there_is_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("main.wat", "(module)");
+    write("c", CERTIFICATE);
+    for (protocol, refused) in [("tls", false), ("tcp", true)] {
+        write(
+            "Enarx.toml",
+            &format!(
+                "[[files]]\nkind = \"listen\"\nname = \"web\"\nport = 1\nprot = \"{protocol}\"\n\
+                 [tls]\nclient_authorities = \"c\""
+            ),
+        );
+        let loaded = Application::load(folder.path(), LoadOptions::default());
+        let error = loaded.err().map(|error| error.to_string());
+        assert_eq!(
+            error.is_some_and(|error| error.contains("clients")),
+            refused
+        );
     }
 }
 
