@@ -14,7 +14,10 @@ use enarx_owner_deployer::{
 use enarx_wire_package::{ContentKey, Limits};
 use zeroize::Zeroizing;
 
-use crate::failure::{Advice, WithAdvice as _};
+use crate::{
+    console::Console,
+    failure::{Advice, WithAdvice as _},
+};
 
 /// The application and what it is given.
 #[derive(Debug, Args)]
@@ -154,12 +157,12 @@ pub struct HostAccessArguments {
 }
 
 impl HostAccessArguments {
-    /// A connection to the host at `url`.
+    /// A connection to the host at `url`. Warns of a token that others could read.
     ///
     /// # Errors
     ///
     /// For a URL that is none, or a file that cannot be read.
-    pub fn connect(&self, url: &str) -> anyhow::Result<HttpHost> {
+    pub fn connect(&self, url: &str, console: &Console) -> anyhow::Result<HttpHost> {
         let token = self.token_file.as_deref().map(read_token).transpose()?;
         let authorities = self
             .tls_authorities
@@ -174,7 +177,7 @@ impl HostAccessArguments {
                 })
             })
             .transpose()?;
-        HttpHost::new(url, token, authorities.as_deref()).map_err(|error| {
+        let host = HttpHost::new(url, token, authorities.as_deref()).map_err(|error| {
             let help = match &error {
                 HttpHostError::NoScheme { url } => {
                     format!("write http://{url}, or https://{url} for a host with TLS")
@@ -188,7 +191,14 @@ impl HostAccessArguments {
                 HttpHostError::Client(_) => return error.into(),
             };
             Advice::error(error.to_string(), help)
-        })
+        })?;
+        if host.exposes_token() {
+            console.warn(format_args!(
+                "whoever is on the way to {url} can read the host's token; `enarx host serve \
+                 --help` shows how a host speaks TLS"
+            ));
+        }
+        Ok(host)
     }
 }
 

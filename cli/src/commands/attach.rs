@@ -40,7 +40,7 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
-        let (store, record, host) = self.session.find()?;
+        let (store, record, host) = self.session.find(console)?;
         block_on(async {
             let info = host.inspect(record.keep).await?;
             let over = info.state == KeepState::Ended;

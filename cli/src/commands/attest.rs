@@ -61,7 +61,7 @@ impl Arguments {
             let host: Box<dyn HostConnection> = if local {
                 local_host::embedded(*console, self.keep.fast)?
             } else {
-                Box::new(self.access.connect(&self.to)?)
+                Box::new(self.access.connect(&self.to, console)?)
             };
             self.attest(&*host, console).await
         })

@@ -83,7 +83,10 @@ impl Arguments {
                 (local_host::embedded(*console, self.keep.fast)?, None)
             } else {
                 let store = (sessions::store()?, self.to.clone());
-                (Box::new(self.access.connect(&self.to)?), Some(store))
+                (
+                    Box::new(self.access.connect(&self.to, console)?),
+                    Some(store),
+                )
             };
             let job = Job {
                 console,

@@ -39,7 +39,7 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
-        let (_, record, host) = self.session.find()?;
+        let (_, record, host) = self.session.find(console)?;
         let mut sink = self.sink.sink(if self.json {
             SinkFormat::Json
         } else {

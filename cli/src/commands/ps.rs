@@ -63,7 +63,7 @@ impl Arguments {
     }
 
     fn list_host(&self, console: &Console, url: &str) -> anyhow::Result<()> {
-        let host = self.access.connect(url)?;
+        let host = self.access.connect(url, console)?;
         let keeps = block_on(async { Ok(host.list().await?) })?;
         if self.json {
             return Ok(console.print_json(&keeps)?);
@@ -87,7 +87,7 @@ impl Arguments {
         let answers = if self.sessions {
             BTreeMap::new()
         } else {
-            block_on(async { Ok(self.ask(&records).await) })?
+            block_on(async { Ok(self.ask(console, &records).await) })?
         };
         let mut shown = Vec::new();
         let mut table = Table::new(["KEEP", "NAME", "STATE", "DEPLOYED", "HOST"]);
@@ -154,13 +154,14 @@ impl Arguments {
     /// Asks each host once for its Keeps.
     async fn ask(
         &self,
+        console: &Console,
         records: &[SessionRecord],
     ) -> BTreeMap<String, Result<BTreeMap<KeepId, KeepInfo>, HostError>> {
         let mut urls: Vec<_> = records.iter().map(|record| record.host.clone()).collect();
         urls.sort();
         urls.dedup();
         let asked = urls.into_iter().map(|url| async move {
-            let answer = match self.access.connect(&url) {
+            let answer = match self.access.connect(&url, console) {
                 Ok(host) => tokio::time::timeout(ANSWER_TIME, host.list())
                     .await
                     .unwrap_or_else(|_| Err(HostError::Unreachable("no answer".to_owned()))),

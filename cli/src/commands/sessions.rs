@@ -3,7 +3,7 @@
 use clap::Args;
 use enarx_owner_deployer::{HttpHost, SessionRecord, SessionStore};
 
-use crate::{arguments::HostAccessArguments, directories};
+use crate::{arguments::HostAccessArguments, console::Console, directories};
 
 /// The owner's sessions.
 ///
@@ -35,12 +35,15 @@ impl SessionArguments {
     /// # Errors
     ///
     /// When no such session is known here, or its host has no usable address.
-    pub fn find(&self) -> anyhow::Result<(SessionStore, SessionRecord, HttpHost)> {
+    pub fn find(
+        &self,
+        console: &Console,
+    ) -> anyhow::Result<(SessionStore, SessionRecord, HttpHost)> {
         let store = store()?;
         let record = store.find(&self.keep)?;
         let host = self
             .access
-            .connect(self.host.as_deref().unwrap_or(&record.host))?;
+            .connect(self.host.as_deref().unwrap_or(&record.host), console)?;
         Ok((store, record, host))
     }
 }

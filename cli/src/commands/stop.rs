@@ -49,7 +49,7 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
-        let (store, record, host) = self.session.find()?;
+        let (store, record, host) = self.session.find(console)?;
         block_on(async {
             let keep = record.keep;
             let status = match self.end(&store, &record, &host).await {

@@ -1,6 +1,6 @@
 //! A host over HTTP.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use enarx_wire_host_api::{
@@ -80,6 +80,19 @@ impl HttpHost {
             base,
             token,
         })
+    }
+
+    /// Whether the token can be read on its way: there is one, and it goes to another machine
+    /// without TLS.
+    #[must_use]
+    pub fn exposes_token(&self) -> bool {
+        let host = self.base.host_str().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here = host == "localhost"
+            || bare
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback());
+        self.token.is_some() && self.base.scheme() == "http" && !is_here
     }
 
     fn request(&self, operation: Operation, path: &str) -> Result<RequestBuilder, HostError> {
@@ -384,4 +397,31 @@ fn other_scheme(origin: &str, reason: &str) -> Option<String> {
 
 fn not_a_host(what: &str) -> HostError {
     HostError::NotAHost(format!("an answer came, but not a host's ({what})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_exposed_on_the_way_to_other_machines() {
+        let exposes = |url: &str, token: Option<&str>| {
+            let token = token.map(|token| Zeroizing::new(token.to_owned()));
+            HttpHost::new(url, token, None).unwrap().exposes_token()
+        };
+        for (url, exposed) in [
+            ("http://host.example:7363", true),
+            ("http://192.0.2.1", true),
+            ("http://[2001:db8::1]:7363", true),
+            ("http://localhost.example", true),
+            ("https://host.example", false),
+            ("http://localhost:7363", false),
+            ("http://LOCALHOST", false),
+            ("http://127.0.0.2:7363", false),
+            ("http://[::1]:7363", false),
+        ] {
+            assert_eq!(exposes(url, Some("token")), exposed, "{url}");
+            assert!(!exposes(url, None), "{url}");
+        }
+    }
 }
