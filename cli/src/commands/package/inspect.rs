@@ -5,7 +5,10 @@ use enarx_wire_package::{EntryKind, Manifest};
 use serde_json::{Value, json};
 
 use super::PackageArguments;
-use crate::{console::Console, exit::Status};
+use crate::{
+    console::{Console, printable},
+    exit::Status,
+};
 
 /// Show what a package holds, from its manifest
 ///
@@ -37,7 +40,9 @@ impl Arguments {
 }
 
 fn show(console: &Console, manifest: &Manifest, digest: &str) -> anyhow::Result<()> {
+    // Whoever has the key may have written it, to confuse the terminal.
     let line = |name: &str, value: &dyn std::fmt::Display| {
+        let value = printable(&value.to_string()).replace(['\n', '\t'], " ");
         console.print(format_args!("{name:<12} {value}"))
     };
     let list = |values: &mut dyn Iterator<Item = &str>| {
@@ -86,7 +91,8 @@ fn show(console: &Console, manifest: &Manifest, digest: &str) -> anyhow::Result<
             EntryKind::TlsAuthorities => "authorities of servers",
             EntryKind::TlsClientAuthorities => "authorities of clients",
         };
-        console.print(format_args!("  {size:>10}  {what}  {}", entry.path))?;
+        let path = printable(&entry.path).replace(['\n', '\t'], " ");
+        console.print(format_args!("  {size:>10}  {what}  {path}"))?;
     }
     Ok(())
 }
