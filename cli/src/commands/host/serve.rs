@@ -47,7 +47,7 @@ pub struct Arguments {
     /// A file with the token that callers must send
     ///
     /// At least 16 letters and digits. Without one, whoever reaches the address can
-    /// start Keeps.
+    /// start Keeps, and calls this machine by its IP address or `localhost`.
     #[arg(long, value_name = "FILE", env = "ENARX_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 
