@@ -68,6 +68,8 @@ async fn packages() {
 async fn output_without_a_reader() {
     let limits = Limits {
         output_bytes: 20_000,
+        // None comes, however long it is waited for.
+        reader_time: Some(Duration::from_millis(50)),
         ..Limits::default()
     };
     let host = Host::start(limits).await;
