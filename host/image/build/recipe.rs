@@ -39,8 +39,14 @@ impl Program {
                 // The profile says so too, but build scripts are not told by it.
                 "-Cpanic=abort",
             ],
-            // Its addresses are in its first page tables, and so it is not moved.
-            Self::ShimVm => &["-Crelocation-model=static", "-Cpanic=abort"],
+            // Its addresses are in its first page tables, and so it is not moved. Its exceptions in
+            // ring 0 use the stack that they find. Every processor that it is for has AES.
+            Self::ShimVm => &[
+                "-Crelocation-model=static",
+                "-Ctarget-feature=+aes,+pclmulqdq,+ssse3,+sse4.1",
+                "-Cpanic=abort",
+                "-Cno-redzone=y",
+            ],
         }
     }
 }

@@ -19,12 +19,13 @@
 //! doorbell. The host can write blocks at any time, give any answer, stop any processor for any
 //! time, or never answer; no register of a processor is its own to set once that runs.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
 #[cfg(panic = "abort")]
 mod guest;
+pub mod snp;
 
 /// What this program is.
 pub const DESCRIPTION: &str = "a guest of a virtual machine, when built as one";

@@ -76,4 +76,6 @@ pub enum Stop {
     Exception = 13,
     /// An error of the shim's own.
     Panic = 14,
+    /// The TEE is not what the shim can run in, or its host broke the rules of its protocol.
+    Tee = 15,
 }

@@ -2,22 +2,24 @@
 //!
 //! It starts in 32-bit protected mode without paging, with flat segments and nothing else that
 //! is relied on; in ESI it has its index, unless it is the first. (SEV-SNP measures that state, and
-//! TDX has a stub in front that makes it.) The boot page, which the host writes, says in which
-//! ring the body runs; ring 3 is taken at its word only where the measured platform is `kvm`.
+//! TDX has a stub in front that makes it.) The first processor marks the page tables as the measured
+//! platform wants it; until then, the others do not switch paging on. The boot page, which the host
+//! writes, says in which ring the body runs; ring 3 is taken at its word only where no TEE protects
+//! the machine: on the measured platform `kvm`, and where the host plays the TEE, which is measured too.
 
 use core::arch::global_asm;
 
 use enarx_wire_launch::{
-    Platform,
+    PAGE_SIZE, Platform,
     vm::{
-        BodyRing,
+        BodyRing, GuestInfo,
         layout::{self, window},
     },
 };
 
 use super::{
     main_thread, processor_page as page,
-    tables::{self, SEGMENT_TABLE, SUPERVISOR_GATES, USER_GATES, selector},
+    tables::{self, SEGMENT_TABLE, SUPERVISOR_GATES, USER_GATES, bit, selector},
 };
 
 global_asm!(
@@ -36,6 +38,39 @@ global_asm!(
     "  jmp 1f",
     ".org {THREAD_ENTRY}",
     "1: cld",
+    "  test esi, esi",
+    "  jz 2f",
+    "  cmp byte ptr [guest_tables_marked], 1",
+    "  jne guest_hang",
+    "  jmp 8f",
+    // Of what follows, EBX has the entries that get a mark, and EDX that mark: the upper half of one.
+    "2: cmp dword ptr [{PLATFORM_TAG}], {SNP}",
+    "  jne 7f",
+    "  mov edx, {SNP_PRIVATE}",
+    "  cmp dword ptr [{PLAYED}], 0",
+    "  je 3f",
+    "  mov edx, {SNP_PRIVATE_PLAYED}",
+    "3: mov [guest_private_bit + 4], edx",
+    "  or [{TABLES} + 4], edx",
+    "  or [{GIGABYTES} + 4], edx",
+    "  mov ebx, {PRESENT}",
+    "  mov edi, {LARGE}",
+    "  mov ebp, {LARGE_END}",
+    "4: mov eax, [edi]",
+    "  and eax, {PRESENT_OR_SHARED}",
+    "  cmp eax, ebx",
+    "  jne 5f",
+    "  or [edi + 4], edx",
+    "5: add edi, 8",
+    "  cmp edi, ebp",
+    "  jne 4b",
+    "  cmp ebp, {SMALL_END}",
+    "  je 7f",
+    "  mov edi, {SMALL}",
+    "  mov ebp, {SMALL_END}",
+    "  jmp 4b",
+    "7: mov byte ptr [guest_tables_marked], 1",
+    "8:",
     // What is set already stays: machine checks in TDX.
     "  mov eax, cr4",
     "  or eax, {CR4}",
@@ -100,8 +135,10 @@ global_asm!(
     "  cmp dword ptr [{BOOT_PAGE}], {USER}",
     "  jne 3f",
     "  cmp dword ptr [{PLATFORM_TAG}], {KVM}",
+    "  je 9f",
+    "  cmp dword ptr [{PLAYED}], 1",
     "  jne 3f",
-    "  mov byte ptr [rip + guest_body_in_ring_3], 1",
+    "9: mov byte ptr [rip + guest_body_in_ring_3], 1",
     "  or byte ptr [{TABLES}], 4",
     "  mov rax, cr3",
     "  mov cr3, rax",
@@ -121,7 +158,8 @@ global_asm!(
     "  xor ecx, ecx",
     "  mov eax, 7",
     "  xsetbv",
-    // SMEP, SMAP and UMIP where the processor has them.
+    // SMEP, SMAP and UMIP where the processor has them. (In a TEE this is an exception, which is
+    // served from here on.)
     "  mov eax, 7",
     "  xor ecx, ecx",
     "  cpuid",
@@ -178,11 +216,23 @@ global_asm!(
     ".data",
     "guest_body_in_ring_3: .byte 0",
     "guest_guards_access: .byte 0",
+    "guest_tables_marked: .byte 0",
+    ".balign 8",
+    "guest_private_bit: .quad 0",
     ".text",
     THREAD_ENTRY = const layout::THREAD_ENTRY - layout::ENTRY,
     CR4 = const cr4::AT_ENTRY,
     OSXSAVE = const cr4::OSXSAVE,
     TABLES = const tables::TABLES,
+    GIGABYTES = const tables::GIGABYTES,
+    LARGE = const tables::LARGE,
+    LARGE_END = const tables::LARGE + 8 * layout::PRIVATE / tables::LARGE_PAGE,
+    SMALL = const tables::SMALL,
+    SMALL_END = const tables::SMALL + PAGE_SIZE as u64,
+    PRESENT = const bit::PRESENT,
+    PRESENT_OR_SHARED = const bit::PRESENT | bit::SHARED,
+    SNP_PRIVATE = const layout::SNP_PRIVATE >> 32,
+    SNP_PRIVATE_PLAYED = const layout::SNP_PRIVATE_PLAYED >> 32,
     CODE = const selector::CODE,
     DATA = const selector::DATA,
     USER_CODE = const selector::USER_CODE,
@@ -202,8 +252,10 @@ global_asm!(
     TASK_STATE_SIZE = const page::TASK_STATE_SIZE,
     BOOT_PAGE = const layout::BOOT_PAGE,
     PLATFORM_TAG = const layout::LAUNCH_PAGE + 12,
+    PLAYED = const layout::INFO_PAGE + GuestInfo::PLAYED_OFFSET,
     USER = const BodyRing::User as u32,
     KVM = const Platform::Kvm as u32,
+    SNP = const Platform::Snp as u32,
     SEGMENTS_LIMIT = const tables::SEGMENTS_LIMIT,
     GATES_LIMIT = const tables::GATES_LIMIT,
     SEGMENT_TABLE = sym SEGMENT_TABLE,
@@ -226,6 +278,13 @@ mod cr4 {
 unsafe extern "C" {
     static guest_body_in_ring_3: u8;
     static guest_guards_access: u8;
+    static guest_private_bit: u64;
+}
+
+/// The bit of page tables' entries that names private memory; none where private is what has no bit.
+pub fn private_bit() -> u64 {
+    // SAFETY: written by the first processor's entry code alone, before any of this runs.
+    unsafe { guest_private_bit }
 }
 
 /// Whether the body runs in ring 3.

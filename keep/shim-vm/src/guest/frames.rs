@@ -2,7 +2,8 @@
 //!
 //! The shim's own memory (its heap and page tables) grows from the bottom, mapped where it lies; that of
 //! the runtime from the top, mapped where the runtime wants it and nowhere else. None of it ever
-//! comes back: what the runtime unmaps stays with its address.
+//! comes back: what the runtime unmaps stays with its address. So what lies above one end and below
+//! the other was accepted, once, when that end got there, and nothing between them.
 
 use core::{ptr, sync::atomic::Ordering};
 
@@ -10,7 +11,10 @@ use enarx_keep_shim::memory::PAGE;
 use enarx_wire_launch::vm::layout;
 use spin::Mutex;
 
-use super::tables::{ENTRIES, FIRST_TABLES, LARGE_PAGE, READ_WRITE, bit};
+use super::{
+    tables::{ENTRIES, FIRST_TABLES, LARGE_PAGE, READ_WRITE, bit, private},
+    tee::tee,
+};
 
 struct Frames {
     /// The first byte that the shim has not used.
@@ -19,12 +23,15 @@ struct Frames {
     mapped: u64,
     /// The lowest byte that the runtime has.
     runtime: u64,
+    /// The lowest byte above those that was accepted for it.
+    accepted: u64,
 }
 
 static FRAMES: Mutex<Frames> = Mutex::new(Frames {
     next: layout::PRIVATE,
     mapped: layout::PRIVATE,
     runtime: layout::PRIVATE,
+    accepted: layout::PRIVATE,
 });
 
 /// The end of what the first page tables can map.
@@ -32,7 +39,9 @@ const OWN_END: u64 = ENTRIES as u64 * LARGE_PAGE;
 
 /// Takes note that there are `bytes` of private memory, a multiple of 2 MiB.
 pub fn begin(bytes: u64) {
-    FRAMES.lock().runtime = layout::PRIVATE + bytes;
+    let mut frames = FRAMES.lock();
+    frames.runtime = layout::PRIVATE + bytes;
+    frames.accepted = frames.runtime;
 }
 
 /// Gives `bytes` of memory for the shim's own use, with anything in it: a multiple of pages.
@@ -45,8 +54,9 @@ pub fn own(bytes: u64) -> Option<u64> {
         if large + LARGE_PAGE > frames.runtime.min(OWN_END) {
             return None;
         }
+        tee().accept(large..large + LARGE_PAGE);
         let entry = &FIRST_TABLES.large.0[(large / LARGE_PAGE) as usize];
-        entry.store(large | READ_WRITE | bit::LARGE, Ordering::Release);
+        entry.store(private(large, READ_WRITE | bit::LARGE), Ordering::Release);
         frames.mapped = large + LARGE_PAGE;
     }
     frames.next = end;
@@ -68,6 +78,11 @@ pub fn take(bytes: u64, alignment: u64) -> Option<u64> {
     let start = frames.runtime.checked_sub(bytes)? / alignment * alignment;
     if start < frames.mapped {
         return None;
+    }
+    while frames.accepted > start {
+        let large = frames.accepted - LARGE_PAGE;
+        tee().accept(large..frames.accepted);
+        frames.accepted = large;
     }
     frames.runtime = start;
     Some(start)

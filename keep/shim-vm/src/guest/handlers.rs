@@ -17,6 +17,7 @@ use super::{
     processor_page as page, serve,
     tables::{self, selector},
 };
+use crate::snp::cpuid;
 
 /// The ways into the shim, as `serve` is told.
 pub mod way {
@@ -38,7 +39,11 @@ global_asm!(
     ".macro guest_supervisor_handler vector",
     "  .balign {HANDLER_SIZE}",
     "  guest_frame \\vector",
-    "  jmp guest_exception",
+    "  .if \\vector == 29",
+    "    jmp guest_communication",
+    "  .else",
+    "    jmp guest_exception",
+    "  .endif",
     ".endm",
     ".macro guest_user_handler vector",
     "  .balign {HANDLER_SIZE}",
@@ -95,6 +100,49 @@ global_asm!(
     "  and rsp, -16",
     "  call {failed}",
     "  ud2",
+    //
+    // An exception of SEV-SNP's (#VC), in ring 0. The shim's own CPUID is served here, by an entry of
+    // just this function and index, or with zeros: it asks for few, before anything could. All
+    // else is no different from other exceptions.
+    "guest_communication:",
+    "  test byte ptr [rsp + 24], 3",
+    "  jnz guest_exception",
+    "  cmp dword ptr [rsp + 8], {CPUID_EXIT}",
+    "  jne guest_exception",
+    "  push rdi",
+    "  push rsi",
+    "  mov rsi, [rsp + 32]",
+    "  cmp word ptr [rsi], 0xA20F",
+    "  jne 2f",
+    "  mov edi, [{CPUID_PAGE}]",
+    "  cmp edi, {MOST_ENTRIES}",
+    "  ja 2f",
+    "  mov esi, {CPUID_PAGE} + {ENTRIES}",
+    "3: sub edi, 1",
+    "  jb 5f",
+    "  cmp [rsi], eax",
+    "  jne 4f",
+    "  cmp [rsi + 4], ecx",
+    "  je 6f",
+    "4: add rsi, {ENTRY_SIZE}",
+    "  jmp 3b",
+    "5: xor eax, eax",
+    "  xor ebx, ebx",
+    "  xor ecx, ecx",
+    "  xor edx, edx",
+    "  jmp 7f",
+    "6: mov eax, [rsi + 24]",
+    "  mov ebx, [rsi + 28]",
+    "  mov ecx, [rsi + 32]",
+    "  mov edx, [rsi + 36]",
+    "7: add qword ptr [rsp + 32], 2",
+    "  pop rsi",
+    "  pop rdi",
+    "  add rsp, 16",
+    "  iretq",
+    "2: pop rsi",
+    "  pop rdi",
+    "  jmp guest_exception",
     //
     // INT3 where the body runs in ring 3: the shim's own forgets translations of addresses.
     "guest_user_breakpoint:",
@@ -227,6 +275,11 @@ global_asm!(
     USER_DATA = const selector::USER_DATA,
     // Of the upper half of an address, the bits that those of the runtime's memory have.
     RUNTIME_MASK = const !(layout::RUNTIME - 1) >> 32,
+    CPUID_EXIT = const cpuid::EXIT,
+    CPUID_PAGE = const layout::CPUID_PAGE,
+    MOST_ENTRIES = const cpuid::MOST_ENTRIES,
+    ENTRIES = const cpuid::ENTRIES,
+    ENTRY_SIZE = const cpuid::ENTRY_SIZE,
     STACK = const page::STACK,
     FAULTED = const page::FAULTED,
     EXTENDED = const page::EXTENDED,

@@ -1,9 +1,8 @@
 //! Calls to the host.
 
 use core::{
-    arch::asm,
     hint,
-    ptr::{self, NonNull},
+    ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -11,7 +10,7 @@ use enarx_keep_shim::{Answer, CallSlot, HostCall, Stop};
 use enarx_wire_hostcall::call::{Caller, Leave, Operation};
 use enarx_wire_launch::vm::{Doorbell, layout};
 
-use super::{STATE, processor_page, state, stop};
+use super::{STATE, processor_page, state, stop, tee::tee};
 
 /// Asks the host. A violation stops the Keep.
 pub fn call(call: HostCall<'_>) -> Answer {
@@ -31,7 +30,7 @@ pub fn call(call: HostCall<'_>) -> Answer {
             STATE.store(state::ENDED, Ordering::SeqCst);
         }
         ring(Leave::Call, 0);
-        if port() {
+        if waits() {
             while !committed.is_answered() {
                 hint::spin_loop();
             }
@@ -74,25 +73,14 @@ pub fn begin(doorbell: Doorbell) {
 
 static PORT: AtomicBool = AtomicBool::new(false);
 
-fn port() -> bool {
+/// Whether the host may answer a call only after the machine goes on, as where the doorbell is a port.
+pub fn waits() -> bool {
     PORT.load(Ordering::Relaxed)
 }
 
 /// Leaves the machine, for the reason `leave` and with a detail.
 fn ring(leave: Leave, detail: u8) {
-    if port() {
-        for byte in [leave as u8, detail] {
-            // SAFETY: a port without a device that touches memory, in ring 0.
-            unsafe {
-                asm!("out dx, al", in("dx") layout::DOORBELL_PORT, in("al") byte, options(nostack));
-            }
-        }
-        return;
-    }
-    let value = leave as u32 | u32::from(detail) << 8;
-    // SAFETY: mapped where it lies, and there is no memory; a host that puts some there learns what
-    // it would have been told anyway.
-    unsafe { ptr::write_volatile(layout::DOORBELL as *mut u32, value) };
+    tee().ring(leave as u32 | u32::from(detail) << 8);
 }
 
 static CALLERS: [CallSlot; layout::PROCESSORS as usize] =

@@ -10,7 +10,7 @@ use enarx_keep_shim::{
     memory::{Access, AddressSpace, Bounds, PAGE},
 };
 use enarx_wire_launch::{
-    LaunchPage, PAGE_SIZE, Platform,
+    LaunchPage, PAGE_SIZE,
     vm::{BodyRing, Boot, GuestInfo, layout},
 };
 
@@ -21,6 +21,7 @@ use super::{
     platform::Machine,
     processor_page::{self, ProcessorPage},
     stop,
+    tee::{self, tee},
 };
 
 /// A processor has come to compiled code: the first one starts the runtime, and for others
@@ -29,6 +30,13 @@ pub extern "C" fn begin() -> ! {
     let index = processor_page::index();
     if BEGUN[index as usize].swap(true, Ordering::SeqCst) {
         stop(Stop::Entry);
+    }
+    if index == 0 {
+        choose_tee();
+    }
+    tee().begin_processor();
+    if index == 0 {
+        tee().begin();
     }
     let open = access::open();
     let registers = match KERNEL.get() {
@@ -53,18 +61,22 @@ const STACK_SIZE: u64 = 8 << 20;
 /// Room for the heap that `brk` moves the end of.
 const HEAP_SIZE: u64 = 4 << 30;
 
-/// Verifies the runtime, and gives the registers that it begins with.
-fn start() -> Registers {
+/// Finds out what machine this is.
+fn choose_tee() {
     let boot = boot();
     host::begin(boot.doorbell);
     let (launch_page, info) = launched();
-    // Of the platforms that the launch page can name, the others have a TEE that this version
-    // of the shim does not know how to run in.
-    if launch_page.0.platform != Platform::Kvm
-        || entry::body_in_ring_3() != (boot.ring == BodyRing::User)
-    {
+    if entry::body_in_ring_3() != (boot.ring == BodyRing::User) {
         stop(Stop::Launch);
     }
+    tee::choose(launch_page.0.platform, info.played);
+}
+
+/// Verifies the runtime, and gives the registers that it begins with. Its frame is not to be on a stack
+/// that is not accepted yet.
+#[inline(never)]
+fn start() -> Registers {
+    let (launch_page, info) = launched();
     let memory_bytes = launch_page.0.memory_bytes;
     frames::begin(layout::private_bytes(memory_bytes, info.file_size));
 

@@ -13,6 +13,7 @@ mod platform;
 mod processor_page;
 mod serve;
 mod tables;
+mod tee;
 
 use core::{
     panic::PanicInfo,

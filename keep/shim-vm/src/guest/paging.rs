@@ -19,7 +19,7 @@ use super::{
     handlers::guest_user_forget,
     platform::Machine,
     processor_page, stop,
-    tables::{FIRST_TABLES, INNER, LARGE_PAGE, READ_WRITE, Table, bit},
+    tables::{FIRST_TABLES, INNER, LARGE_PAGE, READ_WRITE, Table, address_in, bit, private},
 };
 
 impl Pages for Machine {
@@ -27,10 +27,10 @@ impl Pages for Machine {
         let length = range.end - range.start;
         let start = range.start;
         each(range, |entry, _| {
-            let kept = entry.load(Ordering::Relaxed) & bit::ADDRESS;
+            let kept = address_in(entry.load(Ordering::Relaxed));
             let new = || frames::take(PAGE, PAGE).unwrap_or_else(|| stop(Stop::Memory));
             let frame = if kept == 0 { new() } else { kept };
-            entry.store(frame | READ_WRITE, Ordering::Release);
+            entry.store(private(frame, READ_WRITE), Ordering::Release);
         });
         // SAFETY: pages that were just mapped here, which nothing uses yet.
         unsafe { ptr::write_bytes(start as *mut u8, 0, length as usize) };
@@ -73,7 +73,7 @@ impl Pages for Machine {
 /// Maps memory at `frame` to the pages in `range`.
 pub fn map(range: Range<u64>, mut frame: u64, access: Access) {
     each(range, |entry, _| {
-        entry.store(frame | bits(access), Ordering::Release);
+        entry.store(private(frame, bits(access)), Ordering::Release);
         frame += PAGE;
     });
 }
@@ -96,7 +96,7 @@ impl Staging {
         for offset in (0..bytes).step_by(LARGE_PAGE as usize) {
             let table = table(STAGING + offset, 1);
             let index = index(STAGING + offset, 1);
-            table.0[index].store((frame + offset) | bits, Ordering::Release);
+            table.0[index].store(private(frame + offset, bits), Ordering::Release);
         }
         Self { range }
     }
@@ -118,8 +118,8 @@ impl Drop for Staging {
 
 fn change(range: Range<u64>, access: Access) {
     each(range, |entry, _| {
-        let frame = entry.load(Ordering::Relaxed) & bit::ADDRESS;
-        entry.store(frame | bits(access), Ordering::Release);
+        let frame = address_in(entry.load(Ordering::Relaxed));
+        entry.store(private(frame, bits(access)), Ordering::Release);
     });
 }
 
@@ -166,13 +166,13 @@ fn table(address: u64, level: u32) -> &'static Table {
             let Some(new) = frames::table() else {
                 stop(Stop::Memory)
             };
-            found = new | INNER;
+            found = private(new, INNER);
             entry.store(found, Ordering::Release);
         }
         // SAFETY: entries above the lowest level that are present name tables, which are mapped
         // where they lie and never go away: none of them is in a place that has large pages but
         // `STAGING`, of which nobody asks for the lowest level.
-        table = unsafe { &*((found & bit::ADDRESS) as *const Table) };
+        table = unsafe { &*(address_in(found) as *const Table) };
     }
     table
 }

@@ -1,14 +1,11 @@
 //! The machine as the shim's common part sees it.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use enarx_keep_shim::{Answer, HostCall, Platform, Stop, processor};
-use enarx_wire_hostcall::{
-    attestation::{MAX_ANSWER, REPORT_DATA_SIZE},
-    call::Operation,
-};
+use enarx_wire_hostcall::{attestation::REPORT_DATA_SIZE, call::Operation};
 
-use super::{host, processor_page, stop};
+use super::{host, processor_page, stop, tee::tee};
 
 /// This machine.
 pub struct Machine;
@@ -31,21 +28,8 @@ impl Platform for Machine {
         })
     }
 
-    /// A machine without a TEE has nobody but its host to speak for it.
     fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>> {
-        let mut evidence = vec![0; MAX_ANSWER];
-        let answer = self.call(
-            Operation::Evidence,
-            [0; 4],
-            &[report_data],
-            0,
-            &mut evidence,
-        );
-        if answer.result != 0 || answer.length == 0 {
-            return None;
-        }
-        evidence.truncate(answer.length);
-        Some(evidence)
+        tee().evidence(report_data)
     }
 
     fn random(&self, bytes: &mut [u8]) {

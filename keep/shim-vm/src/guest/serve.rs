@@ -3,7 +3,9 @@
 use enarx_keep_shim::{Next, Stop, vector};
 use enarx_wire_launch::vm::layout;
 
-use super::{KERNEL, access, handlers::way, host, paging, processor_page::ProcessorPage, stop};
+use super::{
+    KERNEL, access, handlers::way, host, paging, processor_page::ProcessorPage, stop, tee::tee,
+};
 
 /// Serves the system call or the exception that the handlers have saved.
 pub extern "C" fn serve(from: u32) {
@@ -28,6 +30,9 @@ pub extern "C" fn serve(from: u32) {
         _ if own => stop(Stop::Exception),
         _ => {
             let exception = page.exception();
+            if tee().exception(&exception, &mut page.registers) {
+                return;
+            }
             // Others are no program's doing.
             if !OF_PROGRAMS.contains(&exception.vector) {
                 stop(Stop::Exception);

@@ -12,7 +12,7 @@ use enarx_wire_launch::{
     vm::layout::{self, window},
 };
 
-use super::processor_page;
+use super::{entry::private_bit, processor_page};
 
 /// Entries of a page table.
 pub const ENTRIES: usize = 512;
@@ -28,9 +28,21 @@ pub mod bit {
     pub const DIRTY: u64 = 1 << 6;
     /// The entry maps 2 MiB.
     pub const LARGE: u64 = 1 << 7;
+    /// Of the first tables, what the host shares: for the entry code, the processor ignores it.
+    pub const SHARED: u64 = 1 << 9;
     pub const NO_EXECUTE: u64 = 1 << 63;
     /// The address in an entry.
     pub const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+}
+
+/// An entry with `bits` for private memory at `address`.
+pub fn private(address: u64, bits: u64) -> u64 {
+    address | bits | private_bit()
+}
+
+/// The address in an entry for private memory.
+pub fn address_in(entry: u64) -> u64 {
+    entry & bit::ADDRESS & !private_bit()
 }
 
 /// A page table.
@@ -56,12 +68,15 @@ pub struct FirstTables {
 
 /// Where [`FIRST_TABLES`] lie: the linker puts them there.
 pub const TABLES: u64 = layout::SHIM_DATA;
+pub const GIGABYTES: u64 = TABLES + PAGE;
+pub const LARGE: u64 = TABLES + 2 * PAGE;
+pub const SMALL: u64 = TABLES + 3 * PAGE;
 
 // SAFETY: nothing else is in this section, whose place the linker script fixes.
 #[unsafe(link_section = ".tables")]
 pub static FIRST_TABLES: FirstTables = FirstTables {
-    top: one(TABLES + PAGE, bit::PRESENT | bit::WRITE),
-    gigabytes: one(TABLES + 2 * PAGE, INNER),
+    top: one(GIGABYTES, bit::PRESENT | bit::WRITE),
+    gigabytes: one(LARGE, INNER),
     large: large(),
     small: small(),
 };
@@ -83,9 +98,9 @@ const fn one(address: u64, bits: u64) -> Table {
 
 const fn large() -> Table {
     let mut entries = [const { AtomicU64::new(0) }; ENTRIES];
-    entries[(layout::SHIM / LARGE_PAGE) as usize] = AtomicU64::new((TABLES + 3 * PAGE) | INNER);
+    entries[(layout::SHIM / LARGE_PAGE) as usize] = AtomicU64::new(SMALL | INNER);
     entries[(layout::DOORBELL / LARGE_PAGE) as usize] =
-        AtomicU64::new(layout::DOORBELL | READ_WRITE | bit::LARGE | bit::UNCACHED);
+        AtomicU64::new(layout::DOORBELL | READ_WRITE | bit::LARGE | bit::UNCACHED | bit::SHARED);
     let mut at = layout::BOOT_PAGE;
     while at < layout::RUNTIME_FILE_END {
         let bits = if at < layout::RUNTIME_FILE {
@@ -93,7 +108,7 @@ const fn large() -> Table {
         } else {
             READ
         };
-        entries[(at / LARGE_PAGE) as usize] = AtomicU64::new(at | bits | bit::LARGE);
+        entries[(at / LARGE_PAGE) as usize] = AtomicU64::new(at | bits | bit::LARGE | bit::SHARED);
         at += LARGE_PAGE;
     }
     Table(entries)
@@ -110,11 +125,12 @@ const fn small() -> Table {
             READ
         } else if address < layout::SHIM_END {
             READ_WRITE
-        } else if address <= layout::INFO_PAGE {
+        } else if address <= layout::INFO_PAGE || address == layout::CPUID_PAGE {
             READ
-        } else if address >= layout::WINDOWS
-            && address < layout::window_of(layout::PROCESSORS)
-            && is_in_use((address - layout::WINDOWS) % layout::WINDOW_SIZE)
+        } else if address == layout::SECRETS_PAGE
+            || (address >= layout::WINDOWS
+                && address < layout::window_of(layout::PROCESSORS)
+                && is_in_use((address - layout::WINDOWS) % layout::WINDOW_SIZE))
         {
             READ_WRITE
         } else {

@@ -15,7 +15,8 @@ use crate::{MAX_SEGMENTS, PAGE_SIZE};
 /// | 40 | 8 | size of the runtime's file in bytes |
 /// | 48 | 32 | SHA-256 of the runtime's file |
 /// | 80 | 8 × 40 | segments: address, size in memory, offset in the file, size in the file, access |
-/// | 400 | 3696 | zero |
+/// | 400 | 4 | 1 if the host plays the TEE that the launch page names, 0 otherwise |
+/// | 404 | 3692 | zero |
 ///
 /// Integers are little-endian.
 ///
@@ -35,6 +36,9 @@ pub struct GuestInfo {
     pub runtime_digest: [u8; 32],
     /// Segments, ordered and apart; an access of zero means that there is none.
     pub segments: [GuestSegment; MAX_SEGMENTS],
+    /// Whether the host plays the TEE: the shim then asks it for what the TEE's instructions do, and
+    /// is protected by nothing. That it is measured keeps such a Keep apart from a real one.
+    pub played: bool,
 }
 
 /// A part of the runtime's file in memory.
@@ -53,6 +57,9 @@ pub struct GuestSegment {
 }
 
 impl GuestInfo {
+    /// Where the page says whether the host plays the TEE.
+    pub const PLAYED_OFFSET: u64 = SEGMENTS_END as u64;
+
     /// The segments that there are.
     pub fn segments(&self) -> impl Iterator<Item = &GuestSegment> {
         self.segments
@@ -86,6 +93,7 @@ impl GuestInfo {
                 place.copy_from_slice(&number.to_le_bytes());
             }
         }
+        page[SEGMENTS_END] = self.played.into();
         page
     }
 
@@ -127,6 +135,11 @@ impl GuestInfo {
             file_size: long(page, 40),
             runtime_digest,
             segments,
+            played: match word(page, SEGMENTS_END) {
+                0 => false,
+                1 => true,
+                other => return Err(GuestInfoError::Played(other)),
+            },
         })
     }
 }
@@ -143,6 +156,9 @@ pub enum GuestInfoError {
     /// More segments than there is room for.
     #[error("{0} segments in the virtual machine's information page")]
     Segments(u32),
+    /// Neither that the host plays the TEE nor that it does not.
+    #[error("unknown value {0} for a played TEE in the virtual machine's information page")]
+    Played(u32),
 }
 
 const MAGIC: &[u8; 8] = b"ENARXVMI";
@@ -190,6 +206,7 @@ mod tests {
             file_size: 0x3234,
             runtime_digest: [7; 32],
             segments,
+            played: true,
         }
     }
 
@@ -209,5 +226,6 @@ mod tests {
         assert_eq!(with(0, 0), GuestInfoError::Magic);
         assert_eq!(with(8, 2), GuestInfoError::Version(2));
         assert_eq!(with(12, 9), GuestInfoError::Segments(9));
+        assert_eq!(with(400, 2), GuestInfoError::Played(2));
     }
 }

@@ -14,6 +14,8 @@
 //! 0xFFFF_F000  TDX: the page with the first instruction
 //! ```
 
+use core::ops::Range;
+
 use crate::PAGE_SIZE;
 
 /// The shim, whose code begins here.
@@ -74,8 +76,32 @@ pub mod window {
     pub const PROCESSOR_PAGE: u64 = 0x1_6000;
 }
 
+/// What of the first processor's window is there at the launch of a TEE: the end of its stack, the other
+/// stack, and its page, with the page between the stacks. The shim accepts the rest itself.
+pub const FIRST_STACK: Range<u64> = WINDOWS + window::STACK_END - 4 * PAGE_SIZE as u64
+    ..WINDOWS + window::PROCESSOR_PAGE + PAGE_SIZE as u64;
+
+/// The bit of an address by which SEV-SNP's page tables name private memory: that of all processors
+/// that have it. The shim compares it with what the firmware says (AMD #24594, volume 3, appendix E,
+/// function 8000_001Fh).
+pub const SNP_PRIVATE: u64 = 1 << 51;
+
+/// The same where the host plays SEV-SNP: a bit that addresses of every processor have. Memory ends below
+/// it.
+pub const SNP_PRIVATE_PLAYED: u64 = 1 << 38;
+
 /// The doorbell. There is no memory: writing here leaves the machine.
 pub const DOORBELL: u64 = 0x00C0_0000;
+
+/// Where the host plays a TEE: registers of eight bytes that stand for instructions. There is no memory
+/// either.
+pub mod played {
+    /// A write is WRMSR to the register `GHCB`, then VMGEXIT; a read is RDMSR.
+    pub const GHCB: u64 = super::DOORBELL + 0x10;
+    /// A write is PVALIDATE of the page at an address, and of as many behind it as the lowest twelve bits
+    /// say. A read gives what it came to: in the lower half EAX, in the upper one the carry flag.
+    pub const PVALIDATE: u64 = super::DOORBELL + 0x20;
+}
 
 /// The port that is the doorbell where the host wants that.
 pub const DOORBELL_PORT: u16 = 0xE9;
@@ -88,6 +114,15 @@ pub const BLOCKS: u64 = 0x0120_0000;
 
 /// Distance from one block to the next.
 pub const BLOCK_STRIDE: u64 = 0x0020_0000;
+
+/// Offset from a processor's block of the page with which it speaks to a SEV-SNP hypervisor (GHCB).
+pub const GHCB: u64 = BLOCK_STRIDE - PAGE_SIZE as u64;
+
+/// Offset from a processor's block of its requests to SEV-SNP's firmware.
+pub const GUEST_REQUEST: u64 = GHCB - PAGE_SIZE as u64;
+
+/// Offset from a processor's block of the answers.
+pub const GUEST_RESPONSE: u64 = GUEST_REQUEST - PAGE_SIZE as u64;
 
 /// The end of the blocks.
 pub const BLOCKS_END: u64 = block(PROCESSORS);

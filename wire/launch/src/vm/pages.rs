@@ -55,6 +55,29 @@ impl<'a> GuestPages<'a> {
         image: &KeepImage<'a>,
         memory: impl Into<KeepMemory>,
     ) -> Result<Self, ElfError> {
+        Self::list(platform, image, memory.into(), false)
+    }
+
+    /// Lists them for a machine whose host plays `platform`, which is measured
+    /// ([`GuestInfo::played`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ElfError`] when a file of the image is not what it should be.
+    pub fn played(
+        platform: Platform,
+        image: &KeepImage<'a>,
+        memory: impl Into<KeepMemory>,
+    ) -> Result<Self, ElfError> {
+        Self::list(platform, image, memory.into(), true)
+    }
+
+    fn list(
+        platform: Platform,
+        image: &KeepImage<'a>,
+        memory: KeepMemory,
+        played: bool,
+    ) -> Result<Self, ElfError> {
         let mut sections = shim(image.vm.shim)?;
         let launch_page = launch_page(platform, image, memory);
         let measured = GuestPageKind::Measured;
@@ -68,7 +91,16 @@ impl<'a> GuestPages<'a> {
         };
         let page = |contents| Content::Page(Box::new(contents));
         add(layout::LAUNCH_PAGE, measured, page(launch_page.encode()));
-        add(layout::INFO_PAGE, measured, page(info(image)?.encode()));
+        add(
+            layout::INFO_PAGE,
+            measured,
+            page(info(image, played)?.encode()),
+        );
+        if matches!(platform, Platform::Snp | Platform::Tdx) {
+            for address in layout::FIRST_STACK.step_by(PAGE_SIZE) {
+                add(address, measured, Content::Zeros);
+            }
+        }
         match platform {
             Platform::Snp => {
                 let empty = Content::Zeros;
@@ -216,7 +248,7 @@ fn shim(file: &[u8]) -> Result<Vec<GuestSection<'_>>, ElfError> {
     Ok(sections)
 }
 
-fn info(image: &KeepImage<'_>) -> Result<GuestInfo, ElfError> {
+fn info(image: &KeepImage<'_>, played: bool) -> Result<GuestInfo, ElfError> {
     let runtime = Program::read(image.runtime, Linking::PositionIndependent)?;
     let placed = |address: u64| {
         layout::RUNTIME
@@ -245,5 +277,6 @@ fn info(image: &KeepImage<'_>) -> Result<GuestInfo, ElfError> {
         file_size: image.runtime.len() as u64,
         runtime_digest: image.vm.runtime_file_digest,
         segments,
+        played,
     })
 }

@@ -1,0 +1,83 @@
+//! What differs from one kind of machine to another.
+//!
+//! The measured launch page names the kind; nothing that the host says does. All else of the shim
+//! is the same everywhere: it asks [`tee`] to make memory its own, to leave the machine, and for evidence.
+//! What memory is private and what is shared never changes: the entry code marks the first page
+//! tables accordingly, and [`private`](super::tables::private) every entry that is made later.
+//!
+//! Where the host plays the TEE, for want of the hardware, that is measured too. All of the code is
+//! the same then but for the instructions themselves, which `layout::played` has
+//! registers for.
+
+mod snp;
+mod unprotected;
+
+use alloc::vec::Vec;
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use enarx_keep_shim::{Exception, Registers, Stop};
+use enarx_wire_hostcall::attestation::REPORT_DATA_SIZE;
+use enarx_wire_launch::Platform;
+use spin::Once;
+
+use super::stop;
+use snp::Snp;
+use unprotected::Unprotected;
+
+/// A kind of machine.
+pub trait Tee: Sync {
+    /// Begins on every processor: it can [`ring`](Tee::ring) from then on.
+    fn begin_processor(&self) {}
+
+    /// Begins on the first processor, after that. There is no more of the stack than the pages that are
+    /// loaded at the launch ([`layout::FIRST_STACK`](enarx_wire_launch::vm::layout::FIRST_STACK)), and
+    /// no heap.
+    fn begin(&self) {}
+
+    /// Makes memory private that the host has not loaded, with anything in it. Each page is
+    /// accepted once, before it is first used: a host that takes it away and gives it again must not
+    /// have it accepted again.
+    fn accept(&self, range: Range<u64>) {
+        let _ = range;
+    }
+
+    /// Leaves the machine, and shows `value` to the host.
+    fn ring(&self, value: u32);
+
+    /// Evidence over `report_data`, if the host helps to make it.
+    fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>>;
+
+    /// Serves an exception of the runtime's that is the TEE's own; `false` if it is none.
+    fn exception(&self, exception: &Exception, registers: &mut Registers) -> bool {
+        let _ = (exception, registers);
+        false
+    }
+}
+
+/// The machine's kind. Until it is known, one that the host can read.
+pub fn tee() -> &'static dyn Tee {
+    TEE.get().copied().unwrap_or(&Unprotected)
+}
+
+/// Takes note of the measured `platform`, and whether the host plays it: on the first processor, before
+/// all else.
+pub fn choose(platform: Platform, played: bool) {
+    let tee: &dyn Tee = match platform {
+        Platform::Kvm => &Unprotected,
+        Platform::Snp => &Snp,
+        _ => stop(Stop::Launch),
+    };
+    PLAYED.store(played, Ordering::Relaxed);
+    TEE.call_once(|| tee);
+}
+
+static TEE: Once<&dyn Tee> = Once::new();
+
+static PLAYED: AtomicBool = AtomicBool::new(false);
+
+fn is_played() -> bool {
+    PLAYED.load(Ordering::Relaxed)
+}

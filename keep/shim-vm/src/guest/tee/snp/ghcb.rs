@@ -1,0 +1,199 @@
+//! The page with which a processor speaks to its hypervisor (AMD #56421, "Guest-Hypervisor Communication
+//! Block"). What the hypervisor writes there is read once, and never more than a number.
+
+use core::{num::NonZeroUsize, ops::Range, ptr::NonNull};
+
+use enarx_keep_shim::Stop;
+use enarx_wire_launch::{PAGE_SIZE, vm::layout};
+
+use super::{
+    super::super::{processor_page, stop, tables::LARGE_PAGE},
+    instructions,
+};
+use crate::snp::message::Page;
+
+/// A processor's page, in shared memory.
+pub struct Ghcb {
+    block: NonNull<u64>,
+}
+
+impl Ghcb {
+    /// This processor's.
+    pub fn current() -> Self {
+        let block = layout::block(processor_page::index()) as usize;
+        Self {
+            block: NonNull::without_provenance(
+                NonZeroUsize::new(block).unwrap_or(NonZeroUsize::MIN),
+            ),
+        }
+    }
+
+    /// Tells the hypervisor where the page lies (2.3.2, "GHCB GPA Register").
+    pub fn register(&self) {
+        const REGISTER: u64 = 0x012;
+        const REGISTERED: u64 = 0x013;
+        if ask(self.address() | REGISTER) != self.address() | REGISTERED {
+            stop(Stop::Tee);
+        }
+    }
+
+    /// Writes four bytes to a port.
+    pub fn write_to_port(&self, port: u16, value: u32) {
+        const PORT: u64 = 0x7B;
+        const FOUR_BYTES: u64 = 1 << 6;
+        const LONG_ADDRESSES: u64 = 1 << 9;
+        self.write(field::RAX, value.into());
+        let what = u64::from(port) << 16 | LONG_ADDRESSES | FOUR_BYTES;
+        self.exit(PORT, [what, 0], valid(field::RAX));
+    }
+
+    /// Has the hypervisor make pages private (4.1.6, "SNP Page State Change").
+    pub fn make_private(&self, range: Range<u64>) {
+        const PAGE_STATE_CHANGE: u64 = 0x8000_0010;
+        const PRIVATE: u64 = 1 << 52;
+        const LARGE: u64 = 1 << 56;
+        /// Entries for which there is room.
+        const MOST: u64 = 253;
+        let mut at = range.start;
+        while at < range.end {
+            let mut count = 0;
+            while at < range.end && count < MOST {
+                let large = at.is_multiple_of(LARGE_PAGE) && range.end - at >= LARGE_PAGE;
+                let (kind, size) = if large {
+                    (LARGE, LARGE_PAGE)
+                } else {
+                    (0, PAGE_SIZE as u64)
+                };
+                self.write(field::BUFFER + 8 + 8 * count as usize, at | PRIVATE | kind);
+                (at, count) = (at + size, count + 1);
+            }
+            // From the first entry to the last. The hypervisor may come back before it is through.
+            let last = count - 1;
+            let mut next = 0;
+            while next <= last {
+                self.write(field::BUFFER, next | last << 16);
+                self.write(field::SCRATCH, self.address() + field::BUFFER as u64);
+                let failed = self.exit(PAGE_STATE_CHANGE, [0, 0], valid(field::SCRATCH)) != 0;
+                let now = self.read(field::BUFFER) & 0xFFFF;
+                if failed || now <= next {
+                    stop(Stop::Page);
+                }
+                next = now;
+            }
+        }
+    }
+
+    /// Has the hypervisor take a message to the firmware and bring the answer (4.1.7, "SNP Guest
+    /// Request"); gives its status.
+    pub fn guest_request(&self, request: &Page, answer: &mut Page) -> u64 {
+        const GUEST_REQUEST: u64 = 0x8000_0011;
+        let (from, to) = (
+            layout::GUEST_REQUEST as usize,
+            layout::GUEST_RESPONSE as usize,
+        );
+        let (words, _) = request.as_chunks();
+        for (index, word) in words.iter().enumerate() {
+            self.place(from + 8 * index, u64::from_le_bytes(*word));
+        }
+        let base = self.block.addr().get();
+        let status = self.exit(
+            GUEST_REQUEST,
+            [base + from, base + to].map(|at| at as u64),
+            0,
+        );
+        let (words, _) = answer.as_chunks_mut();
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = self.fetch(to + 8 * index).to_le_bytes();
+        }
+        status
+    }
+
+    /// Leaves for the hypervisor, to do what `code` says; `fields` are those that are valid beside the
+    /// code and what it is about. Gives the second word that comes back.
+    fn exit(&self, code: u64, about: [u64; 2], fields: u128) -> u64 {
+        /// Version of the protocol, in the word that has its format too, which is 0.
+        const VERSION: u64 = 2 << 16;
+        let all = fields | valid(field::CODE) | valid(field::FIRST) | valid(field::SECOND);
+        for (at, value) in [
+            (field::CODE, code),
+            (field::FIRST, about[0]),
+            (field::SECOND, about[1]),
+            (field::VALID, all as u64),
+            (field::VALID + 8, (all >> 64) as u64),
+            (field::VERSION, VERSION),
+        ] {
+            self.write(at, value);
+        }
+        instructions::leave(self.address());
+        if self.read(field::FIRST) & 0xFFFF_FFFF != 0 {
+            stop(Stop::Tee);
+        }
+        self.read(field::SECOND)
+    }
+
+    fn address(&self) -> u64 {
+        self.block.addr().get() as u64 + layout::GHCB
+    }
+
+    fn write(&self, at: usize, value: u64) {
+        self.place(layout::GHCB as usize + at, value);
+    }
+
+    fn read(&self, at: usize) -> u64 {
+        self.fetch(layout::GHCB as usize + at)
+    }
+
+    /// Writes a word at an offset of the processor's block.
+    fn place(&self, at: usize, value: u64) {
+        // SAFETY: within the room for the block, which is shared memory, mapped where it lies, and this
+        // processor's alone.
+        unsafe { self.block.byte_add(at).write_volatile(value) };
+    }
+
+    fn fetch(&self, at: usize) -> u64 {
+        // SAFETY: as in `place`.
+        unsafe { self.block.byte_add(at).read_volatile() }
+    }
+}
+
+/// Offsets in the page (table "GHCB Layout").
+mod field {
+    pub const RAX: usize = 0x1F8;
+    pub const CODE: usize = 0x390;
+    pub const FIRST: usize = 0x398;
+    pub const SECOND: usize = 0x3A0;
+    pub const SCRATCH: usize = 0x3A8;
+    pub const VALID: usize = 0x3F0;
+    pub const BUFFER: usize = 0x800;
+    pub const VERSION: usize = 0xFF8;
+}
+
+/// The bit that says that a field is valid.
+const fn valid(field: usize) -> u128 {
+    1 << (field / 8)
+}
+
+/// Makes sure, without such a page yet, that the hypervisor speaks the protocol and runs SEV-SNP, with
+/// private memory where this shim has it (2.3.1, "SEV Information", "Hypervisor Feature Support").
+pub fn negotiate(private: u64) {
+    const INFORMATION: u64 = 0x002;
+    const FEATURES: u64 = 0x080;
+    const SNP: u64 = 1;
+    let information = ask(INFORMATION);
+    let (most, least) = (information >> 48, information >> 32 & 0xFFFF);
+    let features = ask(FEATURES);
+    if information & 0xFFF != 0x001
+        || !(least..=most).contains(&2)
+        || 1u64.checked_shl((information >> 24 & 0xFF) as u32) != Some(private)
+        || features & 0xFFF != 0x081
+        || features >> 12 & SNP == 0
+    {
+        stop(Stop::Tee);
+    }
+}
+
+/// Asks the hypervisor by the register alone.
+fn ask(value: u64) -> u64 {
+    instructions::leave(value);
+    instructions::answer()
+}
