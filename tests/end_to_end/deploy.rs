@@ -60,6 +60,17 @@ fn a_simulated_host_is_rejected_by_default_and_gets_nothing() {
     assert_eq!(host.keeps(), [0u32; 0]);
 }
 
+/// Nothing takes the place of a TEE that is not there.
+#[test]
+fn a_keep_of_snp_says_what_it_misses() {
+    let place = Place::new();
+    let module = place.file("app.wat", printing("hi"));
+    let finished = place.run(["run", "--backend", "snp", module.to_str().unwrap()]);
+    assert_ne!(finished.status, 0);
+    assert_eq!(finished.text(), "");
+    finished.says("SEV-SNP").says("--simulate");
+}
+
 fn a_remote_deployment_streams_and_ends_with_the_programs_status(place: &Place) {
     let host = place.host(&[]);
     let module = place.file("echo.wat", echo());

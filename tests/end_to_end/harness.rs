@@ -30,7 +30,14 @@ macro_rules! in_every_keep {
         }
         mod kvm {
             $(#[test] fn $test() {
-                if let Some(place) = super::Place::with_kvm() {
+                if let Some(place) = super::Place::with_machines("kvm") {
+                    super::$test(&place);
+                }
+            })*
+        }
+        mod snp {
+            $(#[test] fn $test() {
+                if let Some(place) = super::Place::with_machines("snp") {
                     super::$test(&place);
                 }
             })*
@@ -55,15 +62,15 @@ impl Place {
         }
     }
 
-    /// A place whose simulations are all virtual machines; none where there is no KVM, which is
-    /// said.
-    pub fn with_kvm() -> Option<Self> {
+    /// A place whose simulations are all virtual machines of `backend`; none where there is no KVM,
+    /// which is said.
+    pub fn with_machines(backend: &'static str) -> Option<Self> {
         match std::fs::File::options()
             .read(true)
             .write(true)
             .open("/dev/kvm")
         {
-            Ok(_) => Some(Self::with_backend("kvm")),
+            Ok(_) => Some(Self::with_backend(backend)),
             Err(error) => {
                 println!("not tried in a virtual machine: /dev/kvm: {error}");
                 None

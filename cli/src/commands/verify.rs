@@ -208,11 +208,9 @@ impl Arguments {
     /// The measurements of the Keep image inside this program, on every platform.
     fn keep_images(&self) -> ReferenceValues {
         let image = keep_image();
-        let values = Platform::ALL.into_iter().flat_map(|platform| {
-            let values = ReferenceValues::of_keep_image(platform, &image, self.keep_memory);
-            values.measurements().to_vec()
-        });
-        ReferenceValues::new(values)
+        let values = Platform::ALL
+            .map(|platform| ReferenceValues::of_keep_image(platform, &image, self.keep_memory));
+        values.into_iter().collect()
     }
 
     fn policy(&self) -> anyhow::Result<Policy> {

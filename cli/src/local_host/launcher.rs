@@ -211,8 +211,8 @@ pub fn can_simulate(platform: Platform) -> bool {
     match platform {
         Platform::Process => true,
         Platform::Sgx => !keep_image().sgx.shim.is_empty(),
-        Platform::Kvm => !keep_image().vm.shim.is_empty(),
-        Platform::Snp | Platform::Tdx | Platform::Cvm => false,
+        Platform::Kvm | Platform::Snp => !keep_image().vm.shim.is_empty(),
+        Platform::Tdx | Platform::Cvm => false,
     }
 }
 
@@ -267,6 +267,7 @@ fn refusal(error: LaunchError) -> LaunchRefusal {
         LaunchError::NoEvidenceSource
         | LaunchError::NoSgx
         | LaunchError::NoKvm(_)
+        | LaunchError::NoSnp(_)
         | LaunchError::NoShim
         | LaunchError::NoSimulatedVm
         | LaunchError::Tsm(_)

@@ -52,7 +52,7 @@ pub struct LaunchRequest<'a> {
 /// A software TEE.
 #[derive(Debug, Clone, Copy)]
 pub enum Simulator<'a> {
-    /// An AMD secure processor, for the backends `process` and `kvm`.
+    /// An AMD secure processor, for the backends `process`, `kvm` and `snp`.
     SecureProcessor(&'a Arc<SecureProcessor>),
     /// An SGX machine, for the `sgx` backend.
     SgxMachine {
@@ -139,6 +139,7 @@ pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
         Box::new(SgxBackend::new(directories.signatures)),
         Box::new(CvmBackend::new(directories.images)),
         Box::new(KvmBackend::new()),
+        Box::new(KvmBackend::snp()),
     ]
 }
 

@@ -45,6 +45,11 @@ pub enum LaunchError {
         "this machine has no KVM that can be used (/dev/kvm: {0}; `enarx platform` says what to do); to try without protection and without it, take the backend `process`"
     )]
     NoKvm(#[source] io::Error),
+    /// There is no SEV-SNP that can be used, and no simulation was asked for.
+    #[error(
+        "this machine has no SEV-SNP that can be used ({0}; `enarx platform` says more); to try it without protection, allow a simulated one with --simulate"
+    )]
+    NoSnp(String),
     /// The image has nothing for the backend.
     #[error(
         "this build of enarx has no shim for this backend, without which no Keep runs in it; take another backend, or a build that has one"

@@ -22,14 +22,27 @@ use crate::{Isolation, LaunchError, simulated};
 /// Runs Keeps in virtual machines, each in a process of its own, with simulated evidence.
 #[derive(Debug)]
 pub struct KvmBackend {
+    platform: Platform,
     namespaces: bool,
 }
 
 impl KvmBackend {
-    /// The backend.
+    /// The backend `kvm`.
     #[must_use]
     pub fn new() -> Self {
-        Self { namespaces: true }
+        Self {
+            platform: Platform::Kvm,
+            namespaces: true,
+        }
+    }
+
+    /// The backend `snp`, whose SEV-SNP the host plays.
+    #[must_use]
+    pub fn snp() -> Self {
+        Self {
+            platform: Platform::Snp,
+            ..Self::new()
+        }
     }
 
     /// The same backend that does without namespaces, as it does by itself where
@@ -49,10 +62,13 @@ impl Default for KvmBackend {
 
 impl Backend for KvmBackend {
     fn platform(&self) -> Platform {
-        Platform::Kvm
+        self.platform
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
+        if self.platform == Platform::Snp && request.simulator.is_none() {
+            return Err(LaunchError::NoSnp(snp_device()));
+        }
         let processor = simulated::processor(request)?;
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
@@ -64,13 +80,16 @@ impl Backend for KvmBackend {
         if !is_prepared() {
             return Err(LaunchError::NotPrepared);
         }
-        let pages = GuestPages::new(Platform::Kvm, request.image, request.memory())
-            .map_err(LaunchError::Pages)?;
+        let pages = match self.platform {
+            Platform::Kvm => GuestPages::new(self.platform, request.image, request.memory()),
+            _ => GuestPages::played(self.platform, request.image, request.memory()),
+        }
+        .map_err(LaunchError::Pages)?;
         let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
         let launch = Launch {
             request,
             processor,
-            page: launch_page(Platform::Kvm, request.image, request.memory()),
+            page: launch_page(self.platform, request.image, request.memory()),
             measurement: pages.launch_digest(),
             program: program.into(),
         };
@@ -89,6 +108,14 @@ impl Backend for KvmBackend {
         let path = workplace.path().to_owned();
         let started = launch.start(workplace)?;
         Ok(launch.launched(started, Isolation::Directory { path, reason }))
+    }
+}
+
+/// What there is of the device by which SEV-SNP machines are launched.
+fn snp_device() -> String {
+    match File::open("/dev/sev") {
+        Ok(_) => "this version cannot launch on hardware yet".to_owned(),
+        Err(error) => format!("/dev/sev: {error}"),
     }
 }
 

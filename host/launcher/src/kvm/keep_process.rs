@@ -13,9 +13,10 @@ use std::os::unix::net::UnixStream;
 
 use enarx_wire_hostcall::{ATTESTATION_DEVICE, CHANNEL, DIAGNOSTICS};
 use enarx_wire_launch::vm::{GuestPages, layout};
-use enarx_wire_launch::{KeepImage, KeepMemory, LaunchPage, PAGE_SIZE, Platform};
+use enarx_wire_launch::{KeepImage, KeepMemory, LaunchPage, PAGE_SIZE};
 
 use super::machine::Machine;
+use super::played::playable;
 use super::run::MachineKeep;
 use super::services::DeviceEvidence;
 use super::software;
@@ -88,7 +89,7 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
         return STOPPED_STATUS;
     }
     let network = network != [0];
-    let machine = match build(image, &page) {
+    let machine = match build(image, &page, &launcher) {
         Ok(machine) => machine,
         Err(reason) => {
             // The launcher sees the end of the process, if it does not hear this.
@@ -134,14 +135,27 @@ fn not_confined(step: ChildStep, error: &io::Error) -> Report {
     }
 }
 
-fn build(image: &KeepImage<'_>, page: &[u8; PAGE_SIZE]) -> Result<Machine, String> {
+fn build(
+    image: &KeepImage<'_>,
+    page: &[u8; PAGE_SIZE],
+    device: &UnixStream,
+) -> Result<Machine, String> {
     let page = LaunchPage::decode(page).map_err(|error| error.to_string())?;
     let memory = KeepMemory {
         bytes: page.memory_bytes,
         strategy: page.memory,
     };
-    let pages = GuestPages::new(Platform::Kvm, image, memory).map_err(|error| error.to_string())?;
-    Machine::new(image, &pages, page.memory_bytes, software::body_ring())
+    // One of the two asks it: the Keep where it has no TEE, or the TEE.
+    let tee = device
+        .try_clone()
+        .and_then(|device| playable(page.platform, DeviceEvidence::new(device)))
+        .map_err(|error| error.to_string())?;
+    let pages = match tee {
+        Some(_) => GuestPages::played(page.platform, image, memory),
+        None => GuestPages::new(page.platform, image, memory),
+    }
+    .map_err(|error| error.to_string())?;
+    Machine::new(image, &pages, page.memory_bytes, software::body_ring(), tee)
         .map_err(|error| error.to_string())
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use enarx_wire_hostcall::call::{BLOCK_SIZE, Service};
 use enarx_wire_launch::vm::{BodyRing, Boot, Doorbell, GuestPages, layout};
@@ -13,6 +14,7 @@ use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, KVM_MEM_READONLY, kvm_userspace_memory
 use kvm_ioctls::{Kvm, VmFd};
 
 use super::memory::Memory;
+use super::played::{Marks, PageStates, Playable};
 use super::processor::{self, Offered, Processor};
 
 /// A virtual machine that is loaded and has not run.
@@ -54,7 +56,8 @@ pub(super) fn open_kvm() -> io::Result<Kvm> {
 }
 
 impl Machine {
-    /// Makes a machine of `pages`, whose shim's body runs in `ring`.
+    /// Makes a machine of `pages`, whose shim's body runs in `ring`, and with a TEE if the host is to play
+    /// one.
     ///
     /// # Errors
     ///
@@ -64,6 +67,7 @@ impl Machine {
         pages: &GuestPages<'_>,
         memory_bytes: u64,
         ring: BodyRing,
+        tee: Option<Box<dyn Playable>>,
     ) -> Result<Self, MachineError> {
         let kvm = open_kvm().map_err(MachineError::Device)?;
         let mut cpuid = kvm
@@ -76,9 +80,11 @@ impl Machine {
 
         let new = |size| Memory::new(size).map_err(MachineError::Memory);
         let mut loaded = new(LOADED_SIZE)?;
-        for (address, contents) in pages.each() {
-            if let Some(contents) = contents {
-                loaded.write(address - layout::SHIM, &contents);
+        for page in pages.loads() {
+            let firmware = tee.as_ref();
+            let firmware = firmware.and_then(|tee| tee.contents(page.kind, &cpuid));
+            if let Some(contents) = firmware.or(page.contents) {
+                loaded.write(page.address - layout::SHIM, &contents);
             }
         }
         let mut shared = new(layout::BLOCKS_END - layout::BOOT_PAGE)?;
@@ -92,12 +98,35 @@ impl Machine {
             image.runtime.len() as u64,
         ))?;
         private.prefer_large_pages();
+        let marks = tee.as_ref().map_or_else(Marks::default, |tee| tee.marks());
+        if marks.private != 0 && layout::PRIVATE + private.size() > marks.private {
+            return Err(MachineError::Memory(io::ErrorKind::OutOfMemory.into()));
+        }
         let mut slots = vec![
             (layout::SHIM, loaded.base(), loaded.size(), 0),
-            (layout::BOOT_PAGE, shared.base(), shared.size(), 0),
-            (layout::PRIVATE, private.base(), private.size(), 0),
+            (
+                layout::BOOT_PAGE | marks.shared,
+                shared.base(),
+                shared.size(),
+                0,
+            ),
+            (
+                layout::PRIVATE | marks.private,
+                private.base(),
+                private.size(),
+                0,
+            ),
         ];
-        let mut others = vec![loaded, private];
+        if marks.private != 0 {
+            // Without paging, all memory is private.
+            slots.push((
+                layout::SHIM | marks.private,
+                loaded.base(),
+                loaded.size(),
+                0,
+            ));
+        }
+        let mut others = Vec::new();
         // The image itself, which all Keeps of this host share, if it begins with a page.
         let size = (image.runtime.len() as u64).next_multiple_of(PAGE_SIZE as u64);
         let base = if image.runtime.as_ptr().addr().is_multiple_of(PAGE_SIZE) {
@@ -109,7 +138,8 @@ impl Machine {
             others.push(copy);
             base
         };
-        slots.push((layout::RUNTIME_FILE, base, size, KVM_MEM_READONLY));
+        let file = layout::RUNTIME_FILE | marks.shared;
+        slots.push((file, base, size, KVM_MEM_READONLY));
         for (slot, (address, base, size, flags)) in (0..).zip(slots) {
             let region = kvm_userspace_memory_region {
                 slot,
@@ -123,9 +153,28 @@ impl Machine {
             unsafe { vm.set_user_memory_region(region) }
                 .map_err(|error| MachineError::Kvm("give memory to the machine", error))?;
         }
+        let played = match tee {
+            Some(tee) => {
+                let mut states = PageStates::default();
+                let addresses = pages.loads().map(|page| page.address);
+                states
+                    .add(layout::SHIM, loaded, addresses)
+                    .and_then(|()| states.add(layout::PRIVATE, private, []))
+                    .map_err(MachineError::Memory)?;
+                Some(tee.play(Arc::new(states), &shared))
+            }
+            None => {
+                others.extend([loaded, private]);
+                None
+            }
+        };
         Ok(Self {
             vm,
-            offered: Offered { cpuid, ring },
+            offered: Offered {
+                cpuid,
+                ring,
+                played,
+            },
             shared,
             _others: others,
         })

@@ -3,7 +3,9 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap,
+};
 
 /// A range of pages of this process, all zeros at first, that costs nothing until it is used.
 pub(super) struct Memory {
@@ -53,6 +55,32 @@ impl Memory {
         // SAFETY: within the mapping, by the line above; nobody else uses it yet.
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len());
+        }
+    }
+
+    /// Permits or forbids all access to `size` bytes from `offset` on, for this process and for machines
+    /// that have the memory.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    pub(super) fn permit(&self, offset: u64, size: u64, access: bool) -> io::Result<()> {
+        assert!(
+            offset
+                .checked_add(size)
+                .is_some_and(|end| end <= self.size()),
+            "within the memory"
+        );
+        let flags = if access {
+            MprotectFlags::READ | MprotectFlags::WRITE
+        } else {
+            MprotectFlags::empty()
+        };
+        // SAFETY: within the mapping, by the lines above. Nothing of this program's lies there, and it
+        // reads nothing there after a machine has the memory.
+        unsafe {
+            let start = self.base.as_ptr().add(offset as usize);
+            Ok(mprotect(start.cast(), size as usize, flags)?)
         }
     }
 

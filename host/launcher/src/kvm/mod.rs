@@ -1,4 +1,5 @@
-//! The `kvm` backend: a Keep in a virtual machine of its own, which its host can read.
+//! The backends `kvm` and `snp`: a Keep in a virtual machine of its own. That of `kvm` its host can read, and
+//! so can that of `snp` where the host plays SEV-SNP ([`played`]), which is all that this version does.
 //!
 //! ```text
 //! launch() ── launch page ── child::start ──► this program as `enarx-kvm-keep`:
@@ -15,6 +16,7 @@ mod backend;
 mod keep_process;
 mod machine;
 mod memory;
+mod played;
 mod processor;
 mod run;
 mod services;

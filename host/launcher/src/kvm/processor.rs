@@ -2,13 +2,21 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 
+use enarx_wire_launch::PAGE_SIZE;
 use enarx_wire_launch::vm::{BodyRing, layout};
 use kvm_bindings::{CpuId, kvm_regs, kvm_segment, kvm_xcrs};
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 
+use super::played::Played;
+
 /// A virtual processor.
-pub(super) struct Processor(RefCell<VcpuFd>);
+pub(super) struct Processor {
+    vcpu: RefCell<VcpuFd>,
+    index: u32,
+    played: Option<Arc<dyn Played>>,
+}
 
 /// Why a processor has left the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,28 +77,73 @@ impl Processor {
             states.xcrs[0].value = EXTENDED_STATES;
             vcpu.set_xcrs(&states)?;
         }
-        Ok(Self(RefCell::new(vcpu)))
+        Ok(Self {
+            vcpu: RefCell::new(vcpu),
+            index,
+            played: offered.played.clone(),
+        })
     }
 
-    /// Runs until the processor leaves the machine.
+    /// Runs until the processor leaves the machine for its host.
     pub(super) fn run(&self) -> Exit {
-        let mut vcpu = self.0.borrow_mut();
+        let mut vcpu = self.vcpu.borrow_mut();
         loop {
             let other = match vcpu.run() {
-                Ok(VcpuExit::MmioWrite(layout::DOORBELL, data)) => {
-                    let Ok(bytes) = data.try_into() else {
-                        return Exit::Other(format!("a doorbell of {} bytes", data.len()));
-                    };
-                    return Exit::Doorbell(u32::from_le_bytes(bytes));
-                }
+                Ok(VcpuExit::MmioWrite(address, data)) => match self.written(address, data) {
+                    Ok(None) => continue,
+                    Ok(Some(value)) => return Exit::Doorbell(value),
+                    Err(other) => other,
+                },
+                Ok(VcpuExit::MmioRead(address, data)) => match self.read(address, data) {
+                    Ok(()) => continue,
+                    Err(other) => other,
+                },
                 Ok(exit) => format!("{exit:?}"),
                 Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => continue,
+                Err(error) if error.errno() == libc::EFAULT && self.played.is_some() => {
+                    "a touch of private memory that it has not accepted".to_owned()
+                }
                 Err(error) => error.to_string(),
             };
             let at = vcpu.get_regs().map_or(0, |registers| registers.rip);
             return Exit::Other(format!("{other}, at {at:#x}"));
         }
     }
+
+    /// Takes a write to where there is no memory; gives what it shows to the host.
+    fn written(&self, address: u64, data: &[u8]) -> Result<Option<u32>, String> {
+        match (
+            &self.played,
+            register(address),
+            data.try_into(),
+            data.try_into(),
+        ) {
+            (Some(played), Some(register), _, Ok(bytes)) => {
+                played.write(self.index, register, u64::from_le_bytes(bytes))
+            }
+            (None, Some(0), Ok(bytes), _) => Ok(Some(u32::from_le_bytes(bytes))),
+            _ => Err(format!("a write of {} bytes at {address:#x}", data.len())),
+        }
+    }
+
+    fn read(&self, address: u64, data: &mut [u8]) -> Result<(), String> {
+        let length = data.len();
+        match (&self.played, register(address), data.try_into()) {
+            (Some(played), Some(register), Ok(bytes)) => {
+                let bytes: &mut [u8; 8] = bytes;
+                *bytes = played.read(self.index, register)?.to_le_bytes();
+                Ok(())
+            }
+            _ => Err(format!("a read of {length} bytes at {address:#x}")),
+        }
+    }
+}
+
+/// The register at `address` as an offset from the doorbell, whatever its mark: of the registers it
+/// depends on the TEE which memory they belong to.
+fn register(address: u64) -> Option<u64> {
+    let offset = (address & u64::from(u32::MAX)).checked_sub(layout::DOORBELL)?;
+    (offset < PAGE_SIZE as u64).then_some(offset)
 }
 
 /// Bits of CR0.
@@ -104,6 +157,8 @@ const EXTENDED_STATES: u64 = 0b111;
 pub(super) struct Offered {
     pub cpuid: CpuId,
     pub ring: BodyRing,
+    /// What plays the machine's TEE.
+    pub played: Option<Arc<dyn Played>>,
 }
 
 /// Leaves of what KVM offers only what the shim keeps the state of.
@@ -112,8 +167,14 @@ pub(super) struct Offered {
 ///
 /// What the shim cannot do without.
 pub(super) fn restrict(cpuid: &mut CpuId, ring: BodyRing) -> Result<(), &'static str> {
-    /// Of leaf 1: XSAVE, AVX, RDRAND.
-    const NEEDED: [(u32, &str); 3] = [(26, "XSAVE"), (28, "AVX"), (30, "RDRAND")];
+    /// Of leaf 1's ECX.
+    const NEEDED: [(u32, &str); 5] = [
+        (1, "PCLMULQDQ"),
+        (25, "AES"),
+        (26, "XSAVE"),
+        (28, "AVX"),
+        (30, "RDRAND"),
+    ];
     const FSGSBASE: u32 = 1;
     // Of leaf 7, what works on AVX-512 registers, tiles, or protection keys.
     const HIDDEN_EBX: u32 =

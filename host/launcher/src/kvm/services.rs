@@ -21,7 +21,8 @@ impl DeviceEvidence {
         Self(Mutex::new(stream))
     }
 
-    fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> io::Result<Vec<u8>> {
+    /// Evidence over `report_data`.
+    pub(super) fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> io::Result<Vec<u8>> {
         let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let header = RequestHeader {
             operation: DeviceOperation::Evidence,

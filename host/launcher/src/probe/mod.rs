@@ -194,13 +194,15 @@ const TABLE: &[Row] = &[
     Row {
         platform: Platform::Snp,
         evidence: "SEV-SNP attestation report",
-        hardware_proof: NO_HARDWARE_YET,
+        hardware_proof: "runs where the host plays SEV-SNP (--simulate); cannot launch on hardware yet, and has not run on it",
         checks: &[
             Check {
-                name: "in this version",
+                name: "launching on hardware",
                 required: true,
-                look: || look::built(Platform::Snp),
-                remedy: RUN_WITHOUT_TEE,
+                look: || {
+                    Err("not in this version, which has simulated Keeps of `snp` alone".to_owned())
+                },
+                remedy: "to try it without protection, give --backend snp --simulate",
             },
             Check {
                 name: "SEV-SNP in the processor",

@@ -20,7 +20,12 @@ use crate::elf::{Part, static_pie};
 const MEMORY: u64 = 64 << 20;
 
 const TESTS: &[(&str, fn())] = &[
-    ("a_machine_runs_and_ends", a_machine_runs_and_ends),
+    ("a_machine_runs_and_ends", || {
+        runs_and_ends(&KvmBackend::new())
+    }),
+    ("a_machine_in_played_snp_runs_and_ends", || {
+        runs_and_ends(&KvmBackend::snp());
+    }),
     ("faults_end_the_runtime", faults_end_the_runtime),
     ("a_keep_ends_with_its_handle", a_keep_ends_with_its_handle),
     ("processor_time_is_limited", processor_time_is_limited),
@@ -152,10 +157,12 @@ fn request<'a>(image: &'a KeepImage<'a>) -> LaunchRequest<'a> {
 }
 
 fn launch() -> LaunchedKeep {
+    launch_by(&KvmBackend::new())
+}
+
+fn launch_by(backend: &KvmBackend) -> LaunchedKeep {
     let runtime = runtime();
-    KvmBackend::new()
-        .launch(&request(&image(&runtime)))
-        .unwrap()
+    backend.launch(&request(&image(&runtime))).unwrap()
 }
 
 /// Tells the Keep what to do, and waits for its end.
@@ -164,8 +171,8 @@ fn tell(mut keep: LaunchedKeep, command: u8) -> Ended {
     keep.process.wait()
 }
 
-fn a_machine_runs_and_ends() {
-    let mut keep = launch();
+fn runs_and_ends(backend: &KvmBackend) {
+    let mut keep = launch_by(backend);
     assert_eq!(keep.endorsements.len(), 3);
     keep.channel.write_all(b"e").unwrap();
     let mut echo = [0; 4];

@@ -8,6 +8,7 @@
 //! so keeping them could only do harm.
 
 mod certificate;
+mod message;
 mod report;
 mod tcb;
 
@@ -19,6 +20,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use zeroize::Zeroizing;
 
+pub use message::{BadMessage, GuestMessages, MESSAGE_KEY_SIZE, MESSAGE_SIZE};
 pub use report::{GuestPolicy, REPORT_SIZE, ReportRequest, Vmpl};
 pub use tcb::TcbVersion;
 

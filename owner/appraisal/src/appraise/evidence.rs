@@ -76,9 +76,10 @@ impl Appraisal<'_> {
     }
 
     pub(super) fn measurement(&self) -> Check {
+        let kind = self.evidence.map_or(AnchorKind::Genuine, Evidence::kind);
         let accepted = |measurement: &[u8]| {
             self.policy.measurements.iter().any(|one| match one {
-                AcceptedMeasurement::KeepImage => self.reference.contains(measurement),
+                AcceptedMeasurement::KeepImage => self.reference.contains(kind, measurement),
                 AcceptedMeasurement::ReferenceValues => false,
                 AcceptedMeasurement::Value(value) => value == measurement,
                 AcceptedMeasurement::Any => true,
@@ -88,7 +89,7 @@ impl Appraisal<'_> {
             AcceptedMeasurement::Value(value) => hex::encode(value),
             AcceptedMeasurement::Any => "any".to_owned(),
             AcceptedMeasurement::ReferenceValues => "reference-values (none were given)".to_owned(),
-            AcceptedMeasurement::KeepImage => match self.reference.measurements() {
+            AcceptedMeasurement::KeepImage => match &self.reference.of_kind(kind)[..] {
                 [] => "keep-image (no value can be computed for this platform)".to_owned(),
                 values => format!("keep-image {}", list(values)),
             },

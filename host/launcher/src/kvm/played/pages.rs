@@ -1,0 +1,167 @@
+//! Whose each page is.
+
+use std::sync::{Mutex, PoisonError};
+
+use enarx_wire_launch::PAGE_SIZE;
+
+use crate::kvm::memory::Memory;
+
+/// The states of all pages of a machine that can be private: SEV-SNP's reverse map table, or what TDX
+/// keeps in its page tables.
+///
+/// A page that is not accepted has no access in this process, and so none in the machine: whoever
+/// touches it there leaves the machine with an error.
+#[derive(Default)]
+pub(in crate::kvm) struct PageStates {
+    ranges: Vec<Range>,
+}
+
+/// Pages that lie one behind the other, in the machine and here.
+struct Range {
+    first: u64,
+    memory: Memory,
+    states: Mutex<Vec<State>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The host's.
+    Shared,
+    /// The guest's, but not accepted.
+    Private,
+    /// Accepted.
+    Accepted,
+}
+
+/// Why a page did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kvm) enum Refusal {
+    /// There is none.
+    Missing,
+    /// It is not private.
+    Shared,
+    /// It is accepted already.
+    Accepted,
+}
+
+impl PageStates {
+    /// Adds memory that lies at the guest physical address `first`; of its pages, those at `loaded` are
+    /// accepted, the others shared.
+    pub(in crate::kvm) fn add(
+        &mut self,
+        first: u64,
+        memory: Memory,
+        loaded: impl IntoIterator<Item = u64>,
+    ) -> std::io::Result<()> {
+        let pages = memory.size() / PAGE;
+        let mut states = vec![State::Shared; pages as usize];
+        memory.permit(0, pages * PAGE, false)?;
+        for address in loaded {
+            if let Some(state) = address
+                .checked_sub(first)
+                .and_then(|offset| states.get_mut((offset / PAGE) as usize))
+            {
+                *state = State::Accepted;
+                memory.permit(address - first, PAGE, true)?;
+            }
+        }
+        self.ranges.push(Range {
+            first,
+            memory,
+            states: Mutex::new(states),
+        });
+        Ok(())
+    }
+
+    /// Makes shared pages private.
+    pub(in crate::kvm) fn make_private(&self, address: u64, pages: u64) -> Result<(), Refusal> {
+        self.change(address, pages, |state| match state {
+            State::Shared => Ok(State::Private),
+            State::Private | State::Accepted => Err(Refusal::Accepted),
+        })
+        .map(drop)
+    }
+
+    /// Accepts private pages.
+    pub(in crate::kvm) fn accept(&self, address: u64, pages: u64) -> Result<(), Refusal> {
+        let range = self.change(address, pages, |state| match state {
+            State::Shared => Err(Refusal::Shared),
+            State::Private => Ok(State::Accepted),
+            State::Accepted => Err(Refusal::Accepted),
+        })?;
+        let permitted = range
+            .memory
+            .permit(address - range.first, pages * PAGE, true);
+        permitted.map_err(|_| Refusal::Missing)
+    }
+
+    /// Takes a private page away from the guest and gives another one in its place, which it has not
+    /// accepted: what a hostile host can do on hardware at any time.
+    #[cfg(test)]
+    pub(in crate::kvm) fn take_away(&self, address: u64) {
+        let Ok(range) = self.change(address, 1, |_| Ok(State::Private)) else {
+            return;
+        };
+        range
+            .memory
+            .permit(address - range.first, PAGE, false)
+            .unwrap();
+    }
+
+    /// Changes all of the pages, or none.
+    fn change(
+        &self,
+        address: u64,
+        pages: u64,
+        change: impl Fn(State) -> Result<State, Refusal>,
+    ) -> Result<&Range, Refusal> {
+        for range in &self.ranges {
+            let mut states = range.states.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = address
+                .checked_sub(range.first)
+                .map(|offset| (offset / PAGE) as usize)
+                .and_then(|at| states.get_mut(at..at.checked_add(pages as usize)?));
+            let Some(found) = found else { continue };
+            let changed: Vec<_> = found
+                .iter()
+                .map(|state| change(*state))
+                .collect::<Result<_, _>>()?;
+            found.copy_from_slice(&changed);
+            drop(states);
+            return Ok(range);
+        }
+        Err(Refusal::Missing)
+    }
+}
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_become_private_and_are_accepted_once() {
+        let mut states = PageStates::default();
+        let memory = Memory::new(8 * PAGE).unwrap();
+        states.add(0x10_0000, memory, [0x10_1000]).unwrap();
+        assert_eq!(states.accept(0x10_0000, 1), Err(Refusal::Shared));
+        // Of pages one of which cannot change, none does.
+        assert_eq!(states.make_private(0x10_0000, 2), Err(Refusal::Accepted));
+        assert_eq!(states.accept(0x10_0000, 1), Err(Refusal::Shared));
+        assert_eq!(states.make_private(0x10_2000, 4), Ok(()));
+        assert_eq!(states.make_private(0x10_2000, 1), Err(Refusal::Accepted));
+        assert_eq!(states.accept(0x10_2000, 2), Ok(()));
+        assert_eq!(states.accept(0x10_3000, 2), Err(Refusal::Accepted));
+        assert_eq!(states.accept(0x10_4000, 2), Ok(()));
+        assert_eq!(states.accept(0x10_1000, 1), Err(Refusal::Accepted));
+        for (address, pages) in [
+            (0, 1),
+            (0x10_7000, 2),
+            (0x10_8000, 1),
+            (0x10_0000, u64::MAX),
+        ] {
+            assert_eq!(states.accept(address, pages), Err(Refusal::Missing));
+        }
+    }
+}
