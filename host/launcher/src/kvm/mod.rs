@@ -23,6 +23,8 @@ mod services;
 mod software;
 
 #[cfg(all(test, target_arch = "x86_64"))]
+mod adversary;
+#[cfg(all(test, target_arch = "x86_64"))]
 mod qemu;
 
 pub use backend::KvmBackend;
