@@ -146,6 +146,37 @@ fn paths() {
 }
 
 #[test]
+fn materials_for_tls() {
+    let add = |kinds: &'static [EntryKind]| {
+        move |manifest: &mut Manifest| {
+            let entries = kinds.iter().map(|kind| entry("tls", *kind, b"pem"));
+            manifest.entries.extend(entries);
+        }
+    };
+    for alone in [&[EntryKind::TlsKey], &[EntryKind::TlsCertificates]] {
+        assert!(matches!(refused(add(alone)), ManifestError::TlsIdentity));
+    }
+    let error = refused(add(&[EntryKind::TlsAuthorities, EntryKind::TlsAuthorities]));
+    assert!(matches!(error, ManifestError::Duplicate(path) if path == "tls"));
+    // Clients are asked for certificates where something listens with TLS, and only there.
+    let clients = add(&[EntryKind::TlsClientAuthorities]);
+    assert!(matches!(refused(clients), ManifestError::TlsClients));
+    for (protocol, fits) in [(Protocol::Tls, true), (Protocol::Tcp, false)] {
+        let mut manifest = manifest(b"wasm", &[]);
+        clients(&mut manifest);
+        manifest.descriptors.push(Descriptor {
+            kind: DescriptorKind::Listen(Endpoint {
+                host: "::".into(),
+                port: 443,
+                protocol,
+            }),
+            name: "web".into(),
+        });
+        assert_eq!(manifest.encode().is_ok(), fits);
+    }
+}
+
+#[test]
 fn bounds() {
     let error = refused(|manifest| {
         let file = entry("/x", EntryKind::File, b"");
