@@ -442,6 +442,34 @@ fn a_package_at_rest_says_what_its_files_are() {
 }
 
 #[test]
+fn what_a_package_says_cannot_confuse_a_terminal() {
+    let place = Place::new();
+    let module = place.file("app.wat", program("", ""));
+    place.file("data.txt", "abc");
+    place
+        .run([
+            "package",
+            "build",
+            module.to_str().unwrap(),
+            "--mount",
+            "data.txt:/da\x1b[31mta",
+            "--env",
+            "A\x1b[2J=1",
+            "--output",
+            "app.enarx",
+            "--key",
+            "app.key",
+        ])
+        .expect(0);
+    let shown = place.run(["package", "inspect", "app.enarx", "--key", "app.key"]);
+    assert!(!shown.text().contains('\x1b'), "{:?}", shown.text());
+    shown
+        .expect(0)
+        .prints("/da\u{fffd}[31mta")
+        .prints("A\u{fffd}[2J");
+}
+
+#[test]
 fn a_full_disk_while_a_package_is_written_leaves_no_package() {
     let place = Place::new();
     let module = place.file("app.wat", program("", ""));
