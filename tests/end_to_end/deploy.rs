@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use crate::harness::{Place, echo, in_every_keep, printing, program};
@@ -233,4 +233,42 @@ fn a_large_data_file_passes_in_bounded_memory() {
         "the host had {} KiB",
         host.peak_memory()
     );
+}
+
+#[test]
+fn a_keep_whose_end_nobody_confirms_is_said_to_be_one() {
+    let place = Place::new();
+    let host = place.host(&[]);
+    let module = place.file("app.wat", program("", "(loop $again (br $again))"));
+    let mut child = place
+        .enarx([
+            "deploy",
+            "--to",
+            &host.url,
+            "--simulate",
+            module.to_str().unwrap(),
+        ])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut wait_for = |words: &str| {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "{words}");
+        }
+    };
+    let signal = |name: &str, id: u32| {
+        let id = id.to_string();
+        Command::new("kill").args([name, &id]).status().unwrap();
+    };
+    wait_for("Running");
+    // The host takes the wish to stop, and is gone before it does anything about it.
+    signal("-STOP", host.id());
+    signal("-INT", child.id());
+    wait_for("stopping the program");
+    signal("-KILL", host.id());
+    wait_for("may still run");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }
