@@ -4,10 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use crate::{
-    file::Now,
-    platform::{Platform, Stop},
-};
+use crate::platform::{Platform, Stop};
 use enarx_wire_hostcall::call::Operation;
 
 /// The Keep's clock: the processor's counter, and what the host said about it once.
@@ -57,14 +54,10 @@ impl Clock {
         self.latest.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
-    /// Nanoseconds since 1970, as the host has it, and those of the monotonic clock.
-    pub fn now(&self, platform: &impl Platform) -> Now {
-        let monotonic = self.monotonic(platform);
-        let wall = self.origin(platform).wall;
-        Now {
-            wall: wall.saturating_add(monotonic - SECOND),
-            monotonic,
-        }
+    /// Nanoseconds since 1970, as the host has it.
+    pub fn wall(&self, platform: &impl Platform) -> u64 {
+        let since_origin = self.monotonic(platform) - SECOND;
+        self.origin(platform).wall.saturating_add(since_origin)
     }
 
     fn origin(&self, platform: &impl Platform) -> Origin {

@@ -10,7 +10,6 @@ use super::Files;
 use super::open::How;
 use super::time::Time;
 use super::transfer::{Buffer, Position, Vector};
-use super::watch::Now;
 use crate::{Error, UserMemory};
 
 impl Files {
@@ -23,17 +22,14 @@ impl Files {
         memory: &impl UserMemory,
         number: u64,
         arguments: [u64; 6],
-        now: Now,
+        now: Time,
     ) -> Option<Result<u64, Error>> {
         let number = u32::try_from(number).ok()?;
         if self.is_served_elsewhere(number, arguments) {
             return None;
         }
         self.descriptor_call(memory, number, arguments, now)
-            .or_else(|| {
-                let now = Time::from_nanoseconds(now.wall);
-                self.path_call(memory, number, arguments, now)
-            })
+            .or_else(|| self.path_call(memory, number, arguments, now))
     }
 
     /// Whether a call asks for data of a stream.
@@ -54,10 +50,9 @@ impl Files {
         memory: &impl UserMemory,
         number: u32,
         arguments: [u64; 6],
-        times: Now,
+        now: Time,
     ) -> Option<Result<u64, Error>> {
         let [first, second, third, fourth, _, sixth] = arguments;
-        let now = Time::from_nanoseconds(times.wall);
         let descriptor = first as i32;
         let buffer = Buffer {
             address: second,
@@ -68,16 +63,12 @@ impl Files {
             count: third,
         };
         Some(match number {
-            linux::__NR_read => self.read(memory, descriptor, buffer, Position::Current, times),
-            linux::__NR_readv => self.read(memory, descriptor, vector, Position::Current, times),
-            linux::__NR_pread64 => {
-                self.read(memory, descriptor, buffer, Position::At(fourth), times)
-            }
-            linux::__NR_preadv => {
-                self.read(memory, descriptor, vector, Position::At(fourth), times)
-            }
+            linux::__NR_read => self.read(memory, descriptor, buffer, Position::Current),
+            linux::__NR_readv => self.read(memory, descriptor, vector, Position::Current),
+            linux::__NR_pread64 => self.read(memory, descriptor, buffer, Position::At(fourth)),
+            linux::__NR_preadv => self.read(memory, descriptor, vector, Position::At(fourth)),
             linux::__NR_preadv2 => at_or_current(fourth, sixth)
-                .and_then(|position| self.read(memory, descriptor, vector, position, times)),
+                .and_then(|position| self.read(memory, descriptor, vector, position)),
             linux::__NR_write => self.write(memory, descriptor, buffer, Position::Current, now),
             linux::__NR_writev => self.write(memory, descriptor, vector, Position::Current, now),
             linux::__NR_pwrite64 => {
@@ -112,13 +103,6 @@ impl Files {
             linux::__NR_ioctl => self.device_control(memory, descriptor, second as u32, third),
             linux::__NR_eventfd => self.eventfd(first as u32, 0),
             linux::__NR_eventfd2 => self.eventfd(first as u32, second as u32),
-            linux::__NR_pipe => self.pipe(memory, first, 0),
-            linux::__NR_pipe2 => self.pipe(memory, first, second as u32),
-            linux::__NR_timerfd_create => self.make_timer(first as u32, second as u32),
-            linux::__NR_timerfd_settime => {
-                self.set_timer(memory, descriptor, second as u32, third, fourth, times)
-            }
-            linux::__NR_timerfd_gettime => self.timer_setting(memory, descriptor, second, times),
             linux::__NR_epoll_create1 => self.make_epoll(first as u32),
             linux::__NR_epoll_ctl => {
                 self.control_epoll(memory, descriptor, second as u32, third as i32, fourth)

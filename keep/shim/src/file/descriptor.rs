@@ -8,8 +8,6 @@ use enarx_wire_hostcall::CHANNEL;
 
 use super::epoll::Epoll;
 use super::event::Counter;
-use super::pipe::PipeEnd;
-use super::timer::Timer;
 use super::tree::NodeNumber;
 use super::watch::Activity;
 use crate::Error;
@@ -34,12 +32,6 @@ pub enum Object {
 
     /// An event counter.
     EventFd(Counter),
-
-    /// One end of a pipe.
-    Pipe(PipeEnd),
-
-    /// A timer.
-    Timer(Timer),
 
     /// Descriptors that are waited for together.
     Epoll(Epoll),

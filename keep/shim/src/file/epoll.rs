@@ -13,7 +13,7 @@ use linux_raw_sys::general::{
     EPOLLONESHOT, EPOLLOUT, O_RDWR,
 };
 
-use super::watch::{ALWAYS_TOLD, Activity, Now, Phase, State};
+use super::watch::{ALWAYS_TOLD, Activity, Phase, State};
 use super::{Files, Object};
 use crate::{Error, UserMemory};
 
@@ -189,7 +189,6 @@ impl Files {
     pub fn tell_events(
         &mut self,
         epoll: i32,
-        now: Now,
         phase: &mut Phase<'_>,
         events: &mut Vec<Event>,
         most: usize,
@@ -207,7 +206,7 @@ impl Files {
             let Some(object) = self.table.object(entry.description) else {
                 continue;
             };
-            if let Some(event) = entry.tell(&self.state(object, now), phase) {
+            if let Some(event) = entry.tell(&self.state(object), phase) {
                 events.push(event);
                 next = (index + 1) % count;
             }

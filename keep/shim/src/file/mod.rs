@@ -20,12 +20,10 @@ mod listing;
 mod name;
 mod open;
 mod path;
-mod pipe;
 mod position;
 mod socket;
 mod status;
 mod time;
-mod timer;
 mod transfer;
 mod tree;
 mod watch;
@@ -33,17 +31,15 @@ mod watch;
 pub use descriptor::{Description, Object, Socket};
 pub use epoll::{Epoll, Event};
 pub use event::Counter;
-pub use pipe::PipeEnd;
 pub use socket::Edge;
-pub use timer::Timer;
+pub use time::Time;
 pub use tree::NodeNumber;
-pub use watch::{Look, Now, Phase};
+pub use watch::Phase;
 
 use crate::Error;
 use alloc::vec::Vec;
 
 use descriptor::{Closed, Table};
-use pipe::Pipes;
 use tree::Tree;
 
 /// What a Keep's files may take.
@@ -63,7 +59,6 @@ pub struct Limits {
 pub struct Files {
     tree: Tree,
     table: Table,
-    pipes: Pipes,
     working_directory: NodeNumber,
     mode_mask: u32,
 
@@ -87,7 +82,6 @@ impl Files {
         Self {
             tree,
             table: Table::new(limits.open_files),
-            pipes: Pipes::default(),
             working_directory: NodeNumber::ROOT,
             mode_mask: 0o022,
             last_socket: 0,
@@ -122,7 +116,6 @@ impl Files {
                 self.tree.release(node);
                 return;
             }
-            Object::Pipe(end) => self.pipes.close(end),
             Object::Socket(socket) => self.closed_sockets.push(socket.number),
             _ => {}
         }

@@ -25,9 +25,7 @@ impl Files {
                     _ => None,
                 }
             }
-            Object::Null | Object::EventFd(_) | Object::Timer(_) | Object::Epoll(_) => {
-                return Ok(0);
-            }
+            Object::Null | Object::EventFd(_) | Object::Epoll(_) => return Ok(0),
             _ => return Err(Error::ESPIPE),
         };
         let current = description.offset as i64;
@@ -114,7 +112,7 @@ impl Files {
         }
         let node = match &description.object {
             Object::File(node) => *node,
-            Object::Diagnostics | Object::Pipe(_) => return Err(Error::ESPIPE),
+            Object::Diagnostics => return Err(Error::ESPIPE),
             _ => return Err(Error::ENODEV),
         };
         let end = offset.checked_add(length).ok_or(Error::EFBIG)?;
@@ -155,7 +153,7 @@ impl Files {
 
     pub(super) fn advise(&self, descriptor: i32, length: i64, advice: u32) -> Result<u64, Error> {
         match self.table.opened(descriptor)?.object {
-            Object::Diagnostics | Object::Pipe(_) => Err(Error::ESPIPE),
+            Object::Diagnostics => Err(Error::ESPIPE),
             _ if length < 0 || advice > POSIX_FADV_NOREUSE => Err(Error::EINVAL),
             _ => Ok(0),
         }

@@ -177,7 +177,7 @@ impl Status {
     pub fn of_stream(object: &Object) -> Self {
         let (number, mode, device) = match object {
             Object::Null => (1, S_IFCHR | 0o666, NULL_DEVICE),
-            Object::Diagnostics | Object::Pipe(_) => (2, S_IFIFO | 0o600, (0, 0)),
+            Object::Diagnostics => (2, S_IFIFO | 0o600, (0, 0)),
             Object::Channel(_) | Object::Socket(_) => (3, S_IFSOCK | 0o777, (0, 0)),
             Object::Attestation => (4, S_IFSOCK | 0o777, (0, 0)),
             // What is only waited for has no type.

@@ -2,13 +2,15 @@
 
 /// Time since 1970, as files keep it: what a program sets may be before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Time {
-    pub seconds: i64,
-    pub nanoseconds: u32,
+pub struct Time {
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: u32,
 }
 
 impl Time {
-    pub fn from_nanoseconds(nanoseconds: u64) -> Self {
+    /// A point so many nanoseconds after 1970.
+    #[must_use]
+    pub const fn from_nanoseconds(nanoseconds: u64) -> Self {
         const SECOND: u64 = 1_000_000_000;
         Self {
             seconds: (nanoseconds / SECOND) as i64,

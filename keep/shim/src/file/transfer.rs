@@ -11,7 +11,6 @@ use linux_raw_sys::general::{O_APPEND, UIO_MAXIOV};
 use super::event::Counter;
 use super::time::Time;
 use super::tree::Kind;
-use super::watch::Now;
 use super::{Files, Object};
 use crate::{Error, UserMemory};
 
@@ -105,7 +104,6 @@ impl Files {
         descriptor: i32,
         segments: S,
         position: Position,
-        now: Now,
     ) -> Result<u64, Error> {
         let description = self.positioned(descriptor, position)?;
         if !description.is_readable() {
@@ -119,19 +117,12 @@ impl Files {
             return Ok(0);
         }
         let description = self.table.opened_mut(descriptor)?;
-        let taken = match &mut description.object {
+        let count = match &mut description.object {
             Object::EventFd(counter) => {
-                Some(read_count(memory, segments, total, || counter.take()))
+                let read = read_event(counter, memory, segments, total);
+                self.changes += u64::from(read.is_ok());
+                return read;
             }
-            Object::Timer(timer) => Some(read_count(memory, segments, total, || timer.take(now))),
-            Object::Pipe(end) => Some(self.pipes.read(*end, memory, segments, total)),
-            _ => None,
-        };
-        if let Some(taken) = taken {
-            self.changes += u64::from(taken.is_ok());
-            return taken;
-        }
-        let count = match &description.object {
             Object::Epoll(_) => return Err(Error::EINVAL),
             Object::Directory(_) => return Err(Error::EISDIR),
             Object::File(node) => match &self.tree.node(*node)?.kind {
@@ -172,17 +163,13 @@ impl Files {
             return Ok(0);
         }
         let description = self.table.opened_mut(descriptor)?;
-        let given = match &mut description.object {
-            Object::EventFd(counter) => Some(write_event(counter, memory, segments)),
-            Object::Pipe(end) => Some(self.pipes.write(*end, memory, segments, total)),
-            _ => None,
-        };
-        if let Some(given) = given {
-            self.changes += u64::from(given.is_ok());
-            return given;
-        }
-        let node = match &description.object {
-            Object::Timer(_) | Object::Epoll(_) => return Err(Error::EINVAL),
+        let node = match &mut description.object {
+            Object::EventFd(counter) => {
+                let written = write_event(counter, memory, segments);
+                self.changes += u64::from(written.is_ok());
+                return written;
+            }
+            Object::Epoll(_) => return Err(Error::EINVAL),
             Object::File(node) => *node,
             _ => return Ok(total),
         };
@@ -223,10 +210,7 @@ impl Files {
         }
         let description = self.table.opened(descriptor)?;
         let sequential = description.object.is_stream()
-            || matches!(
-                description.object,
-                Object::EventFd(_) | Object::Pipe(_) | Object::Timer(_) | Object::Epoll(_)
-            );
+            || matches!(description.object, Object::EventFd(_) | Object::Epoll(_));
         match position {
             Position::At(_) if sequential => Err(Error::ESPIPE),
             _ => Ok(description),
@@ -259,7 +243,7 @@ fn total(segments: &[Segment], offset: u64) -> Result<u64, Error> {
 
 /// Calls `transfer` with what was done before, an address and a limit, until all is done or it
 /// answers that nothing was. An error counts only where nothing was done before.
-pub(super) fn each_piece(
+fn each_piece(
     segments: &[Segment],
     total: u64,
     mut transfer: impl FnMut(u64, u64, u64) -> Result<u64, Error>,
@@ -283,19 +267,19 @@ pub(super) fn each_piece(
     Ok(done)
 }
 
-/// Events and expirations are counted in numbers of this many bytes.
+/// Events are counted in numbers of this many bytes.
 const EVENT: u64 = 8;
 
-fn read_count(
+fn read_event(
+    counter: &mut Counter,
     memory: &impl UserMemory,
     segments: &[Segment],
     total: u64,
-    take: impl FnOnce() -> Result<u64, Error>,
 ) -> Result<u64, Error> {
     if total < EVENT {
         return Err(Error::EINVAL);
     }
-    let bytes = take()?.to_le_bytes();
+    let bytes = counter.take()?.to_le_bytes();
     let copied = each_piece(segments, EVENT, |at, address, limit| {
         let rest = &bytes[at as usize..(at + limit) as usize];
         memory.write(address, rest)?;

@@ -14,16 +14,6 @@ pub const ALWAYS_TOLD: u32 = EPOLLERR | EPOLLHUP;
 /// Events are told in numbers of this many bits, by `poll` as by `epoll`.
 const EVENTS: u32 = 0xFFFF;
 
-/// The times of a call, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Since 1970.
-    pub wall: u64,
-
-    /// Of the clock that never goes backwards.
-    pub monotonic: u64,
-}
-
 /// How often something happened to what is open that a waiting program is to be told of, even
 /// if it was ready before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,40 +48,14 @@ pub(super) struct State {
     /// The number by which the host knows it, if only the host knows the events.
     pub host: Option<u32>,
 
-    /// When there will be more events by themselves, on the monotonic clock.
-    pub due: Option<u64>,
-
     pub activity: Activity,
 }
 
-/// What a program that waits must look at, and until when.
-#[derive(Debug, Default)]
-pub struct Look {
-    /// What only the host knows.
-    pub host: Vec<PollEntry>,
-
-    /// When something will happen by itself, on the monotonic clock.
-    pub due: Option<u64>,
-}
-
-impl Look {
-    fn add(&mut self, state: &State, wanted: u32) {
-        self.due = self.due.into_iter().chain(state.due).min();
-        if let Some(number) = state.host {
-            self.host.push(PollEntry {
-                descriptor: number as i32,
-                events: (wanted & EVENTS) as u16,
-                found: 0,
-            });
-        }
-    }
-}
-
 /// In which order a program that waits is told of events: first of those that are known inside, and
-/// what else to look at is noted; then of those that the host has found.
+/// what only the host knows is noted; then of those that the host has found.
 pub enum Phase<'a> {
     /// Tells of what is inside.
-    Inside(&'a mut Look),
+    Inside(&'a mut Vec<PollEntry>),
 
     /// Tells of what the host has found.
     Host(&'a [PollEntry]),
@@ -101,9 +65,14 @@ impl Phase<'_> {
     /// Those of the `wanted` events that are to be told in this phase.
     pub(super) fn events(&mut self, state: &State, wanted: u32) -> u32 {
         match (self, state.host) {
-            (Self::Inside(look), _) => {
-                look.add(state, wanted);
-                state.events & wanted
+            (Self::Inside(_), None) => state.events & wanted,
+            (Self::Inside(noted), Some(number)) => {
+                noted.push(PollEntry {
+                    descriptor: number as i32,
+                    events: (wanted & EVENTS) as u16,
+                    found: 0,
+                });
+                0
             }
             (Self::Host(found), Some(number)) => {
                 let found = found
@@ -122,18 +91,12 @@ impl Files {
     /// # Errors
     ///
     /// [`Error::EBADF`] when it is not open, or stands for nothing but a path.
-    pub fn poll(
-        &self,
-        descriptor: i32,
-        wanted: u16,
-        now: Now,
-        phase: &mut Phase<'_>,
-    ) -> Result<u16, Error> {
-        let state = self.state(&self.table.opened(descriptor)?.object, now);
+    pub fn poll(&self, descriptor: i32, wanted: u16, phase: &mut Phase<'_>) -> Result<u16, Error> {
+        let state = self.state(&self.table.opened(descriptor)?.object);
         Ok(phase.events(&state, u32::from(wanted) | ALWAYS_TOLD) as u16)
     }
 
-    pub(super) fn state(&self, object: &Object, now: Now) -> State {
+    pub(super) fn state(&self, object: &Object) -> State {
         let ready = |readable: bool, writable: bool, activity: Activity| State {
             events: if readable { EPOLLIN } else { 0 } | if writable { EPOLLOUT } else { 0 },
             activity,
@@ -146,8 +109,6 @@ impl Files {
                 ..State::default()
             },
             Object::EventFd(counter) => counter.state(),
-            Object::Pipe(end) => self.pipes.state(*end),
-            Object::Timer(timer) => timer.state(now),
             // One within another is not watched.
             Object::Epoll(_) => State::default(),
             // Diagnostics are always taken.

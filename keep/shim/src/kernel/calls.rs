@@ -133,14 +133,15 @@ fn answer<P: Platform>(
 
         // Refused: newer ways of doing what older calls do. The C library falls back.
         __NR_clone3 | __NR_rseq | __NR_membarrier | __NR_epoll_pwait2 => Err(Error::ENOSYS),
+        // Refused: the runtime waits for nothing like these.
+        __NR_pipe | __NR_pipe2 | __NR_timerfd_create => Err(Error::ENOSYS),
 
         // Proxied for sockets and the stream to the host, inside for everything else: data.
         __NR_read | __NR_readv | __NR_write | __NR_writev => kernel.transfer(number, a),
 
         // Inside: what threads wait for, which nobody outside has to know of.
-        __NR_eventfd | __NR_eventfd2 | __NR_pipe | __NR_pipe2 | __NR_epoll_create1
-        | __NR_epoll_ctl | __NR_timerfd_create | __NR_timerfd_settime
-        | __NR_timerfd_gettime => kernel.file_call(number, a),
+        __NR_eventfd | __NR_eventfd2 | __NR_epoll_create1
+        | __NR_epoll_ctl => kernel.file_call(number, a),
 
         // Inside: descriptors.
         __NR_close | __NR_close_range | __NR_dup | __NR_dup2 | __NR_dup3 | __NR_fcntl

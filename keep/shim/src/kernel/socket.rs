@@ -72,7 +72,7 @@ impl<P: Platform> Kernel<P> {
 
     fn open_socket(&self, socket: Socket, how: u32) -> Result<u64, Error> {
         let has = |flag| how & flag != 0;
-        self.with_files(|files, _| files.open_socket(socket, has(O_NONBLOCK), has(O_CLOEXEC)))
+        self.with_files(|files| files.open_socket(socket, has(O_NONBLOCK), has(O_CLOEXEC)))
     }
 
     pub(super) fn bind(&self, [descriptor, at, length, ..]: [u64; 6]) -> Result<u64, Error> {
@@ -109,7 +109,7 @@ impl<P: Platform> Kernel<P> {
         let accepted = Socket::new(number, stream.socket.is_v6, false);
         let opened = self.open_socket(accepted, how)?;
         if let Err(error) = self.write_address(peer, into, length_at) {
-            self.with_files(|files, _| files.close(opened as i32))?;
+            self.with_files(|files| files.close(opened as i32))?;
             return Err(error);
         }
         Ok(opened)

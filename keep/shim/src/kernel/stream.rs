@@ -15,7 +15,7 @@ use linux_raw_sys::general::{__NR_read, __NR_readv, __NR_writev, POLLIN, POLLOUT
 use super::Kernel;
 use crate::{
     Error, UserMemory,
-    file::{Edge, Object, Socket},
+    file::{Edge, Object, Socket, Time},
     platform::{Answer, Platform, Stop},
 };
 
@@ -47,7 +47,8 @@ pub(super) struct Buffer {
 impl<P: Platform> Kernel<P> {
     /// Serves a call on descriptors and files that never waits.
     pub(super) fn file_call(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
-        let done = self.with_files(|files, now| files.call(self, number.into(), a, now));
+        let now = Time::from_nanoseconds(self.wall());
+        let done = self.with_files(|files| files.call(self, number.into(), a, now));
         // Of the data of streams not all is served that is of files.
         done.unwrap_or_else(|| self.unknown_call())
     }
@@ -273,6 +274,6 @@ impl<P: Platform> Kernel<P> {
 
     /// Notes what has happened to a stream, for those that wait for it.
     pub(super) fn note(&self, stream: &HostStream, edge: Edge) {
-        self.with_files(|files, _| files.socket_edge(stream.socket.number, edge));
+        self.with_files(|files| files.socket_edge(stream.socket.number, edge));
     }
 }

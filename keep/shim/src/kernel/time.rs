@@ -14,7 +14,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Nanoseconds since 1970.
     pub(super) fn wall(&self) -> u64 {
-        self.clock.now(&self.platform).wall
+        self.clock.wall(&self.platform)
     }
 
     /// The moment of the monotonic clock at which the wall clock shows `moment`.

@@ -13,7 +13,7 @@ use linux_raw_sys::general::{POLLERR, POLLHUP, POLLNVAL};
 use super::{Kernel, OPEN_FILES};
 use crate::{
     Error, UserMemory,
-    file::{Event, Files, Look, Now, Phase},
+    file::{Event, Files, Phase},
     platform::{Platform, Stop},
 };
 
@@ -26,11 +26,10 @@ const ALWAYS_FOUND: u16 = (POLLERR | POLLHUP | POLLNVAL) as u16;
 impl<P: Platform> Kernel<P> {
     /// Does something with the files, and sees to what comes of it: threads that wait for
     /// descriptors look at them again, and the host closes sockets.
-    pub(super) fn with_files<T>(&self, act: impl FnOnce(&mut Files, Now) -> T) -> T {
-        let now = self.clock.now(&self.platform);
+    pub(super) fn with_files<T>(&self, act: impl FnOnce(&mut Files) -> T) -> T {
         let mut files = self.files.lock();
         let before = files.changes();
-        let done = act(&mut files, now);
+        let done = act(&mut files);
         let changed = files.changes() != before;
         let closed = files.take_closed_sockets();
         drop(files);
@@ -47,8 +46,8 @@ impl<P: Platform> Kernel<P> {
 
     /// Waits until a descriptor may be ready.
     pub(super) fn wait_for(&self, descriptor: i32, events: u32) -> Result<(), Error> {
-        self.wait_until(None, |files, now, phase| {
-            let found = files.poll(descriptor, events as u16, now, phase)?;
+        self.wait_until(None, |files, phase| {
+            let found = files.poll(descriptor, events as u16, phase)?;
             Ok(u64::from(found != 0))
         })
         .map(drop)
@@ -82,10 +81,10 @@ impl<P: Platform> Kernel<P> {
                 ..PollEntry::decode(*entry)
             })
             .collect();
-        let found = self.wait_until(deadline, |files, now, phase| {
+        let found = self.wait_until(deadline, |files, phase| {
             let mut ready = 0;
             for entry in entries.iter_mut().filter(|entry| entry.descriptor >= 0) {
-                let found = files.poll(entry.descriptor, entry.events, now, phase);
+                let found = files.poll(entry.descriptor, entry.events, phase);
                 let found = found.unwrap_or(POLLNVAL as u16);
                 ready += u64::from(entry.found == 0 && found != 0);
                 entry.found |= found;
@@ -109,9 +108,9 @@ impl<P: Platform> Kernel<P> {
         };
         let mut events: Vec<Event> = Vec::new();
         let deadline = self.deadline_of_milliseconds(timeout);
-        let count = self.wait_until(deadline, |files, now, phase| {
+        let count = self.wait_until(deadline, |files, phase| {
             let before = events.len();
-            files.tell_events(epoll as i32, now, phase, &mut events, most)?;
+            files.tell_events(epoll as i32, phase, &mut events, most)?;
             Ok((events.len() - before) as u64)
         })?;
         let bytes: Vec<u8> = events.into_iter().flat_map(Event::encode).collect();
@@ -130,7 +129,7 @@ impl<P: Platform> Kernel<P> {
     fn wait_until(
         &self,
         deadline: Option<u64>,
-        mut visit: impl FnMut(&mut Files, Now, &mut Phase<'_>) -> Result<u64, Error>,
+        mut visit: impl FnMut(&mut Files, &mut Phase<'_>) -> Result<u64, Error>,
     ) -> Result<u64, Error> {
         let thread = self.platform.thread();
         loop {
@@ -146,27 +145,20 @@ impl<P: Platform> Kernel<P> {
     fn wait_once(
         &self,
         deadline: Option<u64>,
-        visit: &mut impl FnMut(&mut Files, Now, &mut Phase<'_>) -> Result<u64, Error>,
+        visit: &mut impl FnMut(&mut Files, &mut Phase<'_>) -> Result<u64, Error>,
     ) -> Result<Option<u64>, Error> {
-        let now = self.clock.now(&self.platform);
-        let mut look = Look::default();
-        let mut found = visit(&mut self.files.lock(), now, &mut Phase::Inside(&mut look))?;
-        let is_late = deadline.is_some_and(|deadline| deadline <= now.monotonic);
-        let is_over = found != 0 || is_late;
-        let until = deadline.into_iter().chain(look.due).min();
-        if !look.host.is_empty() {
-            let left = match until {
-                _ if is_over => 0,
-                Some(until) => until.saturating_sub(now.monotonic),
-                None => u64::MAX,
-            };
-            if self.ask_host(&mut look.host, left) {
-                look.host.retain(|entry| entry.found != 0);
-                let mut files = self.files.lock();
-                found += visit(&mut files, now, &mut Phase::Host(&look.host))?;
+        let mut asked = Vec::new();
+        let mut found = visit(&mut self.files.lock(), &mut Phase::Inside(&mut asked))?;
+        let left = deadline.map_or(u64::MAX, |deadline| deadline.saturating_sub(self.now()));
+        let is_late = left == 0;
+        if !asked.is_empty() {
+            let left = if found != 0 { 0 } else { left };
+            if self.ask_host(&mut asked, left) {
+                asked.retain(|entry| entry.found != 0);
+                found += visit(&mut self.files.lock(), &mut Phase::Host(&asked))?;
             }
-        } else if !is_over {
-            self.park(until);
+        } else if found == 0 {
+            self.park(deadline);
         }
         Ok((found != 0 || is_late).then_some(found))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem::offset_of;
 
 use enarx_keep_shim::Error;
-use enarx_keep_shim::file::{Event, Files, Limits, Look, Now, Object, Phase};
+use enarx_keep_shim::file::{Event, Files, Limits, Object, Phase, Time};
 use linux_raw_sys::general::{
     AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFDIR,
     S_IFMT, S_IFREG, open_how, stat, statx,
@@ -16,10 +16,7 @@ use crate::memory::Memory;
 
 /// What the Keep is told the time is. The kernel's time and this are "now"; what tests set is
 /// long before.
-pub const NOW: Now = Now {
-    wall: 2_000_000_000 * 1_000_000_000,
-    monotonic: 1_000_000_000_000,
-};
+pub const NOW: Time = Time::from_nanoseconds(2_000_000_000 * 1_000_000_000);
 const BEFORE_NOW: u64 = 1_000_000_000;
 
 /// What the Keep's files may take.
@@ -204,11 +201,11 @@ impl Both {
 
     /// What `poll` finds of a descriptor in both, without waiting.
     pub fn poll(&mut self, descriptor: i64, events: u32) -> u32 {
-        let mut look = Look::default();
-        let phase = &mut Phase::Inside(&mut look);
+        let mut noted = Vec::new();
+        let phase = &mut Phase::Inside(&mut noted);
         let found = self
             .files
-            .poll(descriptor as i32, events as u16, NOW, phase)
+            .poll(descriptor as i32, events as u16, phase)
             .unwrap_or(linux::POLLNVAL as u16);
         let mut entry = libc::pollfd {
             fd: descriptor as i32,
@@ -229,12 +226,12 @@ impl Both {
     /// order of its own.
     pub fn epoll_wait(&mut self, epoll: i64) -> Result<Vec<[u8; Event::SIZE]>, i64> {
         const MOST: usize = 100;
-        let mut look = Look::default();
-        let phase = &mut Phase::Inside(&mut look);
+        let mut noted = Vec::new();
+        let phase = &mut Phase::Inside(&mut noted);
         let mut events = Vec::new();
         let told = self
             .files
-            .tell_events(epoll as i32, NOW, phase, &mut events, MOST);
+            .tell_events(epoll as i32, phase, &mut events, MOST);
         let mut expected = [[0; Event::SIZE]; MOST];
         let at = expected.as_mut_ptr().addr() as u64;
         let arguments = [epoll as u64, at, MOST as u64, 0, 0, 0];
@@ -392,11 +389,7 @@ impl Both {
     fn would_wait(&self, descriptor: i32) -> bool {
         let description = self.files.descriptor(descriptor);
         description.is_ok_and(|description| {
-            let object = description.object();
-            matches!(
-                object,
-                Object::EventFd(_) | Object::Pipe(_) | Object::Timer(_)
-            ) && !description.nonblocking()
+            matches!(description.object(), Object::EventFd(_)) && !description.nonblocking()
         })
     }
 

@@ -1,12 +1,11 @@
-//! What is waited for: counters, pipes, timers, and many at once.
+//! What is waited for: counters, and many at once.
 
 use enarx_keep_shim::Error;
 use enarx_keep_shim::file::Object;
 use linux_raw_sys::general as linux;
 use linux_raw_sys::general::{
-    CLOCK_MONOTONIC, CLOCK_REALTIME, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR,
-    EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP, O_CLOEXEC, O_CREAT, O_NONBLOCK,
-    O_RDWR, TFD_TIMER_ABSTIME,
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT,
+    EPOLLRDHUP, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_RDWR,
 };
 
 use crate::both::{Both, error};
@@ -17,13 +16,6 @@ use crate::random::Random;
 
 fn event(both: &mut Both, value: u64) -> i64 {
     both.must(linux::__NR_eventfd2, [value, O_NONBLOCK.into()])
-}
-
-fn pipe(both: &mut Both) -> [i64; 2] {
-    let into = both.memory.buffer();
-    assert_eq!(both.must(linux::__NR_pipe2, [into, O_NONBLOCK.into()]), 0);
-    let ends = both.memory.filled(8);
-    [&ends[..4], &ends[4..]].map(|end| i64::from(i32::from_le_bytes(end.try_into().unwrap())))
 }
 
 fn epoll(both: &mut Both) -> i64 {
@@ -90,99 +82,6 @@ fn levels_are_told_of_as_long_as_they_last_and_one_shots_once() {
 }
 
 #[test]
-fn pipes_carry_bytes_and_tell_of_ends_that_are_gone() {
-    isolated(|both| {
-        let [reader, writer] = pipe(both);
-        assert_eq!(both.read(reader, 5), Err(error(Error::EAGAIN)));
-        assert_eq!(both.poll(reader, EPOLLIN), 0);
-        assert_eq!(both.poll(writer, EPOLLOUT), EPOLLOUT);
-        assert_eq!(both.write(writer, b"hello"), 5);
-        assert_eq!(both.write(writer, b" world"), 6);
-        assert_eq!(both.write(reader, b"no"), error(Error::EBADF));
-        assert_eq!(both.read(writer, 1), Err(error(Error::EBADF)));
-        assert_eq!(both.read(reader, 7), Ok(b"hello w".to_vec()));
-        let other = both.must(linux::__NR_dup, [writer as u64]);
-        both.close(writer);
-        assert_eq!(both.poll(reader, EPOLLIN), EPOLLIN);
-        both.close(other);
-        assert_eq!(both.poll(reader, EPOLLIN), EPOLLIN | EPOLLHUP);
-        assert_eq!(both.read(reader, 100), Ok(b"orld".to_vec()));
-        assert_eq!(both.read(reader, 100), Ok(Vec::new()));
-        both.close(reader);
-
-        let [reader, writer] = pipe(both);
-        while both.write(writer, &[7; 4096]) > 0 {}
-        assert_eq!(both.poll(writer, EPOLLOUT), 0);
-        assert_eq!(both.read(reader, 4096), Ok(vec![7; 4096]));
-        assert_eq!(both.poll(writer, EPOLLOUT), EPOLLOUT);
-        both.close(reader);
-        assert_eq!(both.poll(writer, EPOLLOUT), EPOLLOUT | EPOLLERR);
-        for flags in [1, 0o4000_0000_u64] {
-            let into = both.memory.buffer();
-            let refused = both.must(linux::__NR_pipe2, [into, flags]);
-            assert_eq!(refused, error(Error::EINVAL));
-        }
-        assert_eq!(
-            both.must(linux::__NR_pipe2, [UNMAPPED, 0]),
-            error(Error::EFAULT)
-        );
-        assert_eq!(both.must(linux::__NR_dup, [0]), reader, "nothing was left");
-    });
-}
-
-#[test]
-fn timers_expire_and_say_how_often() {
-    isolated(|both| {
-        let nonblocking = u64::from(O_NONBLOCK);
-        for clock in [CLOCK_REALTIME, CLOCK_MONOTONIC] {
-            let timer = both.must(linux::__NR_timerfd_create, [clock.into(), nonblocking]);
-            let into = both.memory.buffer();
-            assert_eq!(
-                both.must(linux::__NR_timerfd_gettime, [timer as u64, into]),
-                0
-            );
-            assert_eq!(both.memory.filled(32), [0; 32]);
-            let epoll = epoll(both);
-            control(both, epoll, EPOLL_CTL_ADD, timer, EPOLLIN | EPOLLET);
-            let set = |both: &mut Both, flags: u32, setting: [u64; 4]| {
-                let new = both
-                    .memory
-                    .fill(0, setting.map(u64::to_le_bytes).as_flattened());
-                let arguments = [timer as u64, flags.into(), new, 0];
-                both.must(linux::__NR_timerfd_settime, arguments)
-            };
-            // Not for a long time.
-            assert_eq!(set(both, 0, [0, 0, 1000, 0]), 0);
-            assert_eq!(both.poll(timer, EPOLLIN), 0);
-            assert_eq!(both.read(timer, 8), Err(error(Error::EAGAIN)));
-            assert_eq!(told(both, epoll), 0);
-            // Long ago.
-            assert_eq!(set(both, TFD_TIMER_ABSTIME, [0, 0, 0, 1]), 0);
-            assert_eq!(both.poll(timer, EPOLLIN), EPOLLIN);
-            assert_eq!(told(both, epoll), EPOLLIN);
-            assert_eq!(told(both, epoll), 0);
-            assert_eq!(both.read(timer, 8), Ok(1_u64.to_le_bytes().to_vec()));
-            assert_eq!(both.read(timer, 8), Err(error(Error::EAGAIN)));
-            assert_eq!(both.read(timer, 7), Err(error(Error::EINVAL)));
-            assert_eq!(both.write(timer, &[0; 8]), error(Error::EINVAL));
-            for wrong in [[0, 1_000_000_000, 1, 0], [0, 0, u64::MAX, 0]] {
-                assert_eq!(set(both, 0, wrong), error(Error::EINVAL));
-            }
-            assert_eq!(set(both, 64, [0; 4]), error(Error::EINVAL));
-        }
-        for (clock, flags) in [(77, 0), (CLOCK_MONOTONIC, 1_u64)] {
-            let made = both.must(linux::__NR_timerfd_create, [clock.into(), flags]);
-            assert_eq!(made, error(Error::EINVAL));
-        }
-        let arguments = [0, 0, both.memory.buffer(), 0];
-        assert_eq!(
-            both.must(linux::__NR_timerfd_settime, arguments),
-            error(Error::EINVAL)
-        );
-    });
-}
-
-#[test]
 fn what_cannot_be_watched_is_refused() {
     isolated(|both| {
         let (epoll, event) = (epoll(both), event(both, 0));
@@ -222,22 +121,18 @@ fn any(both: &mut Both, random: &mut Random) {
     const KINDS: [u32; 4] = [0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT];
     let descriptor = random.of(&[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
     let other = random.of(&[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
-    // Pipes count in pages, here and there, where nothing else is written and read.
-    let pages = random.of(&[1_u64, 1, 2, 5, 16, 17]);
-    let buffer = both.memory.buffer();
-    match random.below(32) {
+    match random.below(31) {
         0 => {
             let (value, flags) = (random.of(&[0, 0, 2]), random.of(&[0, 1]));
             both.must(linux::__NR_eventfd2, [value, flags | u64::from(O_NONBLOCK)]);
         }
-        1 => drop(both.must(linux::__NR_pipe2, [buffer, O_NONBLOCK.into()])),
-        2 | 26 => drop(epoll(both)),
-        3 | 27 | 28 => drop(both.close(descriptor)),
-        4 => drop(both.must(linux::__NR_dup, [descriptor as u64])),
-        5 if descriptor != other => {
+        1 | 26 => drop(epoll(both)),
+        2 | 27 | 28 => drop(both.close(descriptor)),
+        3 => drop(both.must(linux::__NR_dup, [descriptor as u64])),
+        4 if descriptor != other => {
             both.must(linux::__NR_dup2, [descriptor as u64, other as u64]);
         }
-        6..14 => {
+        5..14 => {
             let (on, watched) = (descriptor, other);
             let watched_object = both.files.descriptor(watched as i32);
             let nested = |description: &enarx_keep_shim::file::Description| {
@@ -251,23 +146,12 @@ fn any(both: &mut Both, random: &mut Random) {
             }
         }
         14..20 => {
-            let kind = both.files.descriptor(descriptor as i32);
-            let is_pipe = kind.is_ok_and(|kind| matches!(kind.object(), Object::Pipe(_)));
-            if is_pipe {
-                let length = pages * 4096;
-                both.call(linux::__NR_write, [descriptor as u64, buffer, length]);
-            } else {
-                // Linux tells again of what can be written when nothing is added.
-                let count = random.of(&[1, 1, 2, u64::MAX - 1, u64::MAX]);
-                both.write(descriptor, &count.to_le_bytes());
-            }
+            // Linux tells again of what can be written when nothing is added.
+            let count = random.of(&[1, 1, 2, u64::MAX - 1, u64::MAX]);
+            both.write(descriptor, &count.to_le_bytes());
         }
         20..25 => {
-            let length = random.of(&[8, pages * 4096, pages * 4096]);
-            let kind = both.files.descriptor(descriptor as i32);
-            let is_pipe = kind.is_ok_and(|kind| matches!(kind.object(), Object::Pipe(_)));
-            let length = if is_pipe { pages * 4096 } else { length };
-            both.call(linux::__NR_read, [descriptor as u64, buffer, length]);
+            let _ = both.read(descriptor, random.of(&[7, 8, 8, 100]));
         }
         25 => {
             let kind = both.files.descriptor(descriptor as i32);
@@ -297,7 +181,6 @@ fn random_waiting_is_as_in_linux() {
         for _ in 0..2 {
             epoll(both);
             event(both, 0);
-            pipe(both);
         }
         for _ in 0..250 {
             any(both, &mut random);
