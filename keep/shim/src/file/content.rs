@@ -109,29 +109,6 @@ impl Content {
         Ok(count)
     }
 
-    /// Makes memory for all bytes from `start` to `end`, and the size at least `end`.
-    pub fn allocate(&mut self, start: u64, end: u64, budget: &mut Budget) -> Result<(), Error> {
-        // Before any of it is taken, as nobody would give it back.
-        if (end - start).saturating_sub(self.stored) > budget.left() {
-            return Err(Error::ENOSPC);
-        }
-        let mut missing = 0;
-        for (index, length) in chunks_between(start, end) {
-            let position = self.position(index).ok();
-            let chunk = position.and_then(|position| self.chunks.get(position));
-            let present = chunk.map_or(0, |chunk| chunk.bytes.len() as u64);
-            missing += rounded(length).saturating_sub(present);
-        }
-        if missing > budget.left() {
-            return Err(Error::ENOSPC);
-        }
-        for (index, length) in chunks_between(start, end) {
-            self.chunk(index, length, budget)?;
-        }
-        self.size = self.size.max(end);
-        Ok(())
-    }
-
     /// Makes it shorter, or longer by a hole.
     pub fn resize(&mut self, size: u64, budget: &mut Budget) {
         if size < self.size {
@@ -151,23 +128,6 @@ impl Content {
             }
         }
         self.size = size;
-    }
-
-    /// The first byte at or after `offset` that is stored.
-    pub fn next_data(&self, offset: u64) -> Option<u64> {
-        let position = self.position(offset / CHUNK);
-        let position = position.unwrap_or_else(|position| position);
-        let start = self.chunks.get(position)?.index * CHUNK;
-        Some(start.max(offset)).filter(|data| *data < self.size)
-    }
-
-    /// The first byte at or after `offset` that is not stored, or the end.
-    pub fn next_hole(&self, offset: u64) -> u64 {
-        let mut index = offset / CHUNK;
-        while self.position(index).is_ok() {
-            index += 1;
-        }
-        (index * CHUNK).max(offset).min(self.size)
     }
 
     /// A chunk, at least `length` bytes of it.
@@ -211,11 +171,6 @@ fn rounded(length: u64) -> u64 {
     length.next_power_of_two().max(SHORTEST_CHUNK)
 }
 
-/// The chunks from `start` to `end`, and how many bytes each must have at least.
-fn chunks_between(start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
-    (start / CHUNK..end.div_ceil(CHUNK)).map(move |index| (index, (end - index * CHUNK).min(CHUNK)))
-}
-
 #[cfg(test)]
 mod test {
     use super::*;
@@ -248,8 +203,6 @@ mod test {
         let mut content = Content::default();
         write(&mut content, 10 * CHUNK + 5, b"far", &mut budget);
         assert_eq!(content.stored(), SHORTEST_CHUNK);
-        assert_eq!(content.next_data(0), Some(10 * CHUNK));
-        assert_eq!(content.next_hole(0), 0);
         let bytes = all(&content);
         assert_eq!(bytes.len() as u64, 10 * CHUNK + 8);
         assert!(bytes[..bytes.len() - 3].iter().all(|byte| *byte == 0));
@@ -288,14 +241,7 @@ mod test {
     fn memory_is_taken_within_the_budget_only() {
         let mut budget = Budget::new(CHUNK + SHORTEST_CHUNK);
         let mut content = Content::default();
-        let huge = i64::MAX as u64;
-        assert_eq!(content.allocate(0, huge, &mut budget), Err(Error::ENOSPC));
-        assert_eq!(
-            content.allocate(0, 2 * CHUNK, &mut budget),
-            Err(Error::ENOSPC)
-        );
-        assert_eq!(budget.left(), CHUNK + SHORTEST_CHUNK);
-        assert_eq!(content.allocate(CHUNK - 1, CHUNK + 1, &mut budget), Ok(()));
+        write(&mut content, CHUNK - 1, b"ab", &mut budget);
         assert_eq!((content.size(), budget.left()), (CHUNK + 1, 0));
         let full = content.overwrite(5 * CHUNK, 1, &mut budget, |_| Ok(()));
         assert_eq!(full, Err(Error::ENOSPC));

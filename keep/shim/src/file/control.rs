@@ -1,18 +1,13 @@
 //! Closing and duplicating descriptors, and what `fcntl` and `ioctl` do with them.
 
 use linux_raw_sys::general::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_APPEND, O_CLOEXEC,
-    O_DIRECT, O_NOATIME, O_NONBLOCK,
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_APPEND, O_DIRECT,
+    O_NOATIME, O_NONBLOCK,
 };
-use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
+use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO};
 
-use super::tree::Kind;
-use super::{Files, Object};
+use super::Files;
 use crate::{Error, UserMemory};
-
-/// Flags of `close_range` (`linux/close_range.h`).
-const CLOSE_RANGE_UNSHARE: u32 = 1 << 1;
-const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
 
 /// What `F_SETFL` can change.
 const CHANGEABLE_STATUS: u32 = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
@@ -29,51 +24,8 @@ impl Files {
         Ok(0)
     }
 
-    pub(super) fn close_range(&mut self, first: u32, last: u32, flags: u32) -> Result<u64, Error> {
-        // There is but one program, so that its table is not shared with any.
-        if flags & !(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE) != 0 || first > last {
-            return Err(Error::EINVAL);
-        }
-        let end = (last as usize).saturating_add(1).min(self.table.limit());
-        for descriptor in first as usize..end {
-            // Those between that are not open are left out.
-            let _ = if flags & CLOSE_RANGE_CLOEXEC != 0 {
-                self.table.set_close_on_exec(descriptor as i32, true)
-            } else {
-                self.close(descriptor as i32).map(|_| ())
-            };
-        }
-        Ok(0)
-    }
-
     pub(super) fn duplicate(&mut self, descriptor: i32) -> Result<u64, Error> {
         self.duplicate_from(descriptor, 0, false)
-    }
-
-    pub(super) fn duplicate_to(&mut self, descriptor: i32, number: u32) -> Result<u64, Error> {
-        if descriptor as u32 == number {
-            self.table.get(descriptor)?;
-            return Ok(u64::from(number));
-        }
-        self.duplicate_with_flags(descriptor, number, 0)
-    }
-
-    pub(super) fn duplicate_with_flags(
-        &mut self,
-        descriptor: i32,
-        number: u32,
-        flags: u32,
-    ) -> Result<u64, Error> {
-        if flags & !O_CLOEXEC != 0 || descriptor as u32 == number {
-            return Err(Error::EINVAL);
-        }
-        let index = number as usize;
-        if index >= self.table.limit() {
-            return Err(Error::EBADF);
-        }
-        let closed = self.table.duplicate(descriptor, index, flags != 0)?;
-        self.discard(closed);
-        Ok(u64::from(number))
     }
 
     fn duplicate_from(
@@ -131,21 +83,12 @@ impl Files {
         argument: u64,
     ) -> Result<u64, Error> {
         let description = self.table.opened_mut(descriptor)?;
-        match (request, &description.object) {
-            (FIOCLEX | FIONCLEX, _) => {
-                self.table
-                    .set_close_on_exec(descriptor, request == FIOCLEX)?;
-            }
-            (FIONBIO, _) => {
+        match request {
+            FIOCLEX => self.table.set_close_on_exec(descriptor, true)?,
+            FIONBIO => {
                 let set = memory.word(argument)? != 0;
                 let flag = if set { O_NONBLOCK } else { 0 };
                 description.status = description.status & !O_NONBLOCK | flag;
-            }
-            (FIONREAD, Object::File(node)) => {
-                if let Kind::File(content) = &self.tree.node(*node)?.kind {
-                    let left = content.size().wrapping_sub(description.offset);
-                    memory.write(argument, &(left as u32).to_le_bytes())?;
-                }
             }
             _ => return Err(Error::ENOTTY),
         }

@@ -55,12 +55,13 @@ pub struct Limits {
     pub bytes: u64,
 }
 
+/// What nobody may do with what is created.
+const MODE_MASK: u32 = 0o022;
+
 /// The file system and the descriptors of one program.
 pub struct Files {
     tree: Tree,
     table: Table,
-    working_directory: NodeNumber,
-    mode_mask: u32,
 
     /// The last number that a socket was given.
     last_socket: u32,
@@ -73,17 +74,13 @@ pub struct Files {
 }
 
 impl Files {
-    /// An empty root directory, which is also the working directory, and the descriptors
+    /// An empty root directory, which is and stays the working directory, and the descriptors
     /// that the runtime is started with (see `enarx_wire_hostcall`).
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let mut tree = Tree::new(limits.bytes);
-        tree.hold(NodeNumber::ROOT);
         Self {
-            tree,
+            tree: Tree::new(limits.bytes),
             table: Table::new(limits.open_files),
-            working_directory: NodeNumber::ROOT,
-            mode_mask: 0o022,
             last_socket: 0,
             closed_sockets: Vec::new(),
             changes: 0,
@@ -97,6 +94,12 @@ impl Files {
     /// [`Error::EBADF`] when it is not open.
     pub fn descriptor(&self, descriptor: i32) -> Result<&Description, Error> {
         self.table.get(descriptor)
+    }
+
+    /// Bytes of memory that are left for files.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.tree.budget().left()
     }
 
     /// How often something happened that a program may wait for: a descriptor became ready, or

@@ -1,20 +1,12 @@
-//! Making, removing and changing names, and the working directory.
+//! Making, removing and changing names.
 
-use alloc::vec::Vec;
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX};
 
-use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, PATH_MAX, RENAME_EXCHANGE,
-    RENAME_NOREPLACE, S_ISVTX,
-};
-
-use super::path::{Last, Wanted};
+use super::path::{At, Last};
 use super::time::Time;
 use super::tree::{Directory, Kind, NodeNumber};
-use super::{Files, Object};
+use super::{Files, MODE_MASK};
 use crate::{Error, UserMemory};
-
-/// A descriptor that a path starts from, and the path's address.
-pub(super) type At = (i32, u64);
 
 impl Files {
     pub(super) fn make_directory(
@@ -26,7 +18,7 @@ impl Files {
     ) -> Result<u64, Error> {
         let path = Self::path(memory, path)?;
         let (parent, name) = self.new_name(descriptor, &path, true)?;
-        let permissions = mode & (0o777 | S_ISVTX) & !self.mode_mask;
+        let permissions = mode & (0o777 | S_ISVTX) & !MODE_MASK;
         let kind = Kind::Directory(Directory::new(parent));
         self.tree.create(parent, name, kind, permissions, now)?;
         Ok(0)
@@ -35,7 +27,7 @@ impl Files {
     pub(super) fn make_link(
         &mut self,
         memory: &impl UserMemory,
-        (old_descriptor, old): At,
+        old: At,
         (descriptor, path): At,
         flags: u32,
         now: Time,
@@ -44,7 +36,7 @@ impl Files {
             return Err(Error::EINVAL);
         }
         let follow = flags & AT_SYMLINK_FOLLOW != 0;
-        let target = self.target(memory, old_descriptor, old, flags, follow)?;
+        let target = self.target(memory, old, flags, follow)?;
         let target = target.node();
         let path = Self::path(memory, path)?;
         let (parent, name) = self.new_name(descriptor, &path, false)?;
@@ -96,7 +88,7 @@ impl Files {
             let node = self.table.get(descriptor)?.object.node();
             node.ok_or(Error::ENOENT)?
         } else {
-            self.find(descriptor, &path, Wanted::default())?
+            self.find(descriptor, &path, false)?
         };
         match &self.tree.node(node)?.kind {
             Kind::Link(target) => {
@@ -146,143 +138,64 @@ impl Files {
         memory: &impl UserMemory,
         (old_descriptor, old_path): At,
         (new_descriptor, new_path): At,
-        flags: u32,
         now: Time,
     ) -> Result<u64, Error> {
-        if !matches!(flags, 0 | RENAME_NOREPLACE | RENAME_EXCHANGE) {
-            return Err(Error::EINVAL);
-        }
-        let exchanges = flags == RENAME_EXCHANGE;
-        let replaces = flags != RENAME_NOREPLACE;
         let old_path = Self::path(memory, old_path)?;
         let (old_parent, old_last) = self.parent(old_descriptor, &old_path)?;
         let new_path = Self::path(memory, new_path)?;
         let (new_parent, new_last) = self.parent(new_descriptor, &new_path)?;
-        let Last::Name(old_name, old_slash) = old_last else {
+        let (Last::Name(old_name, old_slash), Last::Name(new_name, new_slash)) =
+            (old_last, new_last)
+        else {
             return Err(Error::EBUSY);
         };
-        let Last::Name(new_name, new_slash) = new_last else {
-            return Err(if replaces {
-                Error::EBUSY
-            } else {
-                Error::EEXIST
-            });
-        };
-        let old = self
-            .tree
-            .child(old_parent, old_name)?
-            .ok_or(Error::ENOENT)?;
+        let old = self.tree.child(old_parent, old_name)?;
+        let old = old.ok_or(Error::ENOENT)?;
         let new = self.tree.child(new_parent, new_name)?;
-        if exchanges && new.is_none() {
-            return Err(Error::ENOENT);
-        }
-        if !replaces && new.is_some() {
-            return Err(Error::EEXIST);
-        }
         let old_is_directory = self.tree.node(old)?.is_directory();
-        let new_is_directory = match new {
-            Some(new) => self.tree.node(new)?.is_directory(),
-            None => false,
-        };
-        let slash_at_file = exchanges && new_slash && !new_is_directory
-            || !old_is_directory && (old_slash || !exchanges && new_slash);
-        if slash_at_file {
+        if !old_is_directory && (old_slash || new_slash) {
             return Err(Error::ENOTDIR);
         }
         if old_is_directory && self.tree.is_within(new_parent, old)? {
             return Err(Error::EINVAL);
         }
-        let (old_place, new_place) = ((old_parent, old_name), (new_parent, new_name));
-        let Some(new) = new else {
-            self.tree.rename(old_place, new_place, now)?;
-            return Ok(0);
-        };
-        if new_is_directory && self.tree.is_within(old_parent, new)? {
-            return Err(if exchanges {
-                Error::EINVAL
-            } else {
-                Error::ENOTEMPTY
-            });
-        }
-        if old == new {
-            return Ok(0);
-        }
-        if exchanges {
-            self.tree.exchange(old_place, new_place, now)?;
-            return Ok(0);
-        }
-        match (&self.tree.node(new)?.kind, old_is_directory) {
-            (Kind::Directory(_), false) => return Err(Error::EISDIR),
-            (Kind::Directory(directory), true) if !directory.is_empty() => {
+        if let Some(new) = new {
+            let new_kind = &self.tree.node(new)?.kind;
+            let new_is_directory = matches!(new_kind, Kind::Directory(_));
+            if new_is_directory && self.tree.is_within(old_parent, new)? {
                 return Err(Error::ENOTEMPTY);
             }
-            (Kind::Directory(_), true) => {}
-            (_, true) => return Err(Error::ENOTDIR),
-            (_, false) => {}
+            if old == new {
+                return Ok(0);
+            }
+            match (new_kind, old_is_directory) {
+                (Kind::Directory(_), false) => return Err(Error::EISDIR),
+                (Kind::Directory(directory), true) if !directory.is_empty() => {
+                    return Err(Error::ENOTEMPTY);
+                }
+                (Kind::File(_) | Kind::Link(_), true) => return Err(Error::ENOTDIR),
+                _ => {}
+            }
+            self.tree.unlink(new_parent, new_name, now)?;
         }
-        self.tree.unlink(new_parent, new_name, now)?;
-        self.tree.rename(old_place, new_place, now)?;
+        let (from, to) = ((old_parent, old_name), (new_parent, new_name));
+        self.tree.rename(from, to, now)?;
         Ok(0)
     }
 
-    pub(super) fn change_directory(
-        &mut self,
-        memory: &impl UserMemory,
-        (descriptor, path): At,
-    ) -> Result<u64, Error> {
-        let path = Self::path(memory, path)?;
-        let wanted = Wanted {
-            directory: true,
-            ..Wanted::LINKED
-        };
-        let node = self.find(descriptor, &path, wanted)?;
-        self.work_in(node)
-    }
-
-    pub(super) fn change_directory_to_open(&mut self, descriptor: i32) -> Result<u64, Error> {
-        match self.table.get(descriptor)?.object {
-            Object::Directory(node) | Object::Path(node) => self.work_in(node),
-            _ => Err(Error::ENOTDIR),
-        }
-    }
-
+    /// The working directory is the root, and stays it.
     pub(super) fn working_directory(
         &self,
         memory: &impl UserMemory,
         buffer: u64,
         length: u64,
     ) -> Result<u64, Error> {
-        // From its end to its start.
-        let mut reversed: Vec<u8> = [0].into();
-        let mut at = self.working_directory;
-        while at != NodeNumber::ROOT {
-            let parent = self.tree.node(at)?.directory()?.parent;
-            let siblings = self.tree.node(parent)?.directory()?;
-            let name = siblings.name_of(at).ok_or(Error::ENOENT)?;
-            reversed.extend(name.iter().rev());
-            reversed.push(b'/');
-            at = parent;
-        }
-        if reversed.len() == 1 {
-            reversed.push(b'/');
-        }
-        if reversed.len() > PATH_MAX as usize {
-            return Err(Error::ENAMETOOLONG);
-        }
-        reversed.reverse();
-        if reversed.len() as u64 > length {
+        const PATH: &[u8] = b"/\0";
+        if length < PATH.len() as u64 {
             return Err(Error::ERANGE);
         }
-        memory.write(buffer, &reversed)?;
-        Ok(reversed.len() as u64)
-    }
-
-    fn work_in(&mut self, node: NodeNumber) -> Result<u64, Error> {
-        self.tree.node(node)?.directory()?;
-        self.tree.hold(node);
-        self.tree.release(self.working_directory);
-        self.working_directory = node;
-        Ok(0)
+        memory.write(buffer, PATH)?;
+        Ok(PATH.len() as u64)
     }
 
     /// A name that does not exist yet, and the directory that it is to be in.

@@ -3,15 +3,14 @@
 use linux_raw_sys::general::{
     __O_SYNC, __O_TMPFILE, FASYNC, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY,
     O_DSYNC, O_EXCL, O_LARGEFILE, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,
-    O_TRUNC, RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, open_how,
+    O_TRUNC, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, open_how,
 };
 
 use super::content::Content;
-use super::path::{Found, Rules, Wanted};
+use super::path::{At, Found, Wanted};
 use super::time::Time;
 use super::tree::{Kind, NodeNumber};
-use super::{Files, Object};
+use super::{Files, MODE_MASK, Object};
 use crate::{Error, UserMemory};
 
 const KNOWN_FLAGS: u32 = O_ACCMODE
@@ -36,12 +35,8 @@ const KNOWN_FLAGS: u32 = O_ACCMODE
 /// What can be said together with `O_PATH`.
 const PATH_FLAGS: u32 = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
 
-const KNOWN_RULES: u32 = RESOLVE_NO_XDEV
-    | RESOLVE_NO_MAGICLINKS
-    | RESOLVE_NO_SYMLINKS
-    | RESOLVE_BENEATH
-    | RESOLVE_IN_ROOT
-    | RESOLVE_CACHED;
+/// Rules of `openat2`; those but the last are kept by everything here.
+const KNOWN_RULES: u32 = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH;
 
 const PERMISSIONS: u32 = 0o7777;
 
@@ -49,7 +44,9 @@ const PERMISSIONS: u32 = 0o7777;
 pub(super) struct How {
     flags: u32,
     permissions: u32,
-    rules: Rules,
+
+    /// Whether the path must not leave the directory that it starts from.
+    is_beneath: bool,
 }
 
 impl How {
@@ -96,23 +93,13 @@ impl How {
         let flags = only(KNOWN_FLAGS, flags)?;
         let resolve = only(KNOWN_RULES, resolve)?;
         let has = |flag| flags & flag != 0;
-        let rules = Rules {
-            beneath: resolve & RESOLVE_BENEATH != 0,
-            in_root: resolve & RESOLVE_IN_ROOT != 0,
-            no_links: resolve & RESOLVE_NO_SYMLINKS != 0,
-        };
         let creates = has(O_CREAT | __O_TMPFILE);
         let permissions = only(if creates { PERMISSIONS } else { 0 }, mode)?;
-        let contradicts = rules.beneath && rules.in_root
-            || has(O_CREAT) && has(O_DIRECTORY)
+        let contradicts = has(O_CREAT) && has(O_DIRECTORY)
             || has(__O_TMPFILE) && (!has(O_DIRECTORY) || flags & O_ACCMODE == O_RDONLY)
             || has(O_PATH) && flags & !PATH_FLAGS != 0;
         if contradicts {
             return Err(Error::EINVAL);
-        }
-        if resolve & RESOLVE_CACHED != 0 {
-            // It may always say that it would have to wait.
-            return Err(Error::EAGAIN);
         }
         if has(__O_TMPFILE) {
             return Err(Error::EOPNOTSUPP);
@@ -120,7 +107,7 @@ impl How {
         Ok(Self {
             flags,
             permissions,
-            rules,
+            is_beneath: resolve & RESOLVE_BENEATH != 0,
         })
     }
 
@@ -138,8 +125,7 @@ impl Files {
     pub(super) fn open(
         &mut self,
         memory: &impl UserMemory,
-        descriptor: i32,
-        path: u64,
+        (descriptor, path): At,
         how: &How,
         now: Time,
     ) -> Result<u64, Error> {
@@ -151,8 +137,8 @@ impl Files {
             directory: how.has(O_DIRECTORY),
             create: how.has(O_CREAT),
         };
-        let permissions = how.permissions & !self.mode_mask;
-        let object = match self.look_up(descriptor, &path, wanted, how.rules)? {
+        let permissions = how.permissions & !MODE_MASK;
+        let object = match self.look_up(descriptor, &path, wanted, how.is_beneath)? {
             Found::Place(directory, name) => {
                 // It may be in the target of a link, which belongs to the tree.
                 let name = name.to_vec();

@@ -4,25 +4,15 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, PATH_MAX};
 
-use super::tree::{Directory, Kind, NodeNumber, Tree};
+use super::tree::{Kind, NodeNumber, Tree};
 use super::{Description, Files};
 use crate::{Error, UserMemory};
 
 /// How many symbolic links one path can lead over.
 const MOST_LINKS: u32 = 40;
 
-/// What a path must not do (`RESOLVE_*` of `openat2`).
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Rules {
-    /// Leave the directory that it starts from.
-    pub beneath: bool,
-
-    /// See anything but the directory that it starts from as the root.
-    pub in_root: bool,
-
-    /// Lead over symbolic links.
-    pub no_links: bool,
-}
+/// A descriptor that a path starts from, and the path's address.
+pub(super) type At = (i32, u64);
 
 /// What a path is to lead to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,14 +25,6 @@ pub(super) struct Wanted {
 
     /// Where the last name does not exist, its place.
     pub create: bool,
-}
-
-impl Wanted {
-    pub const LINKED: Self = Self {
-        follow: true,
-        directory: false,
-        create: false,
-    };
 }
 
 /// What a path leads to.
@@ -85,9 +67,10 @@ impl Target<'_> {
 struct Walk<'p> {
     tree: &'p Tree,
     at: NodeNumber,
-    root: NodeNumber,
     links: u32,
-    rules: Rules,
+
+    /// Where it must not lead out of (`RESOLVE_BENEATH`).
+    within: Option<NodeNumber>,
 }
 
 impl Files {
@@ -96,28 +79,33 @@ impl Files {
         memory.string(address, PATH_MAX as usize)
     }
 
-    /// The node that a path leads to.
+    /// The node that a path leads to; what the last name links to, if it shall `follow`.
     pub(super) fn find(
         &self,
         descriptor: i32,
         path: &[u8],
-        wanted: Wanted,
+        follow: bool,
     ) -> Result<NodeNumber, Error> {
-        match self.look_up(descriptor, path, wanted, Rules::default())? {
+        let wanted = Wanted {
+            follow,
+            ..Wanted::default()
+        };
+        match self.look_up(descriptor, path, wanted, false)? {
             Found::Node(node) => Ok(node),
             Found::Place(..) => Err(Error::ENOENT),
         }
     }
 
-    /// What a path leads to under special rules.
+    /// What a path leads to, which must not leave the directory that it starts from if it
+    /// `is_beneath`.
     pub(super) fn look_up<'p>(
         &'p self,
         descriptor: i32,
         path: &'p [u8],
         wanted: Wanted,
-        rules: Rules,
+        is_beneath: bool,
     ) -> Result<Found<'p>, Error> {
-        self.walk(descriptor, path, rules)?.along(path, wanted)
+        self.walk(descriptor, path, is_beneath)?.along(path, wanted)
     }
 
     /// The directory that a path's last part is to be looked up in, and that part.
@@ -127,7 +115,7 @@ impl Files {
         path: &'p [u8],
     ) -> Result<(NodeNumber, Last<'p>), Error> {
         let (directories, last) = split(path);
-        let mut walk = self.walk(descriptor, path, Rules::default())?;
+        let mut walk = self.walk(descriptor, path, false)?;
         walk.through(directories)?;
         Ok((walk.at, last))
     }
@@ -137,8 +125,7 @@ impl Files {
     pub(super) fn target(
         &self,
         memory: &impl UserMemory,
-        descriptor: i32,
-        address: u64,
+        (descriptor, address): At,
         flags: u32,
         follow: bool,
     ) -> Result<Target<'_>, Error> {
@@ -146,17 +133,13 @@ impl Files {
         if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
             return self.target_of(descriptor);
         }
-        let wanted = Wanted {
-            follow,
-            ..Wanted::default()
-        };
-        self.find(descriptor, &path, wanted).map(Target::Node)
+        self.find(descriptor, &path, follow).map(Target::Node)
     }
 
     /// What a descriptor means by itself.
     pub(super) fn target_of(&self, descriptor: i32) -> Result<Target<'_>, Error> {
         if descriptor == AT_FDCWD {
-            return Ok(Target::Node(self.working_directory));
+            return Ok(Target::Node(NodeNumber::ROOT));
         }
         let description = self.table.get(descriptor)?;
         Ok(match description.object.node() {
@@ -166,38 +149,26 @@ impl Files {
     }
 
     /// Where a path starts.
-    fn walk(&self, descriptor: i32, path: &[u8], rules: Rules) -> Result<Walk<'_>, Error> {
-        let mut walk = Walk {
-            tree: &self.tree,
-            at: NodeNumber::ROOT,
-            root: NodeNumber::ROOT,
-            links: 0,
-            rules,
-        };
-        let absolute = match path {
+    fn walk(&self, descriptor: i32, path: &[u8], is_beneath: bool) -> Result<Walk<'_>, Error> {
+        let is_absolute = match path {
             [] => return Err(Error::ENOENT),
-            [b'/', ..] => true,
-            _ => false,
+            [first, ..] => *first == b'/',
         };
-        if absolute && !rules.in_root {
-            return if rules.beneath {
-                Err(Error::EXDEV)
-            } else {
-                Ok(walk)
-            };
+        if is_absolute && is_beneath {
+            return Err(Error::EXDEV);
         }
-        walk.at = if descriptor == AT_FDCWD {
-            self.working_directory
-        } else {
+        let mut at = NodeNumber::ROOT;
+        if !is_absolute && descriptor != AT_FDCWD {
             let node = self.table.get(descriptor)?.object.node();
-            let node = node.ok_or(Error::ENOTDIR)?;
-            self.tree.node(node)?.directory()?;
-            node
-        };
-        if rules.beneath || rules.in_root {
-            walk.root = walk.at;
+            at = node.ok_or(Error::ENOTDIR)?;
+            self.tree.node(at)?.directory()?;
         }
-        Ok(walk)
+        Ok(Walk {
+            tree: &self.tree,
+            at,
+            links: 0,
+            within: is_beneath.then_some(at),
+        })
     }
 }
 
@@ -246,11 +217,11 @@ impl<'p> Walk<'p> {
         let name = match part {
             Last::Root | Last::Dot => return Ok(None),
             Last::DotDot => {
-                if self.at != self.root {
-                    self.at = self.directory()?.parent;
-                } else if self.rules.beneath {
+                if self.within == Some(self.at) {
                     return Err(Error::EXDEV);
                 }
+                // The root is its own.
+                self.at = self.tree.node(self.at)?.directory()?.parent;
                 return Ok(None);
             }
             Last::Name(name, _) => name,
@@ -267,20 +238,16 @@ impl<'p> Walk<'p> {
 
     fn follow(&mut self, target: &'p [u8]) -> Result<Option<&'p [u8]>, Error> {
         self.links += 1;
-        if self.links > MOST_LINKS || self.rules.no_links {
+        if self.links > MOST_LINKS {
             return Err(Error::ELOOP);
         }
         if target.starts_with(b"/") {
-            if self.rules.beneath {
+            if self.within.is_some() {
                 return Err(Error::EXDEV);
             }
-            self.at = self.root;
+            self.at = NodeNumber::ROOT;
         }
         Ok(Some(target))
-    }
-
-    fn directory(&self) -> Result<&'p Directory, Error> {
-        self.tree.node(self.at)?.directory()
     }
 }
 

@@ -1,14 +1,13 @@
-//! What is known about files and file systems.
+//! What is known about files.
 
 use core::mem::offset_of;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW, NAME_MAX,
-    S_IFCHR, S_IFIFO, S_IFSOCK, STATX__RESERVED, STATX_BASIC_STATS, STATX_BTIME, TMPFS_MAGIC, stat,
-    statfs, statx, statx_timestamp,
+    AT_EMPTY_PATH, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW, S_IFCHR, S_IFIFO,
+    S_IFSOCK, STATX__RESERVED, STATX_BASIC_STATS, STATX_BTIME, stat, statx, statx_timestamp,
 };
 
-use super::path::{Target, Wanted};
+use super::path::{At, Target};
 use super::time::Time;
 use super::tree::{Kind, Node};
 use super::{Files, Object};
@@ -28,10 +27,10 @@ const STREAMS_DEVICE: u32 = 2;
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// What `stat` and `statx` tell.
-pub(super) struct Status {
+struct Status {
     minor_device: u32,
     number: u64,
-    pub mode: u32,
+    mode: u32,
     links: u64,
     device: (u32, u32),
     size: u64,
@@ -46,8 +45,7 @@ impl Files {
     pub(super) fn status(
         &self,
         memory: &impl UserMemory,
-        descriptor: i32,
-        path: u64,
+        place: At,
         buffer: u64,
         flags: u32,
     ) -> Result<u64, Error> {
@@ -55,7 +53,7 @@ impl Files {
         if flags & !known != 0 {
             return Err(Error::EINVAL);
         }
-        let status = self.status_at(memory, descriptor, path, flags)?;
+        let status = self.status_at(memory, place, flags)?;
         memory.write(buffer, &status.to_stat())?;
         Ok(0)
     }
@@ -75,8 +73,7 @@ impl Files {
     pub(super) fn extended_status(
         &self,
         memory: &impl UserMemory,
-        descriptor: i32,
-        path: u64,
+        place: At,
         flags: u32,
         mask: u32,
         buffer: u64,
@@ -86,61 +83,17 @@ impl Files {
         if flags & !known != 0 || contradicts || mask & STATX__RESERVED != 0 {
             return Err(Error::EINVAL);
         }
-        let status = self.status_at(memory, descriptor, path, flags)?;
+        let status = self.status_at(memory, place, flags)?;
         memory.write(buffer, &status.to_statx())?;
         Ok(0)
     }
 
-    pub(super) fn file_system(
-        &self,
-        memory: &impl UserMemory,
-        path: u64,
-        buffer: u64,
-    ) -> Result<u64, Error> {
-        let path = Self::path(memory, path)?;
-        self.find(AT_FDCWD, &path, Wanted::LINKED)?;
-        self.write_file_system(memory, buffer)
-    }
-
-    pub(super) fn file_system_of_open(
-        &self,
-        memory: &impl UserMemory,
-        descriptor: i32,
-        buffer: u64,
-    ) -> Result<u64, Error> {
-        self.table.get(descriptor)?;
-        self.write_file_system(memory, buffer)
-    }
-
-    fn write_file_system(&self, memory: &impl UserMemory, buffer: u64) -> Result<u64, Error> {
-        const VALID: u64 = 0x20;
-        const NO_ACCESS_TIMES: u64 = 0x400;
-        let budget = self.tree.budget();
-        let mut record = Record([0; size_of::<statfs>()]);
-        record.put(offset_of!(statfs, f_type), u64::from(TMPFS_MAGIC));
-        record.put(offset_of!(statfs, f_bsize), BLOCK);
-        record.put(offset_of!(statfs, f_frsize), BLOCK);
-        record.put(offset_of!(statfs, f_blocks), budget.limit / BLOCK);
-        record.put(offset_of!(statfs, f_bfree), budget.left() / BLOCK);
-        record.put(offset_of!(statfs, f_bavail), budget.left() / BLOCK);
-        record.put(offset_of!(statfs, f_namelen), u64::from(NAME_MAX));
-        record.put(offset_of!(statfs, f_flags), VALID | NO_ACCESS_TIMES);
-        memory.write(buffer, &record.0)?;
-        Ok(0)
-    }
-
-    fn status_at(
-        &self,
-        memory: &impl UserMemory,
-        descriptor: i32,
-        path: u64,
-        flags: u32,
-    ) -> Result<Status, Error> {
-        if path == 0 && flags & AT_EMPTY_PATH != 0 {
-            return self.status_of(self.target_of(descriptor)?);
+    fn status_at(&self, memory: &impl UserMemory, place: At, flags: u32) -> Result<Status, Error> {
+        if place.1 == 0 && flags & AT_EMPTY_PATH != 0 {
+            return self.status_of(self.target_of(place.0)?);
         }
         let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
-        self.status_of(self.target(memory, descriptor, path, flags, follow)?)
+        self.status_of(self.target(memory, place, flags, follow)?)
     }
 
     fn status_of(&self, target: Target<'_>) -> Result<Status, Error> {
@@ -174,7 +127,7 @@ impl Status {
     }
 
     /// Of what is open and not in the file system.
-    pub fn of_stream(object: &Object) -> Self {
+    fn of_stream(object: &Object) -> Self {
         let (number, mode, device) = match object {
             Object::Null => (1, S_IFCHR | 0o666, NULL_DEVICE),
             Object::Diagnostics => (2, S_IFIFO | 0o600, (0, 0)),

@@ -30,8 +30,7 @@ pub(super) struct Node {
     pub permissions: u32,
     pub links: u64,
 
-    /// What keeps it besides names: descriptions, being the working directory, and removed
-    /// directories that were in it, whose `..` it is.
+    /// What keeps it besides names: descriptions, and removed directories that were in it, whose `..` it is.
     holds: u64,
     pub accessed: Time,
     pub modified: Time,
@@ -131,12 +130,6 @@ impl Directory {
                 let entry = self.entries.get(name)?;
                 Some((*number, &**name, entry.node))
             })
-    }
-
-    /// A name of a node.
-    pub fn name_of(&self, node: NodeNumber) -> Option<&[u8]> {
-        let mut entries = self.entries.iter();
-        entries.find_map(|(name, entry)| (entry.node == node).then_some(&**name))
     }
 
     fn insert(&mut self, name: &[u8], node: NodeNumber) {
@@ -292,23 +285,6 @@ impl Tree {
         let node = self.detach(from.0, from.1, now)?;
         self.node_mut(node)?.changed = now;
         self.attach(to.0, to.1, node, now)
-    }
-
-    /// Exchanges the nodes that two names lead to.
-    pub fn exchange(
-        &mut self,
-        one: (NodeNumber, &[u8]),
-        other: (NodeNumber, &[u8]),
-        now: Time,
-    ) -> Result<(), Error> {
-        self.budget
-            .take(entry_bytes(one.1) + entry_bytes(other.1))?;
-        let first = self.detach(one.0, one.1, now)?;
-        let second = self.detach(other.0, other.1, now)?;
-        self.node_mut(first)?.changed = now;
-        self.node_mut(second)?.changed = now;
-        self.attach(one.0, one.1, second, now)?;
-        self.attach(other.0, other.1, first, now)
     }
 
     /// Keeps a node until it is released, even if no name leads to it any more.

@@ -133,34 +133,13 @@ fn answer<P: Platform>(
 
         // Refused: newer ways of doing what older calls do. The C library falls back.
         __NR_clone3 | __NR_rseq | __NR_membarrier | __NR_epoll_pwait2 => Err(Error::ENOSYS),
-        // Refused: the runtime waits for nothing like these.
-        __NR_pipe | __NR_pipe2 | __NR_timerfd_create => Err(Error::ENOSYS),
 
         // Proxied for sockets and the stream to the host, inside for everything else: data.
         __NR_read | __NR_readv | __NR_write | __NR_writev => kernel.transfer(number, a),
 
-        // Inside: what threads wait for, which nobody outside has to know of.
-        __NR_eventfd | __NR_eventfd2 | __NR_epoll_create1
-        | __NR_epoll_ctl => kernel.file_call(number, a),
-
-        // Inside: descriptors.
-        __NR_close | __NR_close_range | __NR_dup | __NR_dup2 | __NR_dup3 | __NR_fcntl
-        | __NR_ioctl => kernel.file_call(number, a),
-
-        // Inside: files are in the Keep's memory, where nobody else reads or changes them.
-        __NR_open | __NR_openat | __NR_openat2 | __NR_creat | __NR_pread64 | __NR_preadv
-        | __NR_preadv2 | __NR_pwrite64 | __NR_pwritev | __NR_pwritev2 | __NR_lseek
-        | __NR_truncate | __NR_ftruncate | __NR_fallocate | __NR_fadvise64 | __NR_fsync
-        | __NR_fdatasync | __NR_sync_file_range | __NR_getdents64 | __NR_stat | __NR_lstat
-        | __NR_fstat | __NR_newfstatat | __NR_statx | __NR_statfs | __NR_fstatfs
-        | __NR_access | __NR_faccessat | __NR_faccessat2 | __NR_chmod | __NR_fchmod
-        | __NR_fchmodat | __NR_fchmodat2 | __NR_utimensat | __NR_chdir | __NR_fchdir
-        | __NR_getcwd | __NR_umask | __NR_mkdir | __NR_mkdirat | __NR_rmdir | __NR_unlink
-        | __NR_unlinkat | __NR_rename | __NR_renameat | __NR_renameat2 | __NR_link
-        | __NR_linkat | __NR_symlink | __NR_symlinkat | __NR_readlink
-        | __NR_readlinkat => kernel.file_call(number, a),
-
-        // Unknown: whoever needs one more finds out by this count.
-        _ => kernel.unknown_call(),
+        // Inside, in a table of its own: descriptors, what threads wait for, and files, which are in
+        // the Keep's memory, where nobody else reads or changes them. Others are unknown: whoever
+        // needs one more finds out by their count.
+        _ => kernel.file_call(number, a),
     }
 }

@@ -45,17 +45,14 @@ pub(super) struct Buffer {
 }
 
 impl<P: Platform> Kernel<P> {
-    /// Serves a call on descriptors and files that never waits.
+    /// Serves a call on descriptors and files that never waits; others are counted.
     pub(super) fn file_call(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
         let now = Time::from_nanoseconds(self.wall());
-        let done = self.with_files(|files| files.call(self, number.into(), a, now));
-        // Of the data of streams not all is served that is of files.
-        done.unwrap_or_else(|| self.unknown_call())
-    }
-
-    pub(super) fn unknown_call(&self) -> Result<u64, Error> {
-        self.unknown_calls.fetch_add(1, Ordering::Relaxed);
-        Err(Error::ENOSYS)
+        let done = self.with_files(|files| files.call(self, number, a, now));
+        done.unwrap_or_else(|| {
+            self.unknown_calls.fetch_add(1, Ordering::Relaxed);
+            Err(Error::ENOSYS)
+        })
     }
 
     /// Serves `read`, `write` and what they are with several buffers.

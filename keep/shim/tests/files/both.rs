@@ -34,13 +34,7 @@ pub struct Both {
     numbers: HashMap<u64, u64>,
 }
 
-const WRITES: [u32; 5] = [
-    linux::__NR_write,
-    linux::__NR_pwrite64,
-    linux::__NR_writev,
-    linux::__NR_pwritev,
-    linux::__NR_pwritev2,
-];
+const WRITES: [u32; 3] = [linux::__NR_write, linux::__NR_pwrite64, linux::__NR_writev];
 
 /// The start of any path.
 pub const HERE: u64 = AT_FDCWD as u64;
@@ -83,7 +77,7 @@ impl Both {
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
         let before = self.memory.save();
-        let result = self.files.call(&self.memory, number.into(), all, NOW)?;
+        let result = self.files.call(&self.memory, number, all, NOW)?;
         let result = result.map_or_else(|error| error.as_result(), |value| value as i64);
         self.log
             .push(format!("    {number} {arguments:x?} = {result}"));
@@ -104,10 +98,7 @@ impl Both {
         if result >= 0 {
             let buffer = self.memory.save().len() - Memory::BUFFER_LENGTH;
             match number {
-                linux::__NR_stat
-                | linux::__NR_lstat
-                | linux::__NR_fstat
-                | linux::__NR_newfstatat => {
+                linux::__NR_fstat | linux::__NR_newfstatat => {
                     self.compare_numbers(
                         &written[buffer + offset_of!(stat, st_ino)..],
                         &expected[buffer + offset_of!(stat, st_ino)..],
@@ -165,11 +156,17 @@ impl Both {
         self.must(number, [path, argument])
     }
 
-    /// Makes a call with two paths.
-    pub fn at_paths(&mut self, number: u32, one: &str, other: &str) -> i64 {
-        let one = self.memory.string(0, one.as_bytes());
-        let other = self.memory.string(1, other.as_bytes());
-        self.must(number, [one, other])
+    /// Makes a symbolic link.
+    pub fn link(&mut self, target: &str, path: &str) -> i64 {
+        let target = self.memory.string(0, target.as_bytes());
+        let path = self.memory.string(1, path.as_bytes());
+        self.must(linux::__NR_symlinkat, [target, HERE, path])
+    }
+
+    /// Removes a name, a directory's if `flags` say so.
+    pub fn remove(&mut self, path: &str, flags: u32) -> i64 {
+        let path = self.memory.string(0, path.as_bytes());
+        self.must(linux::__NR_unlinkat, [HERE, path, flags.into()])
     }
 
     pub fn close(&mut self, descriptor: i64) -> i64 {
@@ -260,13 +257,13 @@ impl Both {
     pub fn list(&mut self, descriptor: u64, buffer_length: usize) -> Option<BTreeMap<Vec<u8>, u8>> {
         let buffer = self.memory.buffer();
         let arguments = [descriptor, buffer, buffer_length as u64, 0, 0, 0];
-        let number = u64::from(linux::__NR_getdents64);
+        let number = linux::__NR_getdents64;
         let mut sides = Vec::new();
         for kernel in [false, true] {
             let mut entries = BTreeMap::new();
             let end = loop {
                 let result = if kernel {
-                    system_call(number, arguments)
+                    system_call(number.into(), arguments)
                 } else {
                     let result = self.files.call(&self.memory, number, arguments, NOW);
                     let result = result.expect("a call on files");
@@ -298,21 +295,25 @@ impl Both {
 
     /// Compares all below the root, then removes it, and finds that nothing is left.
     pub fn compare_all(&mut self) {
-        let root = self.memory.string(0, b"/");
-        assert_eq!(self.must(linux::__NR_chdir, [root]), 0);
-        assert_eq!(
-            self.must(linux::__NR_close_range, [0, u64::from(u32::MAX), 0]),
-            0
-        );
+        self.close_all(0);
         let root = self.open("/", O_RDONLY | O_DIRECTORY);
         self.compare_directory(root as u64);
         self.close(root);
         assert_eq!(
-            self.free_bytes(),
+            self.files.free_bytes(),
             BYTES,
             "something is left:\n{}",
             self.log.join("\n")
         );
+    }
+
+    /// Closes all descriptors from `first` on.
+    pub fn close_all(&mut self, first: u32) {
+        for descriptor in first..OPEN_FILES {
+            if self.files.descriptor(descriptor as i32).is_ok() {
+                assert_eq!(self.close(descriptor.into()), 0);
+            }
+        }
     }
 
     fn compare_directory(&mut self, descriptor: u64) {
@@ -364,17 +365,6 @@ impl Both {
             let buffer = self.memory.buffer();
             self.must(linux::__NR_pread64, [descriptor, buffer, PART, offset]);
         }
-    }
-
-    /// What is left for files in the Keep.
-    pub fn free_bytes(&mut self) -> u64 {
-        let path = self.memory.string(0, b"/");
-        let arguments = [path, self.memory.buffer(), 0, 0, 0, 0];
-        let number = u64::from(linux::__NR_statfs);
-        let result = self.files.call(&self.memory, number, arguments, NOW);
-        assert_eq!(result, Some(Ok(0)));
-        let record = self.memory.filled(size_of::<linux::statfs>());
-        u64_at(&record, offset_of!(linux::statfs, f_bfree)) * 4096
     }
 
     /// A node always has the same number, and no other node has it.

@@ -3,9 +3,9 @@
 use enarx_keep_shim::Error;
 use enarx_keep_shim::file::{Files, Limits};
 use linux_raw_sys::general as linux;
-use linux_raw_sys::general::{O_CREAT, O_RDWR};
+use linux_raw_sys::general::{AT_REMOVEDIR, O_CREAT, O_RDWR};
 
-use crate::both::NOW;
+use crate::both::{HERE, NOW};
 use crate::memory::Memory;
 
 struct Small {
@@ -27,9 +27,7 @@ impl Small {
     fn call<const N: usize>(&mut self, number: u32, arguments: [u64; N]) -> Result<u64, Error> {
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
-        self.files
-            .call(&self.memory, number.into(), all, NOW)
-            .unwrap()
+        self.files.call(&self.memory, number, all, NOW).unwrap()
     }
 
     fn at_path(&mut self, number: u32, path: &str, argument: u64) -> Result<u64, Error> {
@@ -38,7 +36,14 @@ impl Small {
     }
 
     fn create(&mut self, path: &str) -> Result<u64, Error> {
-        self.at_path(linux::__NR_open, path, (O_CREAT | O_RDWR).into())
+        let path = self.memory.string(0, path.as_bytes());
+        let flags = (O_CREAT | O_RDWR).into();
+        self.call(linux::__NR_openat, [HERE, path, flags, 0o644])
+    }
+
+    fn remove(&mut self, path: &str, flags: u32) -> Result<u64, Error> {
+        let path = self.memory.string(0, path.as_bytes());
+        self.call(linux::__NR_unlinkat, [HERE, path, flags.into()])
     }
 }
 
@@ -57,11 +62,6 @@ fn a_full_file_system_says_so_and_recovers() {
     assert_eq!(full, Error::ENOSPC);
     assert!((900_000..1 << 20).contains(&written), "{written}");
     assert_eq!(small.call(linux::__NR_lseek, [file, 0, 2]), Ok(written));
-    let allocate = [file, 0, 0, 1 << 60];
-    assert_eq!(
-        small.call(linux::__NR_fallocate, allocate),
-        Err(Error::ENOSPC)
-    );
     // What there is can still be moved, read, and made less.
     assert_eq!(
         small.call(linux::__NR_pwrite64, [file, buffer, 100_000, 5]),
@@ -86,18 +86,18 @@ fn names_nodes_and_holes_use_memory_too() {
     assert_eq!(small.create("f"), Err(Error::ENOSPC));
     for number in 0..made {
         let path = format!("d{number}");
-        assert_eq!(small.at_path(linux::__NR_rmdir, &path, 0), Ok(0));
+        assert_eq!(small.remove(&path, AT_REMOVEDIR), Ok(0));
     }
     let file = small.create("f").unwrap();
     let links = (0..).find(|number| {
         let from = small.memory.string(0, b"f");
         let to = small.memory.string(1, format!("l{number}").as_bytes());
-        small.call(linux::__NR_link, [from, to]) == Err(Error::ENOSPC)
+        small.call(linux::__NR_linkat, [HERE, from, HERE, to, 0]) == Err(Error::ENOSPC)
     });
     assert!((100..2000).contains(&links.unwrap()));
     // One byte in each of many places.
     let buffer = small.memory.buffer();
-    assert_eq!(small.at_path(linux::__NR_unlink, "l0", 0), Ok(0));
+    assert_eq!(small.remove("l0", 0), Ok(0));
     let writes = (1..).find(|place| {
         let arguments = [file, buffer, 1, place << 20];
         small.call(linux::__NR_pwrite64, arguments) == Err(Error::ENOSPC)
@@ -123,11 +123,17 @@ fn replacing_needs_no_more_memory_than_there_is() {
         small.memory.string(0, b"one"),
         small.memory.string(1, b"two"),
     );
-    assert_eq!(small.call(linux::__NR_rename, [from, to]), Ok(0));
-    let buffer = small.memory.buffer();
-    assert_eq!(small.call(linux::__NR_stat, [to, buffer]), Ok(0));
     assert_eq!(
-        small.call(linux::__NR_stat, [from, buffer]),
+        small.call(linux::__NR_renameat, [HERE, from, HERE, to]),
+        Ok(0)
+    );
+    let buffer = small.memory.buffer();
+    assert_eq!(
+        small.call(linux::__NR_newfstatat, [HERE, to, buffer, 0]),
+        Ok(0)
+    );
+    assert_eq!(
+        small.call(linux::__NR_newfstatat, [HERE, from, buffer, 0]),
         Err(Error::ENOENT)
     );
 }

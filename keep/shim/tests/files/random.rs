@@ -2,11 +2,11 @@
 
 use linux_raw_sys::general as linux;
 use linux_raw_sys::general::{
-    AT_EACCESS, AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, F_DUPFD,
-    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY,
-    O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_TRUNC, UTIME_NOW, UTIME_OMIT,
+    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, F_DUPFD, F_DUPFD_CLOEXEC,
+    F_GETFD, F_GETFL, F_SETFD, F_SETFL, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL,
+    O_NOFOLLOW, O_NONBLOCK, O_PATH, O_TRUNC, UTIME_NOW, UTIME_OMIT,
 };
-use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, TCGETS};
+use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, TCGETS};
 
 use crate::both::{Both, HERE};
 use crate::isolation::{each_isolated, keeps_all_modes};
@@ -201,19 +201,13 @@ impl Caller<'_> {
         let (buffer, length, offset) = (self.buffer(), self.length(), self.offset());
         let (vector, count) = self.vector();
         let both = &mut *self.both;
-        match self.random.below(12) {
+        match self.random.below(9) {
             0 | 1 => both.call(linux::__NR_read, [descriptor, buffer, length]),
             2..=4 => both.call(linux::__NR_write, [descriptor, buffer, length]),
             5 => both.call(linux::__NR_pread64, [descriptor, buffer, length, offset]),
             6 => both.call(linux::__NR_pwrite64, [descriptor, buffer, length, offset]),
             7 => both.call(linux::__NR_readv, [descriptor, vector, count]),
-            8 => both.call(linux::__NR_writev, [descriptor, vector, count]),
-            9 => both.call(linux::__NR_preadv, [descriptor, vector, count, offset]),
-            10 => both.call(linux::__NR_pwritev, [descriptor, vector, count, offset]),
-            _ => {
-                let number = self.random.of(&[linux::__NR_preadv2, linux::__NR_pwritev2]);
-                both.call(number, [descriptor, vector, count, offset, 0, 0])
-            }
+            _ => both.call(linux::__NR_writev, [descriptor, vector, count]),
         };
     }
 
@@ -222,7 +216,7 @@ impl Caller<'_> {
         let (offset, length) = (self.offset(), self.offset());
         let advice = self.random.below(8);
         let both = &mut *self.both;
-        match self.random.below(8) {
+        match self.random.below(7) {
             0..=3 => {
                 let status = both.files.descriptor(descriptor as i32);
                 let is_directory = status.is_ok_and(|description| {
@@ -241,22 +235,11 @@ impl Caller<'_> {
                 both.call(linux::__NR_ftruncate, [descriptor, offset]);
             }
             5 => {
-                let length = if length < 300_000 { length } else { 1 };
-                let mode = if self.random.one_in(10) { 1 << 20 } else { 0 };
-                both.call(
-                    linux::__NR_fallocate,
-                    [descriptor, mode, offset & 0xf_ffff, length],
-                );
-            }
-            6 => {
                 let number = self.random.of(&[linux::__NR_fsync, linux::__NR_fdatasync]);
                 both.call(number, [descriptor]);
             }
             _ => {
-                let number = self
-                    .random
-                    .of(&[linux::__NR_fadvise64, linux::__NR_sync_file_range]);
-                both.call(number, [descriptor, offset, length, advice]);
+                both.call(linux::__NR_fadvise64, [descriptor, offset, length, advice]);
             }
         }
     }
@@ -265,14 +248,9 @@ impl Caller<'_> {
         let (descriptor, other) = (self.descriptor(), self.descriptor());
         let random = &mut self.random;
         let both = &mut *self.both;
-        match random.below(16) {
-            0..=4 => both.call(linux::__NR_close, [descriptor]),
-            5 => both.call(linux::__NR_dup, [descriptor]),
-            6 => both.call(linux::__NR_dup2, [descriptor, other]),
-            7 => {
-                let flags = random.of(&[0, 0, u64::from(O_CLOEXEC), 1]);
-                both.call(linux::__NR_dup3, [descriptor, other, flags])
-            }
+        match random.below(14) {
+            0..=5 => both.call(linux::__NR_close, [descriptor]),
+            6 | 7 => both.call(linux::__NR_dup, [descriptor]),
             8 => {
                 let command = random.of(&[F_DUPFD, F_DUPFD_CLOEXEC]);
                 both.call(linux::__NR_fcntl, [descriptor, command.into(), other])
@@ -290,13 +268,9 @@ impl Caller<'_> {
                 both.call(linux::__NR_fcntl, [descriptor, F_SETFL.into(), argument])
             }
             13 => {
-                let request = random.of(&[FIOCLEX, FIONCLEX, FIONREAD, TCGETS, FIONBIO]);
+                let request = random.of(&[FIOCLEX, TCGETS, FIONBIO]);
                 let argument = both.memory.fill(0, &random.below(2).to_le_bytes());
                 both.call(linux::__NR_ioctl, [descriptor, request.into(), argument])
-            }
-            14 => {
-                let flags = random.of(&[0, 4, 2, 8]);
-                both.call(linux::__NR_close_range, [10 + descriptor % 4, 12, flags])
             }
             _ => {
                 let flags = random.of(&[0, u64::from(O_NONBLOCK), 1, 0x80001, 64]);
@@ -309,7 +283,7 @@ impl Caller<'_> {
     fn names(&mut self) {
         let (start, path) = (self.start(), self.path());
         let (mode, other_start) = (self.mode(), self.start());
-        match self.random.below(16) {
+        match self.random.below(15) {
             0..=3 => {
                 self.both.call(linux::__NR_mkdirat, [start, path, mode]);
             }
@@ -319,9 +293,8 @@ impl Caller<'_> {
             }
             6..=9 => {
                 let other = self.path_in(1);
-                let flags = self.random.of(&[0, 0, 0, 0, 1, 2, 2, 3, 8]);
-                let arguments = [start, path, other_start, other, flags];
-                self.both.call(linux::__NR_renameat2, arguments);
+                let arguments = [start, path, other_start, other];
+                self.both.call(linux::__NR_renameat, arguments);
             }
             10 | 11 => {
                 let other = self.path_in(1);
@@ -333,27 +306,22 @@ impl Caller<'_> {
                 let target = self.path_in(1);
                 self.both.call(linux::__NR_symlinkat, [target, start, path]);
             }
-            14 => {
+            _ => {
                 let buffer = self.both.memory.buffer();
                 let length = self.random.of(&[0, 3, 4096, u64::MAX]);
                 self.both
                     .call(linux::__NR_readlinkat, [start, path, buffer, length]);
             }
-            _ => {
-                let number = self.random.of(&[linux::__NR_chdir, linux::__NR_rmdir]);
-                self.both.call(number, [path]);
-            }
         }
     }
 
     fn attributes(&mut self) {
-        let (descriptor, start, path, mode) =
-            (self.descriptor(), self.start(), self.path(), self.mode());
+        let (descriptor, start, path) = (self.descriptor(), self.start(), self.path());
         let flags = self.random.some(&[AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, 1]);
         let buffer = self.both.memory.buffer();
         let random = &mut self.random;
         let both = &mut *self.both;
-        match random.below(16) {
+        match random.below(6) {
             0 => both.call(linux::__NR_newfstatat, [start, path, buffer, flags]),
             1 => both.call(linux::__NR_fstat, [descriptor, buffer]),
             2 => {
@@ -361,33 +329,7 @@ impl Caller<'_> {
                 let flags = if path == 0 { flags & !1 } else { flags };
                 both.call(linux::__NR_statx, [start, path, flags, 0xfff, buffer])
             }
-            3 => {
-                let number = random.of(&[linux::__NR_stat, linux::__NR_lstat]);
-                both.call(number, [path, buffer])
-            }
-            4 | 5 => {
-                let flags = flags | random.some(&[AT_EACCESS]);
-                let mode = random.below(9);
-                both.call(linux::__NR_faccessat2, [start, path, mode, flags])
-            }
-            6 | 7 => {
-                let node = both.files.descriptor(start as i32);
-                // Modes of what is not in the file system are not kept.
-                if start == HERE || node.is_ok_and(in_tree) {
-                    both.call(linux::__NR_fchmodat2, [start, path, mode, flags])
-                } else {
-                    None
-                }
-            }
-            8 => {
-                let node = both.files.descriptor(descriptor as i32);
-                if node.is_ok_and(in_tree) {
-                    both.call(linux::__NR_fchmod, [descriptor, mode])
-                } else {
-                    None
-                }
-            }
-            9..=11 => {
+            _ => {
                 let mut times = Vec::new();
                 for _ in 0..2 {
                     let seconds = random.below(1000);
@@ -412,19 +354,6 @@ impl Caller<'_> {
                 let flags = flags & !u64::from(AT_EMPTY_PATH);
                 both.call(linux::__NR_utimensat, [start, path, times, flags])
             }
-            12 => {
-                let size = random.below(70_000);
-                both.call(linux::__NR_truncate, [path, size])
-            }
-            13 => both.call(linux::__NR_fchdir, [descriptor]),
-            14 => {
-                let length = random.of(&[0, 2, 4096]);
-                both.call(linux::__NR_getcwd, [buffer, length])
-            }
-            _ => {
-                let mask = random.of(&[0, 0o022, 0o077, 0o7777]);
-                both.call(linux::__NR_umask, [mask])
-            }
         };
     }
 
@@ -437,7 +366,7 @@ impl Caller<'_> {
             } else {
                 0
             };
-            let resolve = self.random.of(&[0, 4, 8, 16, 12, 20, 2, 24, 64]);
+            let resolve = self.random.of(&[0, 8, 8, 2, 10, 64]);
             let how = [flags, mode, resolve, 0].map(u64::to_le_bytes);
             let how = self.both.memory.fill(0, how.as_flattened());
             let size = self.random.of(&[24, 24, 24, 32, 16]);
@@ -486,7 +415,7 @@ impl Caller<'_> {
             ("nothing", "b/d"),
         ] {
             if !self.random.one_in(3) {
-                self.both.at_paths(linux::__NR_symlink, target, path);
+                self.both.link(target, path);
             }
         }
     }

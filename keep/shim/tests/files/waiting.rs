@@ -129,10 +129,7 @@ fn any(both: &mut Both, random: &mut Random) {
         1 | 26 => drop(epoll(both)),
         2 | 27 | 28 => drop(both.close(descriptor)),
         3 => drop(both.must(linux::__NR_dup, [descriptor as u64])),
-        4 if descriptor != other => {
-            both.must(linux::__NR_dup2, [descriptor as u64, other as u64]);
-        }
-        5..14 => {
+        4..14 => {
             let (on, watched) = (descriptor, other);
             let watched_object = both.files.descriptor(watched as i32);
             let nested = |description: &enarx_keep_shim::file::Description| {
