@@ -83,29 +83,24 @@ fn answer<P: Platform>(
         __NR_sigaltstack => kernel.with_signals(|state| {
             state.change_stack(kernel, a, registers.rsp)
         }),
-        __NR_kill | __NR_tkill | __NR_tgkill => kernel.signal_itself(number, a),
+        __NR_tgkill => kernel.signal_itself(a),
 
         // Inside: time is the processor's counter, which the host is asked about once.
         __NR_clock_gettime => kernel.clock_gettime(a),
         __NR_clock_getres => kernel.clock_getres(a),
-        __NR_gettimeofday => kernel.gettimeofday(a),
-        __NR_time => kernel.time(a[0]),
         // Proxied: waiting.
-        __NR_nanosleep => kernel.nanosleep(a[0]),
         __NR_clock_nanosleep => kernel.clock_nanosleep(a),
         // Proxied for what is the host's, inside for everything else: waiting for descriptors.
         __NR_poll => kernel.poll(a),
         __NR_ppoll => kernel.ppoll(a),
-        // Nothing inside sends signals to a thread that waits, so their mask is all the same.
-        __NR_epoll_wait | __NR_epoll_pwait => kernel.epoll_wait(a),
+        __NR_epoll_wait => kernel.epoll_wait(a),
 
         // Proxied, where the launch permits it: sockets. Nothing that the host says is trusted.
         __NR_socket => kernel.socket(a),
         __NR_bind => kernel.bind(a),
         __NR_connect => kernel.connect(a),
         __NR_listen => kernel.listen(a),
-        __NR_accept => kernel.accept(a, 0),
-        __NR_accept4 => kernel.accept(a, a[3]),
+        __NR_accept4 => kernel.accept(a),
         __NR_shutdown => kernel.shutdown(a),
         __NR_getsockname => kernel.socket_name(a, 0),
         __NR_getpeername => kernel.socket_name(a, 1),
@@ -113,26 +108,21 @@ fn answer<P: Platform>(
         __NR_getsockopt => kernel.socket_option(a),
         __NR_sendto => kernel.send_to(a),
         __NR_recvfrom => kernel.receive_from(a),
-        __NR_sendmsg => kernel.sendmsg(a),
-        __NR_recvmsg => kernel.recvmsg(a),
 
         // Inside: random numbers are the processor's.
         __NR_getrandom => kernel.getrandom(a),
 
         // Inside: what the program is and may have. Fixed, and nobody else's business.
         __NR_getpid => Ok(1),
-        __NR_getppid => Ok(0),
         __NR_getuid | __NR_geteuid | __NR_getgid | __NR_getegid => Ok(0),
         __NR_uname => kernel.uname(a[0]),
         __NR_sysinfo => kernel.sysinfo(a[0]),
         __NR_prlimit64 => kernel.limits(a),
-        __NR_getrusage => kernel.usage(a),
         __NR_prctl => kernel.process_control(a),
         __NR_arch_prctl => kernel.architecture_control(a, registers),
-        __NR_getcpu => kernel.processor(a),
 
-        // Refused: newer ways of doing what older calls do. The C library falls back.
-        __NR_clone3 | __NR_rseq | __NR_membarrier | __NR_epoll_pwait2 => Err(Error::ENOSYS),
+        // Refused: the C library falls back to what older calls do.
+        __NR_clone3 | __NR_rseq => Err(Error::ENOSYS),
 
         // Proxied for sockets and the stream to the host, inside for everything else: data.
         __NR_read | __NR_readv | __NR_write | __NR_writev => kernel.transfer(number, a),

@@ -57,13 +57,6 @@ impl<P: Platform> Kernel<P> {
         Ok(0)
     }
 
-    /// `struct rusage`: what was used, the host knows and the Keep does not.
-    pub(super) fn usage(&self, [_, into, ..]: [u64; 6]) -> Result<u64, Error> {
-        const SIZE: usize = 144;
-        UserMemory::write(self, into, &[0; SIZE])?;
-        Ok(0)
-    }
-
     pub(super) fn process_control(&self, [option, ..]: [u64; 6]) -> Result<u64, Error> {
         // Names for others to see; there are no others.
         const PR_SET_NAME: u64 = 15;

@@ -4,10 +4,7 @@
 //! host does not listen, is for whoever talks through the socket to see to: with TLS.
 
 use alloc::vec;
-use core::{
-    mem::offset_of,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
-};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use enarx_wire_hostcall::call::{
     ADDRESS_SIZE, Operation, SocketOption, decode_address, encode_address,
@@ -15,9 +12,8 @@ use enarx_wire_hostcall::call::{
 use linux_raw_sys::{
     general::{O_CLOEXEC, O_NONBLOCK, POLLIN, POLLOUT},
     net::{
-        AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_TCP, IPPROTO_UDP, MSG_CMSG_CLOEXEC, MSG_DONTWAIT,
-        MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM,
-        SOCK_STREAM, SOL_SOCKET, msghdr,
+        AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_TCP, IPPROTO_UDP, MSG_DONTWAIT, MSG_MORE,
+        MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SOCK_DGRAM, SOCK_STREAM,
     },
 };
 
@@ -93,8 +89,7 @@ impl<P: Platform> Kernel<P> {
 
     pub(super) fn accept(
         &self,
-        [descriptor, into, length_at, ..]: [u64; 6],
-        how: u64,
+        [descriptor, into, length_at, how, ..]: [u64; 6],
     ) -> Result<u64, Error> {
         let how = how as u32;
         if how & !HOW != 0 {
@@ -191,19 +186,8 @@ impl<P: Platform> Kernel<P> {
         [descriptor, level, name, into, length_at, _]: [u64; 6],
     ) -> Result<u64, Error> {
         let stream = self.host_stream(descriptor)?;
-        let socket = stream.socket;
-        let value = match (level as u32, name as u32) {
-            (SOL_SOCKET, SO_TYPE) if socket.is_datagram => SOCK_DGRAM,
-            (SOL_SOCKET, SO_TYPE) => SOCK_STREAM,
-            (SOL_SOCKET, SO_DOMAIN) if socket.is_v6 => AF_INET6,
-            (SOL_SOCKET, SO_DOMAIN) => AF_INET,
-            (SOL_SOCKET, SO_PROTOCOL) if socket.is_datagram => IPPROTO_UDP as u32,
-            (SOL_SOCKET, SO_PROTOCOL) => IPPROTO_TCP as u32,
-            (level, name) => {
-                let option = SocketOption::from_linux(level, name).ok_or(Error::ENOPROTOOPT)?;
-                self.option(&stream, option)? as u32
-            }
-        };
+        let option = SocketOption::from_linux(level as u32, name as u32);
+        let value = self.option(&stream, option.ok_or(Error::ENOPROTOOPT)?)? as u32;
         self.write_counted(&value.to_le_bytes(), into, length_at)?;
         Ok(0)
     }
@@ -212,128 +196,63 @@ impl<P: Platform> Kernel<P> {
         &self,
         [descriptor, at, length, flags, to, to_length]: [u64; 6],
     ) -> Result<u64, Error> {
+        let (mut stream, flags) = (self.host_stream(descriptor)?, flags as u32);
+        // There are no signals for streams that are gone, and all is sent at once.
+        if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
+            return Err(Error::EOPNOTSUPP);
+        }
+        stream.waits &= flags & MSG_DONTWAIT == 0;
         let buffer = Buffer {
             address: at,
             length,
         };
-        self.send_message(descriptor, &[buffer], flags as u32, (to, to_length))
+        if !stream.socket.is_datagram {
+            return self.send(Stream::Host(stream), &[buffer]);
+        }
+        if length > LONGEST_DATAGRAM {
+            return Err(Error::EMSGSIZE);
+        }
+        let payload = self.borrow(at, length)?;
+        if to == 0 {
+            return self.send_to_host(&stream, (Operation::Send, [0; 2]), &[payload], length);
+        }
+        let address = encode_address(self.address(to, to_length, &stream)?);
+        let request = (Operation::SendTo, [0; 2]);
+        self.send_to_host(&stream, request, &[&address, payload], length)
     }
 
     pub(super) fn receive_from(
         &self,
         [descriptor, at, length, flags, from, length_at]: [u64; 6],
     ) -> Result<u64, Error> {
-        let buffer = Buffer {
-            address: at,
-            length,
-        };
-        let (count, datagram) = self.receive_message(descriptor, &[buffer], flags as u32)?;
-        if from != 0 {
-            match datagram {
-                Some(datagram) => self.write_address(datagram.sender, from, length_at)?,
-                None => UserMemory::write(self, length_at, &[0; 4])?,
-            }
-        }
-        Ok(count)
-    }
-
-    pub(super) fn sendmsg(&self, [descriptor, at, flags, ..]: [u64; 6]) -> Result<u64, Error> {
-        let message = Message(at);
-        if self.long(message.at(offset_of!(msghdr, msg_controllen)))? != 0 {
-            return Err(Error::EINVAL);
-        }
-        let buffers = self.buffers_of(message)?;
-        let to = self.long(message.at(offset_of!(msghdr, msg_name)))?;
-        let to_length = self.word(message.at(offset_of!(msghdr, msg_namelen)))?;
-        self.send_message(descriptor, &buffers, flags as u32, (to, to_length.into()))
-    }
-
-    pub(super) fn recvmsg(&self, [descriptor, at, flags, ..]: [u64; 6]) -> Result<u64, Error> {
-        let message = Message(at);
-        let buffers = self.buffers_of(message)?;
-        let name = self.long(message.at(offset_of!(msghdr, msg_name)))?;
-        let length_at = message.at(offset_of!(msghdr, msg_namelen));
-        let (count, datagram) = self.receive_message(descriptor, &buffers, flags as u32)?;
-        let mut told = 0;
-        match datagram {
-            Some(datagram) => {
-                if datagram.copied < datagram.length {
-                    told |= MSG_TRUNC;
-                }
-                self.write_address(datagram.sender, name, length_at)?;
-            }
-            None if name != 0 => UserMemory::write(self, length_at, &[0; 4])?,
-            None => {}
-        }
-        let control = message.at(offset_of!(msghdr, msg_controllen));
-        UserMemory::write(self, control, &[0; 8])?;
-        let flags_at = message.at(offset_of!(msghdr, msg_flags));
-        UserMemory::write(self, flags_at, &told.to_le_bytes())?;
-        Ok(count)
-    }
-
-    fn buffers_of(&self, message: Message) -> Result<vec::Vec<Buffer>, Error> {
-        let array = self.long(message.at(offset_of!(msghdr, msg_iov)))?;
-        let count = self.long(message.at(offset_of!(msghdr, msg_iovlen)))?;
-        self.buffers(array, count)
-    }
-
-    fn send_message(
-        &self,
-        descriptor: u64,
-        buffers: &[Buffer],
-        flags: u32,
-        (to, to_length): (u64, u64),
-    ) -> Result<u64, Error> {
-        let mut stream = self.host_stream(descriptor)?;
-        // There are no signals for streams that are gone, and all is sent at once.
-        if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
-            return Err(Error::EOPNOTSUPP);
-        }
-        stream.waits &= flags & MSG_DONTWAIT == 0;
-        if !stream.socket.is_datagram {
-            return self.send(Stream::Host(stream), buffers);
-        }
-        let (mut payload, length) = self.gathered(buffers)?;
-        if length > LONGEST_DATAGRAM {
-            return Err(Error::EMSGSIZE);
-        }
-        if to == 0 {
-            return self.send_to_host(&stream, (Operation::Send, [0; 2]), &payload, length);
-        }
-        let address = encode_address(self.address(to, to_length, &stream)?);
-        payload.insert(0, &address);
-        self.send_to_host(&stream, (Operation::SendTo, [0; 2]), &payload, length)
-    }
-
-    fn receive_message(
-        &self,
-        descriptor: u64,
-        buffers: &[Buffer],
-        flags: u32,
-    ) -> Result<(u64, Option<Datagram>), Error> {
-        let mut stream = self.host_stream(descriptor)?;
-        let known = MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL;
-        if flags & !known != 0 {
+        let (mut stream, flags) = (self.host_stream(descriptor)?, flags as u32);
+        if flags & !(MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC) != 0 {
             return Err(Error::EOPNOTSUPP);
         }
         stream.waits &= flags & MSG_DONTWAIT == 0;
         let peeks = flags & MSG_PEEK != 0;
-        if !stream.socket.is_datagram {
-            // To drop what is received, without looking, is a thing of TCP that nobody asks for.
-            if flags & MSG_TRUNC != 0 {
-                return Err(Error::EOPNOTSUPP);
-            }
-            let count = self.receive(Stream::Host(stream), buffers, peeks)?;
-            return Ok((count, None));
+        let buffers = [Buffer {
+            address: at,
+            length,
+        }];
+        if stream.socket.is_datagram {
+            let datagram = self.receive_datagram(&stream, &buffers, peeks)?;
+            self.write_address(datagram.sender, from, length_at)?;
+            return Ok(if flags & MSG_TRUNC != 0 {
+                datagram.length
+            } else {
+                datagram.copied
+            });
         }
-        let datagram = self.receive_datagram(&stream, buffers, peeks)?;
-        let count = if flags & MSG_TRUNC != 0 {
-            datagram.length
-        } else {
-            datagram.copied
-        };
-        Ok((count, Some(datagram)))
+        // To drop what is received, without looking, is a thing of TCP that nobody asks for.
+        if flags & MSG_TRUNC != 0 {
+            return Err(Error::EOPNOTSUPP);
+        }
+        let count = self.receive(Stream::Host(stream), &buffers, peeks)?;
+        if from != 0 {
+            UserMemory::write(self, length_at, &[0; 4])?;
+        }
+        Ok(count)
     }
 
     pub(super) fn receive_datagram(
@@ -483,15 +402,5 @@ impl<P: Platform> Kernel<P> {
         let room = usize::try_from(self.word(length_at)? as i32).map_err(|_| Error::EINVAL)?;
         UserMemory::write(self, into, &bytes[..bytes.len().min(room)])?;
         UserMemory::write(self, length_at, &(bytes.len() as u32).to_le_bytes())
-    }
-}
-
-/// The address of a `struct msghdr`.
-#[derive(Clone, Copy)]
-struct Message(u64);
-
-impl Message {
-    fn at(self, offset: usize) -> u64 {
-        self.0.wrapping_add(offset as u64)
     }
 }

@@ -179,12 +179,7 @@ impl<P: Platform> Kernel<P> {
     /// Signals can be sent to the thread that sends them: `abort` and `raise`. Those are
     /// faults by another name, but there is no instruction to return to, so what is
     /// handled is refused and what is not ends the Keep.
-    pub(super) fn signal_itself(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
-        let signal = if number == general::__NR_tgkill {
-            a[2]
-        } else {
-            a[1]
-        };
+    pub(super) fn signal_itself(&self, [_, _, signal, ..]: [u64; 6]) -> Result<u64, Error> {
         let ignored = [SIGCHLD, SIGURG, SIGWINCH, SIGCONT];
         let Ok(signal @ 0..=64) = u32::try_from(signal) else {
             return Err(Error::EINVAL);
@@ -207,14 +202,5 @@ impl<P: Platform> Kernel<P> {
         }
         UserMemory::write(self, set, &1u64.to_le_bytes())?;
         Ok(SIZE)
-    }
-
-    pub(super) fn processor(&self, [processor, node, ..]: [u64; 6]) -> Result<u64, Error> {
-        for place in [processor, node] {
-            if place != 0 {
-                UserMemory::write(self, place, &[0; 4])?;
-            }
-        }
-        Ok(0)
     }
 }

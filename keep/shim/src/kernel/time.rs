@@ -63,7 +63,7 @@ impl<P: Platform> Kernel<P> {
             ) => self.now(),
             _ => return Err(Error::EINVAL),
         };
-        self.write_time(into, time, 1)?;
+        self.write_time(into, time)?;
         Ok(0)
     }
 
@@ -72,30 +72,8 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::EINVAL);
         }
         if into != 0 {
-            self.write_time(into, 1, 1)?;
+            self.write_time(into, 1)?;
         }
-        Ok(0)
-    }
-
-    pub(super) fn gettimeofday(&self, [into, ..]: [u64; 6]) -> Result<u64, Error> {
-        const MICROSECOND: u64 = 1000;
-        if into != 0 {
-            self.write_time(into, self.wall(), MICROSECOND)?;
-        }
-        Ok(0)
-    }
-
-    pub(super) fn time(&self, into: u64) -> Result<u64, Error> {
-        let seconds = self.wall() / SECOND;
-        if into != 0 {
-            UserMemory::write(self, into, &seconds.to_le_bytes())?;
-        }
-        Ok(seconds)
-    }
-
-    pub(super) fn nanosleep(&self, request: u64) -> Result<u64, Error> {
-        let deadline = self.now().saturating_add(self.duration(request)?);
-        self.sleep_until(deadline);
         Ok(0)
     }
 
@@ -115,19 +93,15 @@ impl<P: Platform> Kernel<P> {
             ) => self.now().saturating_add(moment),
             _ => return Err(Error::EINVAL),
         };
-        self.sleep_until(deadline);
+        while self.park(Some(deadline)) {}
         Ok(0)
     }
 
-    fn sleep_until(&self, deadline: u64) {
-        while self.park(Some(deadline)) {}
-    }
-
-    /// Writes `struct timespec` or `struct timeval`, by the unit of its second field.
-    fn write_time(&self, into: u64, time: u64, unit: u64) -> Result<(), Error> {
+    /// Writes `struct timespec`.
+    fn write_time(&self, into: u64, time: u64) -> Result<(), Error> {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&(time / SECOND).to_le_bytes());
-        bytes[8..].copy_from_slice(&(time % SECOND / unit).to_le_bytes());
+        bytes[8..].copy_from_slice(&(time % SECOND).to_le_bytes());
         UserMemory::write(self, into, &bytes)
     }
 }

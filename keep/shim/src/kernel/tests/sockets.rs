@@ -59,12 +59,9 @@ fn sockets_are_the_hosts_under_numbers_of_ours() {
     // One call for all parts.
     let parts = [fixture.put(64, b"one"), 3, fixture.put(80, b"two"), 3];
     let parts = fixture.put(128, parts.map(u64::to_le_bytes).as_flattened());
-    let message = [0, 0, parts, 2, 0, 0, 0].map(u64::to_le_bytes);
-    let message = fixture.put(256, message.as_flattened());
     fixture.machine.reply(Operation::Send, 6, &[]);
-    let flags = u64::from(MSG_NOSIGNAL);
-    let send = [socket, message, flags, 0, 0, 0];
-    assert_eq!(fixture.call(__NR_sendmsg, send), Ok(6));
+    let write = [socket, parts, 2, 0, 0, 0];
+    assert_eq!(fixture.call(__NR_writev, write), Ok(6));
     assert_eq!(fixture.machine.seen(Operation::Send)[0].1, b"onetwo");
 
     let room = fixture.put(512, &[0xEE; 32]);
@@ -227,7 +224,7 @@ fn errors_that_sockets_do_not_have_stop_the_keep() {
             fixture.call(__NR_listen, [socket, 1, 0, 0, 0, 0])
         }),
         (Operation::Accept, |fixture, socket| {
-            fixture.call(__NR_accept, [socket, 0, 0, 0, 0, 0])
+            fixture.call(__NR_accept4, [socket, 0, 0, 0, 0, 0])
         }),
         (Operation::Shutdown, |fixture, socket| {
             fixture.call(__NR_shutdown, [socket, 1, 0, 0, 0, 0])
