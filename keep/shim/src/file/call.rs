@@ -75,8 +75,6 @@ impl Files {
             // What is known of files
             linux::__NR_fstat => self.status_of_open(memory, descriptor, second),
             linux::__NR_newfstatat => self.status(memory, place, third, fourth as u32),
-            linux::__NR_statx =>
-                self.extended_status(memory, place, third as u32, fourth as u32, fifth),
             linux::__NR_utimensat => self.set_times(memory, place, third, fourth as u32, now),
             _ => return None,
         })

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW, S_IFCHR, S_IFIFO,
-    S_IFSOCK, STATX__RESERVED, STATX_BASIC_STATS, STATX_BTIME, stat, statx, statx_timestamp,
+    S_IFSOCK, stat,
 };
 
 use super::path::{At, Target};
@@ -26,7 +26,7 @@ const STREAMS_DEVICE: u32 = 2;
 /// The device number of `/dev/null`: major and minor.
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
-/// What `stat` and `statx` tell.
+/// What `stat` tells.
 struct Status {
     minor_device: u32,
     number: u64,
@@ -38,7 +38,6 @@ struct Status {
     accessed: Time,
     modified: Time,
     changed: Time,
-    created: Time,
 }
 
 impl Files {
@@ -53,9 +52,13 @@ impl Files {
         if flags & !known != 0 {
             return Err(Error::EINVAL);
         }
-        let status = self.status_at(memory, place, flags)?;
-        memory.write(buffer, &status.to_stat())?;
-        Ok(0)
+        let target = if place.1 == 0 && flags & AT_EMPTY_PATH != 0 {
+            self.target_of(place.0)?
+        } else {
+            let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
+            self.target(memory, place, flags, follow)?
+        };
+        self.tell(memory, target, buffer)
     }
 
     pub(super) fn status_of_open(
@@ -65,42 +68,21 @@ impl Files {
         buffer: u64,
     ) -> Result<u64, Error> {
         self.table.get(descriptor)?;
-        let status = self.status_of(self.target_of(descriptor)?)?;
-        memory.write(buffer, &status.to_stat())?;
-        Ok(0)
+        self.tell(memory, self.target_of(descriptor)?, buffer)
     }
 
-    pub(super) fn extended_status(
+    fn tell(
         &self,
         memory: &impl UserMemory,
-        place: At,
-        flags: u32,
-        mask: u32,
+        target: Target<'_>,
         buffer: u64,
     ) -> Result<u64, Error> {
-        let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
-        let contradicts = flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE;
-        if flags & !known != 0 || contradicts || mask & STATX__RESERVED != 0 {
-            return Err(Error::EINVAL);
-        }
-        let status = self.status_at(memory, place, flags)?;
-        memory.write(buffer, &status.to_statx())?;
-        Ok(0)
-    }
-
-    fn status_at(&self, memory: &impl UserMemory, place: At, flags: u32) -> Result<Status, Error> {
-        if place.1 == 0 && flags & AT_EMPTY_PATH != 0 {
-            return self.status_of(self.target_of(place.0)?);
-        }
-        let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
-        self.status_of(self.target(memory, place, flags, follow)?)
-    }
-
-    fn status_of(&self, target: Target<'_>) -> Result<Status, Error> {
-        Ok(match target {
+        let status = match target {
             Target::Node(number) => Status::of_node(number.get(), self.tree.node(number)?),
             Target::Open(description) => Status::of_stream(&description.object),
-        })
+        };
+        memory.write(buffer, &status.to_stat())?;
+        Ok(0)
     }
 }
 
@@ -122,7 +104,6 @@ impl Status {
             accessed: node.accessed,
             modified: node.modified,
             changed: node.changed,
-            created: node.created,
         }
     }
 
@@ -148,7 +129,6 @@ impl Status {
             accessed: start,
             modified: start,
             changed: start,
-            created: start,
         }
     }
 
@@ -170,33 +150,6 @@ impl Status {
         ] {
             record.put(offset, time.seconds as u64);
             record.put(offset + 8, u64::from(time.nanoseconds));
-        }
-        record.0
-    }
-
-    fn to_statx(&self) -> [u8; size_of::<statx>()] {
-        let (major, minor) = self.device;
-        let mut record = Record([0; size_of::<statx>()]);
-        record.put_word(offset_of!(statx, stx_mask), STATX_BASIC_STATS | STATX_BTIME);
-        record.put_word(offset_of!(statx, stx_blksize), BLOCK as u32);
-        record.put_word(offset_of!(statx, stx_nlink), self.links as u32);
-        // It has 16 bits, and zeros behind them.
-        record.put_word(offset_of!(statx, stx_mode), self.mode);
-        record.put(offset_of!(statx, stx_ino), self.number);
-        record.put(offset_of!(statx, stx_size), self.size);
-        record.put(offset_of!(statx, stx_blocks), self.stored.div_ceil(SECTOR));
-        record.put_word(offset_of!(statx, stx_rdev_major), major);
-        record.put_word(offset_of!(statx, stx_rdev_minor), minor);
-        record.put_word(offset_of!(statx, stx_dev_minor), self.minor_device);
-        for (offset, time) in [
-            (offset_of!(statx, stx_atime), self.accessed),
-            (offset_of!(statx, stx_mtime), self.modified),
-            (offset_of!(statx, stx_ctime), self.changed),
-            (offset_of!(statx, stx_btime), self.created),
-        ] {
-            let nanoseconds = offset_of!(statx_timestamp, tv_nsec);
-            record.put(offset, time.seconds as u64);
-            record.put_word(offset + nanoseconds, time.nanoseconds);
         }
         record.0
     }

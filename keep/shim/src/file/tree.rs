@@ -35,7 +35,6 @@ pub(super) struct Node {
     pub accessed: Time,
     pub modified: Time,
     pub changed: Time,
-    pub created: Time,
 }
 
 pub(super) enum Kind {
@@ -318,7 +317,6 @@ impl Tree {
             accessed: now,
             modified: now,
             changed: now,
-            created: now,
         };
         self.nodes.insert(number, node);
         number

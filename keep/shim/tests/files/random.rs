@@ -321,14 +321,9 @@ impl Caller<'_> {
         let buffer = self.both.memory.buffer();
         let random = &mut self.random;
         let both = &mut *self.both;
-        match random.below(6) {
+        match random.below(5) {
             0 => both.call(linux::__NR_newfstatat, [start, path, buffer, flags]),
             1 => both.call(linux::__NR_fstat, [descriptor, buffer]),
-            2 => {
-                // Without a path, the kernel does not look at unknown flags.
-                let flags = if path == 0 { flags & !1 } else { flags };
-                both.call(linux::__NR_statx, [start, path, flags, 0xfff, buffer])
-            }
             _ => {
                 let mut times = Vec::new();
                 for _ in 0..2 {
