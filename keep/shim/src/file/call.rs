@@ -47,7 +47,7 @@ impl Files {
 
             // Descriptors
             linux::__NR_close => self.close(descriptor),
-            linux::__NR_dup => self.duplicate(descriptor),
+            linux::__NR_dup => self.table.duplicate(descriptor, 0),
             linux::__NR_fcntl => self.control(descriptor, second as u32, third),
             linux::__NR_ioctl => self.device_control(memory, descriptor, second as u32, third),
             linux::__NR_eventfd2 => self.eventfd(first as u32, second as u32),

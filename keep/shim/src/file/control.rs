@@ -24,22 +24,6 @@ impl Files {
         Ok(0)
     }
 
-    pub(super) fn duplicate(&mut self, descriptor: i32) -> Result<u64, Error> {
-        self.duplicate_from(descriptor, 0, false)
-    }
-
-    fn duplicate_from(
-        &mut self,
-        descriptor: i32,
-        lowest: usize,
-        close_on_exec: bool,
-    ) -> Result<u64, Error> {
-        self.table.get(descriptor)?;
-        let number = self.table.unused(lowest)?;
-        self.table.duplicate(descriptor, number, close_on_exec)?;
-        Ok(number as u64)
-    }
-
     pub(super) fn control(
         &mut self,
         descriptor: i32,
@@ -53,14 +37,10 @@ impl Files {
                 if lowest >= self.table.limit() {
                     return Err(Error::EINVAL);
                 }
-                self.duplicate_from(descriptor, lowest, command == F_DUPFD_CLOEXEC)
+                self.table.duplicate(descriptor, lowest)
             }
-            F_GETFD => Ok(u64::from(self.table.closes_on_exec(descriptor)?)),
-            F_SETFD => {
-                let value = argument as u32 & FD_CLOEXEC != 0;
-                self.table.set_close_on_exec(descriptor, value)?;
-                Ok(0)
-            }
+            F_GETFD => Ok(FD_CLOEXEC.into()),
+            F_SETFD => Ok(0),
             F_GETFL => Ok(u64::from(self.table.get(descriptor)?.status)),
             F_SETFL => {
                 let status = argument as u32 & CHANGEABLE_STATUS;
@@ -84,7 +64,7 @@ impl Files {
     ) -> Result<u64, Error> {
         let description = self.table.opened_mut(descriptor)?;
         match request {
-            FIOCLEX => self.table.set_close_on_exec(descriptor, true)?,
+            FIOCLEX => {}
             FIONBIO => {
                 let set = memory.word(argument)? != 0;
                 let flag = if set { O_NONBLOCK } else { 0 };

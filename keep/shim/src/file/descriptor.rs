@@ -135,12 +135,6 @@ impl Description {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Slot {
-    description: usize,
-    close_on_exec: bool,
-}
-
 /// What nothing stands for any more.
 pub(super) struct Closed {
     /// The [`index`](Table::index) that it had.
@@ -150,7 +144,9 @@ pub(super) struct Closed {
 
 /// All descriptors of the program.
 pub(super) struct Table {
-    slots: Vec<Option<Slot>>,
+    /// What each descriptor stands for. There is nothing that it could be kept for beyond an
+    /// execution.
+    slots: Vec<Option<usize>>,
     descriptions: Vec<Option<Description>>,
 }
 
@@ -172,20 +168,21 @@ impl Table {
             (Object::Attestation, O_RDWR),
         ] {
             // A lower limit than that leaves some out.
-            let _ = table.insert(object, status, false);
+            let _ = table.insert(object, status);
         }
         table
     }
 
     pub fn get(&self, descriptor: i32) -> Result<&Description, Error> {
-        let slot = self.slot(descriptor)?;
-        let description = self.descriptions.get(slot.description);
+        let description = self.descriptions.get(self.index(descriptor)?);
         description.and_then(Option::as_ref).ok_or(Error::EBADF)
     }
 
     /// Tells what is open apart, for as long as it is.
     pub fn index(&self, descriptor: i32) -> Result<usize, Error> {
-        Ok(self.slot(descriptor)?.description)
+        let number = usize::try_from(descriptor).map_err(|_| Error::EBADF)?;
+        let slot = self.slots.get(number).copied().flatten();
+        slot.ok_or(Error::EBADF)
     }
 
     /// What is open, by its [`index`](Self::index).
@@ -207,8 +204,8 @@ impl Table {
     }
 
     pub fn get_mut(&mut self, descriptor: i32) -> Result<&mut Description, Error> {
-        let slot = self.slot(descriptor)?;
-        let description = self.descriptions.get_mut(slot.description);
+        let index = self.index(descriptor)?;
+        let description = self.descriptions.get_mut(index);
         description.and_then(Option::as_mut).ok_or(Error::EBADF)
     }
 
@@ -243,12 +240,7 @@ impl Table {
     }
 
     /// Opens the lowest descriptor that is not open.
-    pub fn insert(
-        &mut self,
-        object: Object,
-        status: u32,
-        close_on_exec: bool,
-    ) -> Result<u64, Error> {
+    pub fn insert(&mut self, object: Object, status: u32) -> Result<u64, Error> {
         let number = self.unused(0)?;
         let description = Description {
             object,
@@ -266,38 +258,25 @@ impl Table {
                 self.descriptions.len() - 1
             }
         };
-        self.slots[number] = Some(Slot {
-            description: index,
-            close_on_exec,
-        });
+        self.slots[number] = Some(index);
         Ok(number as u64)
     }
 
-    /// Lets `number`, which is less than the limit, stand for the same as `descriptor`. Answers
-    /// what nothing stands for any more.
-    pub fn duplicate(
-        &mut self,
-        descriptor: i32,
-        number: usize,
-        close_on_exec: bool,
-    ) -> Result<Option<Closed>, Error> {
-        let description = self.slot(descriptor)?.description;
+    /// Lets the lowest descriptor from `lowest` that is not open stand for the same as
+    /// `descriptor`.
+    pub fn duplicate(&mut self, descriptor: i32, lowest: usize) -> Result<u64, Error> {
+        let index = self.index(descriptor)?;
+        let number = self.unused(lowest)?;
         self.get_mut(descriptor)?.descriptors += 1;
-        let closed = self.close(number as i32).ok().flatten();
-        if let Some(slot) = self.slots.get_mut(number) {
-            *slot = Some(Slot {
-                description,
-                close_on_exec,
-            });
-        }
-        Ok(closed)
+        self.slots[number] = Some(index);
+        Ok(number as u64)
     }
 
     /// Closes a descriptor. Answers what nothing stands for any more.
     pub fn close(&mut self, descriptor: i32) -> Result<Option<Closed>, Error> {
-        let slot = self.slot(descriptor)?;
+        let index = self.index(descriptor)?;
         self.slots[descriptor as usize] = None;
-        let Some(entry) = self.descriptions.get_mut(slot.description) else {
+        let Some(entry) = self.descriptions.get_mut(index) else {
             return Ok(None);
         };
         if let Some(description) = entry
@@ -307,28 +286,8 @@ impl Table {
             return Ok(None);
         }
         Ok(entry.take().map(|description| Closed {
-            index: slot.description,
+            index,
             object: description.object,
         }))
-    }
-
-    pub fn closes_on_exec(&self, descriptor: i32) -> Result<bool, Error> {
-        Ok(self.slot(descriptor)?.close_on_exec)
-    }
-
-    pub fn set_close_on_exec(&mut self, descriptor: i32, value: bool) -> Result<(), Error> {
-        let slot = usize::try_from(descriptor)
-            .ok()
-            .and_then(|number| self.slots.get_mut(number));
-        slot.and_then(Option::as_mut)
-            .ok_or(Error::EBADF)?
-            .close_on_exec = value;
-        Ok(())
-    }
-
-    fn slot(&self, descriptor: i32) -> Result<Slot, Error> {
-        let number = usize::try_from(descriptor).map_err(|_| Error::EBADF)?;
-        let slot = self.slots.get(number).copied().flatten();
-        slot.ok_or(Error::EBADF)
     }
 }

@@ -129,7 +129,7 @@ impl Files {
             return Err(Error::EINVAL);
         }
         let object = Object::Epoll(Epoll::default());
-        self.table.insert(object, O_RDWR, flags != 0)
+        self.table.insert(object, O_RDWR)
     }
 
     pub(super) fn control_epoll(

@@ -68,8 +68,6 @@ impl Files {
             activity: Activity::default(),
         };
         let status = O_RDWR | flags & EFD_NONBLOCK;
-        let close_on_exec = flags & EFD_CLOEXEC != 0;
-        self.table
-            .insert(Object::EventFd(counter), status, close_on_exec)
+        self.table.insert(Object::EventFd(counter), status)
     }
 }

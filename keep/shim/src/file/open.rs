@@ -153,7 +153,7 @@ impl Files {
             self.tree.hold(node);
         }
         let status = how.flags & !(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
-        self.table.insert(object, status, how.has(O_CLOEXEC))
+        self.table.insert(object, status)
     }
 
     fn open_existing(&mut self, number: NodeNumber, how: &How, now: Time) -> Result<Object, Error> {

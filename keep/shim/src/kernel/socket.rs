@@ -67,8 +67,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn open_socket(&self, socket: Socket, how: u32) -> Result<u64, Error> {
-        let has = |flag| how & flag != 0;
-        self.with_files(|files| files.open_socket(socket, has(O_NONBLOCK), has(O_CLOEXEC)))
+        self.with_files(|files| files.open_socket(socket, how & O_NONBLOCK != 0))
     }
 
     pub(super) fn bind(&self, [descriptor, at, length, ..]: [u64; 6]) -> Result<u64, Error> {

@@ -256,7 +256,7 @@ impl Caller<'_> {
                 both.call(linux::__NR_fcntl, [descriptor, command.into(), other])
             }
             9 | 10 => {
-                let command = random.of(&[F_GETFD, F_GETFL, 77]);
+                let command = random.of(&[F_GETFL, 77]);
                 both.call(linux::__NR_fcntl, [descriptor, command.into(), 0])
             }
             11 => {
