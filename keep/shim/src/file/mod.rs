@@ -55,9 +55,6 @@ pub struct Limits {
     pub bytes: u64,
 }
 
-/// What nobody may do with what is created.
-const MODE_MASK: u32 = 0o022;
-
 /// The file system and the descriptors of one program.
 pub struct Files {
     tree: Tree,

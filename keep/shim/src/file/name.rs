@@ -1,11 +1,11 @@
 //! Making, removing and changing names.
 
-use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, S_ISVTX};
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 
+use super::Files;
 use super::path::{At, Last};
 use super::time::Time;
 use super::tree::{Directory, Kind, NodeNumber};
-use super::{Files, MODE_MASK};
 use crate::{Error, UserMemory};
 
 impl Files {
@@ -13,14 +13,12 @@ impl Files {
         &mut self,
         memory: &impl UserMemory,
         (descriptor, path): At,
-        mode: u32,
         now: Time,
     ) -> Result<u64, Error> {
         let path = Self::path(memory, path)?;
         let (parent, name) = self.new_name(descriptor, &path, true)?;
-        let permissions = mode & (0o777 | S_ISVTX) & !MODE_MASK;
         let kind = Kind::Directory(Directory::new(parent));
-        self.tree.create(parent, name, kind, permissions, now)?;
+        self.tree.create(parent, name, kind, now)?;
         Ok(0)
     }
 
@@ -66,7 +64,7 @@ impl Files {
         let path = Self::path(memory, path)?;
         let (parent, name) = self.new_name(descriptor, &path, false)?;
         let kind = Kind::Link(target.into());
-        self.tree.create(parent, name, kind, 0o777, now)?;
+        self.tree.create(parent, name, kind, now)?;
         Ok(0)
     }
 

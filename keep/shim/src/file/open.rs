@@ -10,7 +10,7 @@ use super::content::Content;
 use super::path::{At, Found, Wanted};
 use super::time::Time;
 use super::tree::{Kind, NodeNumber};
-use super::{Files, MODE_MASK, Object};
+use super::{Files, Object};
 use crate::{Error, UserMemory};
 
 const KNOWN_FLAGS: u32 = O_ACCMODE
@@ -43,7 +43,6 @@ const PERMISSIONS: u32 = 0o7777;
 /// How a file is to be opened.
 pub(super) struct How {
     flags: u32,
-    permissions: u32,
 
     /// Whether the path must not leave the directory that it starts from.
     is_beneath: bool,
@@ -94,7 +93,7 @@ impl How {
         let resolve = only(KNOWN_RULES, resolve)?;
         let has = |flag| flags & flag != 0;
         let creates = has(O_CREAT | __O_TMPFILE);
-        let permissions = only(if creates { PERMISSIONS } else { 0 }, mode)?;
+        only(if creates { PERMISSIONS } else { 0 }, mode)?;
         let contradicts = has(O_CREAT) && has(O_DIRECTORY)
             || has(__O_TMPFILE) && (!has(O_DIRECTORY) || flags & O_ACCMODE == O_RDONLY)
             || has(O_PATH) && flags & !PATH_FLAGS != 0;
@@ -106,7 +105,6 @@ impl How {
         }
         Ok(Self {
             flags,
-            permissions,
             is_beneath: resolve & RESOLVE_BENEATH != 0,
         })
     }
@@ -137,13 +135,12 @@ impl Files {
             directory: how.has(O_DIRECTORY),
             create: how.has(O_CREAT),
         };
-        let permissions = how.permissions & !MODE_MASK;
         let object = match self.look_up(descriptor, &path, wanted, how.is_beneath)? {
             Found::Place(directory, name) => {
                 // It may be in the target of a link, which belongs to the tree.
                 let name = name.to_vec();
                 let kind = Kind::File(Content::default());
-                let node = self.tree.create(directory, &name, kind, permissions, now)?;
+                let node = self.tree.create(directory, &name, kind, now)?;
                 Object::File(node)
             }
             Found::Node(node) if how.has(O_PATH) => Object::Path(node),

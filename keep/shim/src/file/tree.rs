@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::{NAME_MAX, S_IFDIR, S_IFLNK, S_IFREG, S_ISGID};
+use linux_raw_sys::general::{NAME_MAX, S_IFDIR, S_IFLNK, S_IFREG};
 
 use super::content::{Budget, Content};
 use super::time::Time;
@@ -27,7 +27,6 @@ impl NodeNumber {
 /// A file, directory, or symbolic link.
 pub(super) struct Node {
     pub kind: Kind,
-    pub permissions: u32,
     pub links: u64,
 
     /// What keeps it besides names: descriptions, and removed directories that were in it, whose `..` it is.
@@ -63,14 +62,14 @@ const NODE_BYTES: u64 = 320;
 const ENTRY_BYTES: u64 = 160;
 
 impl Node {
-    /// Type and permissions.
+    /// Type and permissions, which are those of all of its type: there is one user, who may do
+    /// everything.
     pub fn mode(&self) -> u32 {
-        self.permissions
-            | match self.kind {
-                Kind::File(_) => S_IFREG,
-                Kind::Directory(_) => S_IFDIR,
-                Kind::Link(_) => S_IFLNK,
-            }
+        match self.kind {
+            Kind::File(_) => S_IFREG | 0o644,
+            Kind::Directory(_) => S_IFDIR | 0o755,
+            Kind::Link(_) => S_IFLNK | 0o777,
+        }
     }
 
     pub fn is_directory(&self) -> bool {
@@ -165,7 +164,7 @@ impl Tree {
             budget: Budget::new(limit),
         };
         let kind = Kind::Directory(Directory::new(NodeNumber::ROOT));
-        tree.add(kind, 0o755, Time::from_nanoseconds(0));
+        tree.add(kind, Time::from_nanoseconds(0));
         tree
     }
 
@@ -226,19 +225,14 @@ impl Tree {
         directory: NodeNumber,
         name: &[u8],
         kind: Kind,
-        mut permissions: u32,
         now: Time,
     ) -> Result<NodeNumber, Error> {
-        let is_directory = matches!(kind, Kind::Directory(_));
         let target = match &kind {
             Kind::Link(target) => target.len() as u64,
             _ => 0,
         };
         self.budget.take(NODE_BYTES + target + entry_bytes(name))?;
-        if is_directory {
-            permissions |= self.node(directory)?.permissions & S_ISGID;
-        }
-        let node = self.add(kind, permissions, now);
+        let node = self.add(kind, now);
         self.attach(directory, name, node, now)?;
         Ok(node)
     }
@@ -302,7 +296,7 @@ impl Tree {
     }
 
     /// A new node that no name leads to yet.
-    fn add(&mut self, kind: Kind, permissions: u32, now: Time) -> NodeNumber {
+    fn add(&mut self, kind: Kind, now: Time) -> NodeNumber {
         let number = NodeNumber(self.next_number);
         self.next_number += 1;
         let links = match kind {
@@ -311,7 +305,6 @@ impl Tree {
         };
         let node = Node {
             kind,
-            permissions,
             links,
             holds: 0,
             accessed: now,

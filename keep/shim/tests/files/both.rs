@@ -404,7 +404,9 @@ fn u32_at(bytes: &[u8], offset: usize) -> u32 {
 
 /// Leaves of a `stat` what must be the same.
 fn comparable_stat(record: &mut [u8]) {
+    // Permissions are those of all of the same type.
     let type_ = u32_at(record, offset_of!(stat, st_mode)) & S_IFMT;
+    record[offset_of!(stat, st_mode)..][..4].copy_from_slice(&type_.to_le_bytes());
     let mut clear = |offset, length| record[offset..offset + length].fill(0);
     clear(offset_of!(stat, st_dev), 8);
     clear(offset_of!(stat, st_ino), 8);

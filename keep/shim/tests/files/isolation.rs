@@ -11,15 +11,6 @@ use crate::both::{Both, system_call};
 /// How many descriptors can be open, here and there.
 pub const OPEN_FILES: u32 = 512;
 
-/// Set where the user is root in a namespace only.
-const MAPPED: &str = "ENARX_TEST_IS_MAPPED_ROOT";
-
-/// Whether the kernel lets the user do all that the Keep does: it takes the bits that change
-/// users away from a file that is written to, unless root everywhere writes.
-pub fn keeps_all_modes() -> bool {
-    std::env::var_os(MAPPED).is_none()
-}
-
 /// Runs a test as [`each_isolated`] does, once.
 pub fn isolated(test: impl FnOnce(&mut Both) + Send + 'static) {
     each_isolated([test], |both, test| test(both));
@@ -64,7 +55,6 @@ pub fn each_isolated<T: Send + 'static>(
     // Test threads are named after their tests.
     let this = std::thread::current();
     let mut again = mapped();
-    again.env(MAPPED, "yes");
     again.arg(std::env::current_exe().unwrap());
     again.args(["--exact", this.name().unwrap(), "--nocapture"]);
     assert!(again.status().unwrap().success());

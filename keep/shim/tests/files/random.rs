@@ -9,7 +9,7 @@ use linux_raw_sys::general::{
 use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, TCGETS};
 
 use crate::both::{Both, HERE};
-use crate::isolation::{each_isolated, keeps_all_modes};
+use crate::isolation::each_isolated;
 use crate::memory::{Memory, UNMAPPED};
 
 /// Xorshift, by Marsaglia: the same numbers in each run.
@@ -124,11 +124,8 @@ impl Caller<'_> {
     }
 
     fn mode(&mut self) -> u64 {
-        let known = if keeps_all_modes() { u64::MAX } else { 0o1777 };
-        known
-            & self.random.of(&[
-                0o644, 0o755, 0o777, 0, 0o600, 0o4755, 0o2755, 0o1777, 0o17_7777,
-            ])
+        self.random
+            .of(&[0o644, 0o755, 0o777, 0, 0o600, 0o1777, 0o17_7777])
     }
 
     fn open_flags(&mut self) -> u64 {
