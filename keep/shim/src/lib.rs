@@ -39,4 +39,4 @@ pub use registers::{
 };
 pub use signal::{Exception, vector};
 pub use start::{InitialStack, Program, initial_stack};
-pub use user::UserMemory;
+pub use user::{Buffer, Buffers, UserMemory};

@@ -1,6 +1,8 @@
 //! The runtime's memory, as system calls see it.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
+
+use linux_raw_sys::general::UIO_MAXIOV;
 
 use crate::Error;
 
@@ -78,5 +80,56 @@ pub trait UserMemory {
             at += count as u64;
         }
         Err(Error::ENAMETOOLONG)
+    }
+}
+
+/// A part of the program's memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffer {
+    /// Where it begins.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// The parts of memory that a call names.
+#[derive(Debug, Clone, Copy)]
+pub enum Buffers {
+    /// A single one.
+    One(Buffer),
+    /// An array of `iovec`.
+    Array {
+        /// Where it begins.
+        address: u64,
+        /// How many there are.
+        count: u64,
+    },
+}
+
+impl Buffers {
+    /// What is named.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EINVAL`] for too many, or one in an array that is longer than any memory;
+    /// [`Error::EFAULT`] for such a single one, or when the array cannot be read.
+    pub fn list(self, memory: &impl UserMemory) -> Result<Vec<Buffer>, Error> {
+        const LONGEST: u64 = i64::MAX as u64;
+        match self {
+            Self::One(buffer) if buffer.length > LONGEST => Err(Error::EFAULT),
+            Self::One(buffer) => Ok(vec![buffer]),
+            Self::Array { count, .. } if count > UIO_MAXIOV.into() => Err(Error::EINVAL),
+            Self::Array { address, count } => {
+                let entry = |index: u64| {
+                    let at = address.wrapping_add(16 * index);
+                    let (address, length) = (memory.long(at)?, memory.long(at.wrapping_add(8))?);
+                    if length > LONGEST {
+                        return Err(Error::EINVAL);
+                    }
+                    Ok(Buffer { address, length })
+                };
+                (0..count).map(entry).collect()
+            }
+        }
     }
 }

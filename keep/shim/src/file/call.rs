@@ -6,8 +6,8 @@ use linux_raw_sys::general::AT_FDCWD;
 use super::Files;
 use super::open::How;
 use super::time::Time;
-use super::transfer::{Buffer, Position, Vector};
-use crate::{Error, UserMemory};
+use super::transfer::Position;
+use crate::{Buffer, Buffers, Error, UserMemory};
 
 impl Files {
     /// Answers a system call. Nothing is answered where the call is not about files, or asks for
@@ -22,8 +22,8 @@ impl Files {
     ) -> Option<Result<u64, Error>> {
         let [first, second, third, fourth, fifth, _] = arguments;
         let descriptor = first as i32;
-        let buffer = Buffer { address: second, length: third };
-        let vector = Vector { address: second, count: third };
+        let buffer = Buffers::One(Buffer { address: second, length: third });
+        let vector = Buffers::Array { address: second, count: third };
         let at = Position::At(fourth);
         // Paths start from a descriptor, or from the root.
         let from_root = (AT_FDCWD, first);

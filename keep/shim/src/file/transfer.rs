@@ -4,28 +4,19 @@
 //! a part of a buffer is not mapped, all that was to be copied from or to the same chunk may be
 //! left out; Linux would stop at the page.
 
-use alloc::vec::Vec;
-
-use linux_raw_sys::general::{O_APPEND, UIO_MAXIOV};
+use linux_raw_sys::general::O_APPEND;
 
 use super::event::Counter;
 use super::time::Time;
 use super::tree::Kind;
 use super::{Files, Object};
-use crate::{Error, UserMemory};
+use crate::{Buffer, Buffers, Error, UserMemory};
 
 /// Linux moves no more with one call.
 const MOST_BYTES: u64 = 0x7fff_f000;
 
 /// The last position in a file.
 const LAST: u64 = i64::MAX as u64;
-
-/// A part of the program's memory.
-#[derive(Clone, Copy)]
-pub(super) struct Segment {
-    address: u64,
-    length: u64,
-}
 
 /// Which bytes of a file are meant.
 #[derive(Clone, Copy)]
@@ -35,74 +26,12 @@ pub(super) enum Position {
     At(u64),
 }
 
-/// The parts of memory that a call names.
-pub(super) trait Segments {
-    type List: AsRef<[Segment]>;
-
-    /// Whether nothing is asked of a file if there are no bytes to move.
-    const EMPTY_IS_NOTHING: bool;
-
-    fn list(self, memory: &impl UserMemory) -> Result<Self::List, Error>;
-}
-
-/// One buffer.
-pub(super) struct Buffer {
-    pub address: u64,
-    pub length: u64,
-}
-
-/// An array of `iovec`.
-pub(super) struct Vector {
-    pub address: u64,
-    pub count: u64,
-}
-
-impl Segments for Buffer {
-    type List = [Segment; 1];
-
-    const EMPTY_IS_NOTHING: bool = false;
-
-    fn list(self, _: &impl UserMemory) -> Result<[Segment; 1], Error> {
-        // No memory is that large.
-        if self.length > LAST {
-            return Err(Error::EFAULT);
-        }
-        Ok([Segment {
-            address: self.address,
-            length: self.length,
-        }])
-    }
-}
-
-impl Segments for Vector {
-    type List = Vec<Segment>;
-
-    const EMPTY_IS_NOTHING: bool = true;
-
-    fn list(self, memory: &impl UserMemory) -> Result<Vec<Segment>, Error> {
-        if self.count > u64::from(UIO_MAXIOV) {
-            return Err(Error::EINVAL);
-        }
-        let mut segments = Vec::with_capacity(self.count as usize);
-        for index in 0..self.count {
-            let entry = self.address.wrapping_add(index * 16);
-            let address = memory.long(entry)?;
-            let length = memory.long(entry.wrapping_add(8))?;
-            if length > LAST {
-                return Err(Error::EINVAL);
-            }
-            segments.push(Segment { address, length });
-        }
-        Ok(segments)
-    }
-}
-
 impl Files {
-    pub(super) fn read<S: Segments>(
+    pub(super) fn read(
         &mut self,
         memory: &impl UserMemory,
         descriptor: i32,
-        segments: S,
+        buffers: Buffers,
         position: Position,
     ) -> Result<u64, Error> {
         let description = self.positioned(descriptor, position)?;
@@ -110,23 +39,22 @@ impl Files {
             return Err(Error::EBADF);
         }
         let offset = position.or(description.offset);
-        let segments = segments.list(memory)?;
-        let segments = segments.as_ref();
-        let total = total(segments, offset)?;
-        if total == 0 && S::EMPTY_IS_NOTHING {
+        let parts = &buffers.list(memory)?;
+        let total = total(parts, offset)?;
+        if total == 0 && matches!(buffers, Buffers::Array { .. }) {
             return Ok(0);
         }
         let description = self.table.opened_mut(descriptor)?;
         let count = match &mut description.object {
             Object::EventFd(counter) => {
-                let read = read_event(counter, memory, segments, total);
+                let read = read_event(counter, memory, parts, total);
                 self.changes += u64::from(read.is_ok());
                 return read;
             }
             Object::Epoll(_) => return Err(Error::EINVAL),
             Object::Directory(_) => return Err(Error::EISDIR),
             Object::File(node) => match &self.tree.node(*node)?.kind {
-                Kind::File(content) => each_piece(segments, total, |at, address, limit| {
+                Kind::File(content) => each_piece(parts, total, |at, address, limit| {
                     let piece = content.piece(offset + at, limit);
                     if !piece.is_empty() {
                         memory.write(address, piece)?;
@@ -143,11 +71,11 @@ impl Files {
         Ok(count)
     }
 
-    pub(super) fn write<S: Segments>(
+    pub(super) fn write(
         &mut self,
         memory: &impl UserMemory,
         descriptor: i32,
-        segments: S,
+        buffers: Buffers,
         position: Position,
         now: Time,
     ) -> Result<u64, Error> {
@@ -156,16 +84,15 @@ impl Files {
             return Err(Error::EBADF);
         }
         let mut offset = position.or(description.offset);
-        let segments = segments.list(memory)?;
-        let segments = segments.as_ref();
-        let total = total(segments, offset)?;
-        if total == 0 && S::EMPTY_IS_NOTHING {
+        let parts = &buffers.list(memory)?;
+        let total = total(parts, offset)?;
+        if total == 0 && matches!(buffers, Buffers::Array { .. }) {
             return Ok(0);
         }
         let description = self.table.opened_mut(descriptor)?;
         let node = match &mut description.object {
             Object::EventFd(counter) => {
-                let written = write_event(counter, memory, segments);
+                let written = write_event(counter, memory, parts);
                 self.changes += u64::from(written.is_ok());
                 return written;
             }
@@ -183,7 +110,7 @@ impl Files {
         if offset >= LAST {
             return Err(Error::EFBIG);
         }
-        let count = each_piece(segments, total.min(LAST - offset), |at, address, limit| {
+        let count = each_piece(parts, total.min(LAST - offset), |at, address, limit| {
             content.overwrite(offset + at, limit, budget, |bytes| {
                 memory.read(address, bytes)
             })
@@ -228,12 +155,12 @@ impl Position {
 }
 
 /// How many bytes are to be moved from or to `offset`.
-fn total(segments: &[Segment], offset: u64) -> Result<u64, Error> {
+fn total(parts: &[Buffer], offset: u64) -> Result<u64, Error> {
     let mut total: u64 = 0;
-    for segment in segments {
-        total = total.saturating_add(segment.length);
+    for part in parts {
+        total = total.saturating_add(part.length);
     }
-    match segments {
+    match parts {
         // Only a single buffer is compared with the offset before it is cut short.
         [single] if single.length > LAST - offset => Err(Error::EINVAL),
         _ if total.min(MOST_BYTES) > LAST - offset => Err(Error::EINVAL),
@@ -244,16 +171,16 @@ fn total(segments: &[Segment], offset: u64) -> Result<u64, Error> {
 /// Calls `transfer` with what was done before, an address and a limit, until all is done or it
 /// answers that nothing was. An error counts only where nothing was done before.
 fn each_piece(
-    segments: &[Segment],
+    parts: &[Buffer],
     total: u64,
     mut transfer: impl FnMut(u64, u64, u64) -> Result<u64, Error>,
 ) -> Result<u64, Error> {
     let mut done = 0;
-    for segment in segments {
-        let length = segment.length.min(total - done);
+    for part in parts {
+        let length = part.length.min(total - done);
         let mut copied = 0;
         while copied < length {
-            match transfer(done, segment.address.wrapping_add(copied), length - copied) {
+            match transfer(done, part.address.wrapping_add(copied), length - copied) {
                 Ok(0) => return Ok(done),
                 Ok(count) => {
                     copied += count;
@@ -273,14 +200,14 @@ const EVENT: u64 = 8;
 fn read_event(
     counter: &mut Counter,
     memory: &impl UserMemory,
-    segments: &[Segment],
+    parts: &[Buffer],
     total: u64,
 ) -> Result<u64, Error> {
     if total < EVENT {
         return Err(Error::EINVAL);
     }
     let bytes = counter.take()?.to_le_bytes();
-    let copied = each_piece(segments, EVENT, |at, address, limit| {
+    let copied = each_piece(parts, EVENT, |at, address, limit| {
         let rest = &bytes[at as usize..(at + limit) as usize];
         memory.write(address, rest)?;
         Ok(rest.len() as u64)
@@ -295,18 +222,18 @@ fn read_event(
 fn write_event(
     counter: &mut Counter,
     memory: &impl UserMemory,
-    segments: &[Segment],
+    parts: &[Buffer],
 ) -> Result<u64, Error> {
-    let mut add = |segment: &Segment| {
-        if segment.length != EVENT {
+    let mut add = |part: &Buffer| {
+        if part.length != EVENT {
             return Err(Error::EINVAL);
         }
-        counter.add(memory.long(segment.address)?)
+        counter.add(memory.long(part.address)?)
     };
-    let (first, others) = segments.split_first().ok_or(Error::EINVAL)?;
+    let (first, others) = parts.split_first().ok_or(Error::EINVAL)?;
     add(first)?;
     let mut done = EVENT;
-    for other in others.iter().filter(|segment| segment.length > 0) {
+    for other in others.iter().filter(|part| part.length > 0) {
         if add(other).is_err() {
             break;
         }

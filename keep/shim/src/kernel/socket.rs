@@ -19,10 +19,10 @@ use linux_raw_sys::{
 
 use super::{
     Kernel,
-    stream::{Buffer, HostStream, Stream},
+    stream::{HostStream, Stream},
 };
 use crate::{
-    Error, UserMemory,
+    Buffer, Error, UserMemory,
     file::{Edge, Socket},
     platform::{Answer, Platform, Stop},
 };

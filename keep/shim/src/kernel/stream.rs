@@ -10,11 +10,11 @@ use enarx_wire_hostcall::{
     CHANNEL,
     call::{Operation, PAYLOAD_SIZE, SOCKET_ERRORS},
 };
-use linux_raw_sys::general::{__NR_read, __NR_readv, __NR_writev, POLLIN, POLLOUT, UIO_MAXIOV};
+use linux_raw_sys::general::{__NR_read, __NR_readv, __NR_writev, POLLIN, POLLOUT};
 
 use super::Kernel;
 use crate::{
-    Error, UserMemory,
+    Buffer, Buffers, Error, UserMemory,
     file::{Edge, Object, Socket, Time},
     platform::{Answer, Platform, Stop},
 };
@@ -37,13 +37,6 @@ pub(super) struct HostStream {
     pub waits: bool,
 }
 
-/// A part of the program's memory.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Buffer {
-    pub address: u64,
-    pub length: u64,
-}
-
 impl<P: Platform> Kernel<P> {
     /// Serves a call on descriptors and files that never waits; others are counted.
     pub(super) fn file_call(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
@@ -59,13 +52,11 @@ impl<P: Platform> Kernel<P> {
     pub(super) fn transfer(&self, number: u32, a: [u64; 6]) -> Result<u64, Error> {
         let reads = matches!(number, __NR_read | __NR_readv);
         if let Some(stream) = self.stream(a[0]) {
-            let buffers = match number {
-                __NR_readv | __NR_writev => self.buffers(a[1], a[2])?,
-                _ => Vec::from([Buffer {
-                    address: a[1],
-                    length: a[2],
-                }]),
+            let buffers = match (number, a[1], a[2]) {
+                (__NR_readv | __NR_writev, address, count) => Buffers::Array { address, count },
+                (_, address, length) => Buffers::One(Buffer { address, length }),
             };
+            let buffers = buffers.list(self)?;
             return if reads {
                 self.receive(stream, &buffers, false)
             } else {
@@ -102,21 +93,6 @@ impl<P: Platform> Kernel<P> {
             })),
             _ => None,
         }
-    }
-
-    /// An array of `iovec`.
-    pub(super) fn buffers(&self, array: u64, count: u64) -> Result<Vec<Buffer>, Error> {
-        if count > u64::from(UIO_MAXIOV) {
-            return Err(Error::EINVAL);
-        }
-        let entry = |index: u64| {
-            let at = array.wrapping_add(16 * index);
-            Ok(Buffer {
-                address: self.long(at)?,
-                length: self.long(at.wrapping_add(8))?,
-            })
-        };
-        (0..count).map(entry).collect()
     }
 
     /// Receives into the first buffer that is not empty: a stream gives what it has in as many
