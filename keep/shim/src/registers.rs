@@ -43,47 +43,15 @@ impl Registers {
 
     /// Registers from [`general`](Self::general) and the base of FS.
     #[must_use]
+    #[rustfmt::skip]
     pub const fn new(general: [u64; GENERAL_REGISTERS], fs_base: u64) -> Self {
         let [
-            rax,
-            rcx,
-            rdx,
-            rbx,
-            rsp,
-            rbp,
-            rsi,
-            rdi,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            rflags,
-            rip,
+            rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11,
+            r12, r13, r14, r15, rflags, rip,
         ] = general;
         Self {
-            rax,
-            rcx,
-            rdx,
-            rbx,
-            rsp,
-            rbp,
-            rsi,
-            rdi,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
-            r15,
-            rflags,
-            rip,
-            fs_base,
+            rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11,
+            r12, r13, r14, r15, rflags, rip, fs_base,
         }
     }
 

@@ -78,10 +78,8 @@ impl AddressSpace {
     /// Maps a range that does not count as memory that the runtime asked for, and need not lie
     /// in the bounds.
     pub fn reserve(&mut self, range: Range<u64>, access: Access) {
-        if access.allows(Access::WRITE) {
-            self.used += range.end - range.start;
-            self.reserved += range.end - range.start;
-        }
+        self.used += writable_bytes(&range, access);
+        self.reserved += writable_bytes(&range, access);
         self.areas.insert(range, access);
     }
 
@@ -126,13 +124,7 @@ impl AddressSpace {
             return Err(Error::EEXIST);
         }
         // What is there is lost only if something else takes its place.
-        let before = self.writable_bytes_in(&range);
-        let after = if access.allows(Access::WRITE) {
-            range.end - range.start
-        } else {
-            0
-        };
-        self.charge(before, after)?;
+        self.charge(self.writable_bytes_in(&range), &range, access)?;
         Ok(self.occupy(pages, range, access))
     }
 
@@ -163,24 +155,10 @@ impl AddressSpace {
         length: u64,
         access: Access,
     ) -> Result<(), Error> {
-        let start = aligned(address)?;
-        if length == 0 {
+        let Some(range) = self.mapped(address, length)? else {
             return Ok(());
-        }
-        let end = start
-            .checked_add(whole_pages(length)?)
-            .ok_or(Error::ENOMEM)?;
-        let range = start..end;
-        if self.areas.gaps(&range).next().is_some() {
-            return Err(Error::ENOMEM);
-        }
-        let before = self.writable_bytes_in(&range);
-        let after = if access.allows(Access::WRITE) {
-            end - start
-        } else {
-            0
         };
-        self.charge(before, after)?;
+        self.charge(self.writable_bytes_in(&range), &range, access)?;
         self.areas.insert(range.clone(), access);
         for (existing, from) in self.present_in(&range) {
             self.change(pages, existing, from, access);
@@ -194,17 +172,9 @@ impl AddressSpace {
     ///
     /// [`Error::ENOMEM`] when some of it is not mapped.
     pub fn discard(&mut self, pages: &impl Pages, address: u64, length: u64) -> Result<(), Error> {
-        let start = aligned(address)?;
-        if length == 0 {
+        let Some(range) = self.mapped(address, length)? else {
             return Ok(());
-        }
-        let end = start
-            .checked_add(whole_pages(length)?)
-            .ok_or(Error::EINVAL)?;
-        let range = start..end;
-        if self.areas.gaps(&range).next().is_some() {
-            return Err(Error::ENOMEM);
-        }
+        };
         for (existing, access) in self.present_in(&range) {
             self.clear(pages, existing, access, access);
         }
@@ -311,14 +281,9 @@ impl AddressSpace {
         let end = address.checked_add(length).ok_or(Error::EFAULT)?;
         let range =
             address - address % PAGE..end.checked_next_multiple_of(PAGE).ok_or(Error::EFAULT)?;
-        let mut covered = range.start;
-        for (area, allowed) in self.areas.overlapping(&range) {
-            if area.start > covered || !allowed.allows(access) {
-                return Err(Error::EFAULT);
-            }
-            covered = area.end;
-        }
-        if covered < range.end {
+        let mut areas = self.areas.overlapping(&range);
+        let is_allowed = areas.all(|(_, allowed)| allowed.allows(access));
+        if !is_allowed || self.areas.gaps(&range).next().is_some() {
             return Err(Error::EFAULT);
         }
         self.ensure_present(pages, range);
@@ -346,9 +311,7 @@ impl AddressSpace {
         range: Range<u64>,
         access: Access,
     ) -> Result<u64, Error> {
-        if access.allows(Access::WRITE) {
-            self.charge(0, range.end - range.start)?;
-        }
+        self.charge(0, &range, access)?;
         Ok(self.occupy(pages, range, access))
     }
 
@@ -407,7 +370,9 @@ impl AddressSpace {
         self.change(pages, range, Access::READ_WRITE, to);
     }
 
-    fn charge(&mut self, before: u64, after: u64) -> Result<(), Error> {
+    /// Counts the bytes of `range`, which is to have `access`, instead of so many `before`.
+    fn charge(&mut self, before: u64, range: &Range<u64>, access: Access) -> Result<(), Error> {
+        let after = writable_bytes(range, access);
         let most = self.bounds.writable_bytes.saturating_add(self.reserved);
         let used = (self.used - before)
             .checked_add(after)
@@ -418,14 +383,24 @@ impl AddressSpace {
     }
 
     fn writable_bytes_in(&self, range: &Range<u64>) -> u64 {
-        self.areas
-            .overlapping(range)
-            .filter(|(_, access)| access.allows(Access::WRITE))
-            .map(|(area, _)| {
-                let part = intersection(area, range);
-                part.end - part.start
-            })
+        let areas = self.areas.overlapping(range);
+        areas
+            .map(|(area, access)| writable_bytes(&intersection(area, range), *access))
             .sum()
+    }
+
+    /// A range that has to be mapped as a whole; none if it is empty.
+    fn mapped(&self, address: u64, length: u64) -> Result<Option<Range<u64>>, Error> {
+        let start = aligned(address)?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let end = start.checked_add(whole_pages(length)?);
+        let range = start..end.ok_or(Error::ENOMEM)?;
+        match self.areas.gaps(&range).next() {
+            Some(_) => Err(Error::ENOMEM),
+            None => Ok(Some(range)),
+        }
     }
 
     fn present_in(&self, range: &Range<u64>) -> Vec<(Range<u64>, Access)> {
@@ -456,6 +431,14 @@ impl AddressSpace {
 
 fn intersection(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
     a.start.max(b.start)..a.end.min(b.end)
+}
+
+fn writable_bytes(range: &Range<u64>, access: Access) -> u64 {
+    if access.allows(Access::WRITE) {
+        range.end - range.start
+    } else {
+        0
+    }
 }
 
 fn aligned(address: u64) -> Result<u64, Error> {
