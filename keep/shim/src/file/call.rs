@@ -61,7 +61,6 @@ impl Files {
             linux::__NR_openat2 => How::from_memory(memory, third, fourth)
                 .and_then(|how| self.open(memory, place, &how, now)),
             linux::__NR_getdents64 => self.list(memory, descriptor, second, third as u32),
-            linux::__NR_getcwd => self.working_directory(memory, first, second),
             linux::__NR_mkdir => self.make_directory(memory, from_root, now),
             linux::__NR_mkdirat => self.make_directory(memory, place, now),
             linux::__NR_unlinkat => self.remove(memory, place, third as u32, now),

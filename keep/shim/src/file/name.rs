@@ -181,21 +181,6 @@ impl Files {
         Ok(0)
     }
 
-    /// The working directory is the root, and stays it.
-    pub(super) fn working_directory(
-        &self,
-        memory: &impl UserMemory,
-        buffer: u64,
-        length: u64,
-    ) -> Result<u64, Error> {
-        const PATH: &[u8] = b"/\0";
-        if length < PATH.len() as u64 {
-            return Err(Error::ERANGE);
-        }
-        memory.write(buffer, PATH)?;
-        Ok(PATH.len() as u64)
-    }
-
     /// A name that does not exist yet, and the directory that it is to be in.
     fn new_name<'p>(
         &self,
