@@ -19,6 +19,11 @@ pub trait Platform: Pages + Sync {
         into: &mut [u8],
     ) -> Answer;
 
+    /// Asks the host for something that has no payload and no answer but its result.
+    fn ask(&self, operation: Operation, arguments: [u64; 4]) -> i64 {
+        self.call(operation, arguments, &[], 0, &mut []).result
+    }
+
     /// Evidence over `report_data`, if the host helps to make it.
     fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>>;
 

@@ -1,6 +1,6 @@
 //! The leaf functions that an enclave has (ENCLU).
 
-use core::arch::asm;
+use core::{arch::asm, ptr};
 
 use enarx_keep_shim::Stop;
 use enarx_wire_launch::sgx::SecInfo;
@@ -30,19 +30,8 @@ pub struct Report(pub [u8; 432]);
 /// Accepts a page that was added, or whose access was restricted, with exactly these flags.
 /// A page that is otherwise stops the Keep.
 pub fn accept(page: u64, flags: u64) {
-    let info = sec_info(flags);
-    let result: u64;
     // SAFETY: EACCEPT reads SECINFO and changes no memory, only what is known of the page.
-    unsafe {
-        asm!(
-            "xchg r10, rbx",
-            ".byte 0x0f, 0x01, 0xd7",
-            "xchg r10, rbx",
-            inout("rax") EACCEPT => result,
-            inout("r10") &info => _,
-            in("rcx") page,
-        );
-    }
+    let result = unsafe { enclu(EACCEPT, &sec_info(flags), page, ptr::null_mut()) };
     if result != 0 {
         stop(Stop::Page);
     }
@@ -52,16 +41,7 @@ pub fn accept(page: u64, flags: u64) {
 pub fn extend(page: u64, access: u64) {
     let info = sec_info(SecInfo::regular(access).flags());
     // SAFETY: as for `accept`; what the page holds stays as it is.
-    unsafe {
-        asm!(
-            "xchg r10, rbx",
-            ".byte 0x0f, 0x01, 0xd7",
-            "xchg r10, rbx",
-            inout("rax") EMODPE => _,
-            inout("r10") &info => _,
-            in("rcx") page,
-        );
-    }
+    unsafe { enclu(EMODPE, &info, page, ptr::null_mut()) };
 }
 
 /// This enclave's report for another enclave on this machine.
@@ -70,17 +50,36 @@ pub fn report(target: &TargetInfo, report_data: &[u8; 64]) -> Report {
     let mut report = Report([0; 432]);
     // SAFETY: all three operands are aligned and have the sizes that EREPORT wants.
     unsafe {
+        enclu(
+            EREPORT,
+            target,
+            (&raw const data).addr() as u64,
+            &mut report,
+        )
+    };
+    report
+}
+
+/// Executes a leaf function with its operands in RBX, RCX and RDX; gives what it leaves in RAX.
+///
+/// # Safety
+///
+/// The operands are what the leaf function wants.
+unsafe fn enclu<T>(leaf: u64, rbx: &T, rcx: u64, rdx: *mut Report) -> u64 {
+    let result;
+    // SAFETY: by this function's own contract.
+    unsafe {
         asm!(
             "xchg r10, rbx",
             ".byte 0x0f, 0x01, 0xd7",
             "xchg r10, rbx",
-            inout("rax") EREPORT => _,
-            inout("r10") target => _,
-            in("rcx") &data,
-            in("rdx") &mut report,
+            inout("rax") leaf => result,
+            inout("r10") rbx => _,
+            in("rcx") rcx,
+            in("rdx") rdx,
         );
     }
-    report
+    result
 }
 
 fn sec_info(flags: u64) -> AlignedSecInfo {

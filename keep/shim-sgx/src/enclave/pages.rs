@@ -23,7 +23,7 @@ pub fn add(range: Range<u64>) {
 fn change(operation: Operation, range: &Range<u64>, access: u64) {
     let count = (range.end - range.start) / PAGE;
     let arguments = [range.start - entry::base(), count, access, 0];
-    if Enclave.call(operation, arguments, &[], 0, &mut []).result != 0 {
+    if Enclave.ask(operation, arguments) != 0 {
         stop(Stop::Page);
     }
 }

@@ -151,11 +151,8 @@ impl<P: Platform> Kernel<P> {
 
     /// Ends the Keep.
     fn exit(&self, status: u64) -> ! {
-        let ended = self
-            .platform
-            .call(Operation::Exit, [status, 0, 0, 0], &[], 0, &mut []);
         // There is no answer to this.
-        let _ = ended;
+        self.platform.ask(Operation::Exit, [status, 0, 0, 0]);
         self.platform.stop(Stop::AnswerSequence)
     }
 }

@@ -68,10 +68,7 @@ impl<P: Platform> Kernel<P> {
         }
         drop(threads);
         let arguments = [spawned.index.into(), 0, 0, 0];
-        let started = self
-            .platform
-            .call(Operation::StartThread, arguments, &[], 0, &mut []);
-        if started.result != 0 {
+        if self.platform.ask(Operation::StartThread, arguments) != 0 {
             // A host that says so and has started it, or starts it all the same, stops the
             // Keep: the program takes the thread's stack for its own again.
             if !self.threads.lock().withdraw(spawned) {
@@ -170,8 +167,7 @@ impl<P: Platform> Kernel<P> {
         let woken = self.waiters.lock().wake(address, bits, count);
         for thread in &woken {
             let arguments = [u64::from(*thread), 0, 0, 0];
-            self.platform
-                .call(Operation::Unpark, arguments, &[], 0, &mut []);
+            self.platform.ask(Operation::Unpark, arguments);
         }
         woken.len() as u64
     }

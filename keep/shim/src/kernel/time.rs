@@ -33,8 +33,7 @@ impl<P: Platform> Kernel<P> {
         if left == 0 {
             return false;
         }
-        self.platform
-            .call(Operation::Park, [left, 0, 0, 0], &[], 0, &mut []);
+        self.platform.ask(Operation::Park, [left, 0, 0, 0]);
         deadline.is_none_or(|deadline| self.now() < deadline)
     }
 

@@ -34,9 +34,8 @@ impl<P: Platform> Kernel<P> {
         let closed = files.take_closed_sockets();
         drop(files);
         for number in closed {
-            let arguments = [number.into(), 0, 0, 0];
             self.platform
-                .call(Operation::Close, arguments, &[], 0, &mut []);
+                .ask(Operation::Close, [number.into(), 0, 0, 0]);
         }
         if changed {
             self.wake(DESCRIPTORS, u32::MAX, usize::MAX);
