@@ -32,6 +32,7 @@ pub(crate) struct Requests {
 pub(crate) enum Request {
     Describe,
     Evidence([u8; REPORT_DATA_SIZE]),
+    SealingKey,
 }
 
 /// The stream does not follow the protocol.
@@ -65,6 +66,7 @@ impl Requests {
                 report_data.copy_from_slice(&self.buffer[RequestHeader::SIZE..]);
                 Request::Evidence(report_data)
             }
+            Operation::SealingKey => Request::SealingKey,
         };
         self.filled = 0;
         Ok(Some(request))
@@ -97,6 +99,8 @@ impl Device {
                     AnswerHeader::refusal().to_vec()
                 }
             },
+            // Whatever the host knows seals nothing.
+            Request::SealingKey => AnswerHeader::refusal().to_vec(),
         }
     }
 }

@@ -45,10 +45,18 @@ impl AttestationDevice {
         if payload.len() < operation.payload_size() {
             return Ok(bytes.len() as u64);
         }
-        let answer = match (operation, <&[u8; REPORT_DATA_SIZE]>::try_from(payload)) {
-            (Operation::Describe, _) if payload.is_empty() => Some(self.launch_page.to_vec()),
-            (Operation::Evidence, Ok(report_data)) => platform.evidence(report_data),
-            _ => return Err(Error::EINVAL),
+        let (payload, []) = payload.split_at(operation.payload_size()) else {
+            return Err(Error::EINVAL);
+        };
+        let answer = match operation {
+            Operation::Describe => Some(self.launch_page.to_vec()),
+            Operation::Evidence => payload
+                .first_chunk()
+                .and_then(|report_data| platform.evidence(report_data)),
+            Operation::SealingKey => payload
+                .first_chunk()
+                .and_then(|request| platform.sealing_key(request))
+                .map(|key| key.to_vec()),
         };
         self.request.clear();
         match answer.and_then(|answer| Some((AnswerHeader::new(answer.len()).ok()?, answer))) {

@@ -2,7 +2,10 @@
 
 use alloc::vec::Vec;
 
-use enarx_wire_hostcall::{attestation::REPORT_DATA_SIZE, call::Operation};
+use enarx_wire_hostcall::{
+    attestation::{REPORT_DATA_SIZE, SEALING_ANSWER_SIZE, SEALING_REQUEST_SIZE},
+    call::Operation,
+};
 
 use crate::memory::Pages;
 
@@ -26,6 +29,15 @@ pub trait Platform: Pages + Sync {
 
     /// Evidence over `report_data`, if the host helps to make it.
     fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>>;
+
+    /// A key that only this TEE gives to this Keep, if it has such keys (see the device's
+    /// `SealingKey`).
+    fn sealing_key(
+        &self,
+        _request: &[u8; SEALING_REQUEST_SIZE],
+    ) -> Option<[u8; SEALING_ANSWER_SIZE]> {
+        None
+    }
 
     /// Fills `bytes` from the processor's generator.
     fn random(&self, bytes: &mut [u8]);

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`Operation::Describe`] | none | the measured launch page (`wire/launch`) |
 //! | [`Operation::Evidence`] | report data, 64 bytes | evidence in the platform's own format |
+//! | [`Operation::SealingKey`] | the key's name, 32 bytes; version, 16 bytes | the key, 16 bytes; version, 16 bytes |
 
 use crate::u32_at;
 
@@ -25,7 +26,20 @@ pub enum Operation {
     Describe = 1,
     /// Evidence over 64 bytes of report data.
     Evidence = 2,
+    /// A key that Keeps of this measurement on this machine get, and nobody else: again after they
+    /// were started again, and another for each name. It depends on the TEE's version. Zeros ask
+    /// for the current one; asked for with the version that came with it, it is the same
+    /// after an update of the TEE.
+    ///
+    /// Refused by whatever has no such keys.
+    SealingKey = 3,
 }
+
+/// Size in bytes of what a sealing key is asked for with: its name, and a version.
+pub const SEALING_REQUEST_SIZE: usize = 48;
+
+/// Size in bytes of the answer: the key, and its version.
+pub const SEALING_ANSWER_SIZE: usize = 32;
 
 impl Operation {
     /// Bytes of payload that this operation's request carries.
@@ -34,6 +48,7 @@ impl Operation {
         match self {
             Self::Describe => 0,
             Self::Evidence => REPORT_DATA_SIZE,
+            Self::SealingKey => SEALING_REQUEST_SIZE,
         }
     }
 }
@@ -68,6 +83,7 @@ impl RequestHeader {
         let operation = match u32_at(&bytes, 0) {
             1 => Operation::Describe,
             2 => Operation::Evidence,
+            3 => Operation::SealingKey,
             other => return Err(DeviceError::UnknownOperation(other)),
         };
         let length = u32_at(&bytes, 4);
@@ -154,7 +170,11 @@ mod tests {
 
     #[test]
     fn requests_have_fixed_sizes() {
-        for operation in [Operation::Describe, Operation::Evidence] {
+        for operation in [
+            Operation::Describe,
+            Operation::Evidence,
+            Operation::SealingKey,
+        ] {
             let header = RequestHeader { operation };
             assert_eq!(RequestHeader::decode(header.encode()), Ok(header));
         }
@@ -163,8 +183,8 @@ mod tests {
             Err(DeviceError::WrongLength(63))
         );
         assert_eq!(
-            RequestHeader::decode(pair(3, 0)),
-            Err(DeviceError::UnknownOperation(3))
+            RequestHeader::decode(pair(4, 0)),
+            Err(DeviceError::UnknownOperation(4))
         );
     }
 

@@ -306,7 +306,7 @@ fn serve_device(mut device: UnixStream) {
             }
             .encode()
             .to_vec(),
-            Operation::Evidence => payload,
+            Operation::Evidence | Operation::SealingKey => payload,
         };
         let header = AnswerHeader::new(answer.len()).unwrap().encode();
         device

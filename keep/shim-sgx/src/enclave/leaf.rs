@@ -8,6 +8,7 @@ use enarx_wire_launch::sgx::SecInfo;
 use super::stop;
 
 const EREPORT: u64 = 0;
+const EGETKEY: u64 = 1;
 const EACCEPT: u64 = 5;
 const EMODPE: u64 = 6;
 
@@ -26,6 +27,14 @@ struct ReportData([u8; 64]);
 /// REPORT: 432 bytes.
 #[repr(C, align(512))]
 pub struct Report(pub [u8; 432]);
+
+/// KEYREQUEST: 512 bytes.
+#[repr(C, align(512))]
+pub struct KeyRequest(pub [u8; 512]);
+
+/// A key.
+#[repr(C, align(16))]
+struct Key([u8; 16]);
 
 /// Accepts a page that was added, or whose access was restricted, with exactly these flags.
 /// A page that is otherwise stops the Keep.
@@ -58,6 +67,16 @@ pub fn report(target: &TargetInfo, report_data: &[u8; 64]) -> Report {
         )
     };
     report
+}
+
+/// A key of the processor's for this enclave; `None` if the processor gives none to such a
+/// request.
+pub fn key(request: &KeyRequest) -> Option<[u8; 16]> {
+    let mut key = Key([0; 16]);
+    let into = (&raw mut key).expose_provenance() as u64;
+    // SAFETY: both operands are aligned and have the sizes that EGETKEY wants.
+    let result = unsafe { enclu(EGETKEY, request, into, ptr::null_mut()) };
+    (result == 0).then_some(key.0)
 }
 
 /// Executes a leaf function with its operands in RBX, RCX and RDX; gives what it leaves in RAX.

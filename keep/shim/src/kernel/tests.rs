@@ -411,6 +411,14 @@ fn the_device_describes_and_gives_evidence() {
             assert_eq!(fixture.call(__NR_read, [4, at + PAGE, 64, 0, 0, 0]), Ok(64));
         }
     }
+    // This platform has no keys.
+    let mut request = header(attestation::Operation::SealingKey).to_vec();
+    request.extend([5; attestation::SEALING_REQUEST_SIZE]);
+    let at = fixture.put(0, &request);
+    assert_eq!(fixture.call(__NR_write, [4, at, 56, 0, 0, 0]), Ok(56));
+    assert_eq!(fixture.call(__NR_read, [4, at + PAGE, 99, 0, 0, 0]), Ok(8));
+    assert_eq!(fixture.get(at + PAGE), [1, 0, 0, 0, 0, 0, 0, 0]);
+
     let at = fixture.put(0, &[9, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(
         fixture.call(__NR_write, [4, at, 8, 0, 0, 0]),
