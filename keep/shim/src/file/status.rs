@@ -19,25 +19,20 @@ const BLOCK: u64 = 4096;
 /// The unit that the memory of a file is counted in.
 const SECTOR: u64 = 512;
 
-/// Minor device numbers; the major ones are 0, as those of all that is not on a device.
-const FILES_DEVICE: u32 = 1;
-const STREAMS_DEVICE: u32 = 2;
-
-/// The device number of `/dev/null`: major and minor.
-const NULL_DEVICE: (u32, u32) = (1, 3);
-
 /// What `stat` tells.
+#[derive(Default)]
 struct Status {
-    minor_device: u32,
+    /// The device that it is on: one for files, another for streams.
+    on_device: u64,
     number: u64,
     mode: u32,
     links: u64,
-    device: (u32, u32),
+    device: u64,
     size: u64,
     stored: u64,
-    accessed: Time,
-    modified: Time,
-    changed: Time,
+
+    /// When it was accessed, modified, changed.
+    times: [Time; 3],
 }
 
 impl Files {
@@ -94,76 +89,59 @@ impl Status {
             Kind::Link(target) => (target.len() as u64, 0),
         };
         Self {
-            minor_device: FILES_DEVICE,
+            on_device: 1,
             number,
             mode: node.mode(),
             links: node.links,
-            device: (0, 0),
+            device: 0,
             size,
             stored,
-            accessed: node.accessed,
-            modified: node.modified,
-            changed: node.changed,
+            times: [node.accessed, node.modified, node.changed],
         }
     }
 
     /// Of what is open and not in the file system.
     fn of_stream(object: &Object) -> Self {
+        /// Of `/dev/null`: major 1, minor 3.
+        const NULL_DEVICE: u64 = 1 << 8 | 3;
         let (number, mode, device) = match object {
             Object::Null => (1, S_IFCHR | 0o666, NULL_DEVICE),
-            Object::Diagnostics => (2, S_IFIFO | 0o600, (0, 0)),
-            Object::Channel(_) | Object::Socket(_) => (3, S_IFSOCK | 0o777, (0, 0)),
-            Object::Attestation => (4, S_IFSOCK | 0o777, (0, 0)),
+            Object::Diagnostics => (2, S_IFIFO | 0o600, 0),
+            Object::Channel(_) | Object::Socket(_) => (3, S_IFSOCK | 0o777, 0),
+            Object::Attestation => (4, S_IFSOCK | 0o777, 0),
             // What is only waited for has no type.
-            _ => (5, 0o600, (0, 0)),
+            _ => (5, 0o600, 0),
         };
-        let start = Time::from_nanoseconds(0);
         Self {
-            minor_device: STREAMS_DEVICE,
+            on_device: 2,
             number,
             mode,
             links: 1,
             device,
-            size: 0,
-            stored: 0,
-            accessed: start,
-            modified: start,
-            changed: start,
+            ..Self::default()
         }
     }
 
     fn to_stat(&self) -> [u8; size_of::<stat>()] {
-        let (major, minor) = self.device;
-        let mut record = Record([0; size_of::<stat>()]);
-        record.put(offset_of!(stat, st_dev), u64::from(self.minor_device));
-        record.put(offset_of!(stat, st_ino), self.number);
-        record.put(offset_of!(stat, st_nlink), self.links);
-        record.put_word(offset_of!(stat, st_mode), self.mode);
-        record.put(offset_of!(stat, st_rdev), u64::from(major << 8 | minor));
-        record.put(offset_of!(stat, st_size), self.size);
-        record.put(offset_of!(stat, st_blksize), BLOCK);
-        record.put(offset_of!(stat, st_blocks), self.stored.div_ceil(SECTOR));
-        for (offset, time) in [
-            (offset_of!(stat, st_atime), self.accessed),
-            (offset_of!(stat, st_mtime), self.modified),
-            (offset_of!(stat, st_ctime), self.changed),
-        ] {
-            record.put(offset, time.seconds as u64);
-            record.put(offset + 8, u64::from(time.nanoseconds));
+        let mut record = [0; size_of::<stat>()];
+        let mut put = |offset: usize, value: u64| {
+            record[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
+        };
+        put(offset_of!(stat, st_dev), self.on_device);
+        put(offset_of!(stat, st_ino), self.number);
+        put(offset_of!(stat, st_nlink), self.links);
+        // It has 32 bits. What follows is the user, who is number 0.
+        put(offset_of!(stat, st_mode), self.mode.into());
+        put(offset_of!(stat, st_rdev), self.device);
+        put(offset_of!(stat, st_size), self.size);
+        put(offset_of!(stat, st_blksize), BLOCK);
+        put(offset_of!(stat, st_blocks), self.stored.div_ceil(SECTOR));
+        // Each is seconds and nanoseconds, one behind the other.
+        for (index, time) in self.times.iter().enumerate() {
+            let offset = offset_of!(stat, st_atime) + 16 * index;
+            put(offset, time.seconds as u64);
+            put(offset + 8, time.nanoseconds.into());
         }
-        record.0
-    }
-}
-
-/// A structure of Linux, byte by byte.
-struct Record<const SIZE: usize>([u8; SIZE]);
-
-impl<const SIZE: usize> Record<SIZE> {
-    fn put(&mut self, offset: usize, value: u64) {
-        self.0[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
-    }
-
-    fn put_word(&mut self, offset: usize, value: u32) {
-        self.0[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+        record
     }
 }

@@ -1,7 +1,7 @@
 //! Points in time.
 
 /// Time since 1970, as files keep it: what a program sets may be before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Time {
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,
