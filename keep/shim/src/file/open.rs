@@ -1,9 +1,9 @@
 //! Opening files.
 
 use linux_raw_sys::general::{
-    __O_SYNC, __O_TMPFILE, FASYNC, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY,
-    O_DSYNC, O_EXCL, O_LARGEFILE, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY,
-    O_TRUNC, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, open_how,
+    __O_SYNC, FASYNC, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC,
+    O_EXCL, O_LARGEFILE, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_TRUNC,
+    RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, open_how,
 };
 
 use super::content::Content;
@@ -29,8 +29,7 @@ const KNOWN_FLAGS: u32 = O_ACCMODE
     | O_NOFOLLOW
     | O_NOATIME
     | O_CLOEXEC
-    | O_PATH
-    | __O_TMPFILE;
+    | O_PATH;
 
 /// What can be said together with `O_PATH`.
 const PATH_FLAGS: u32 = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
@@ -55,26 +54,23 @@ impl How {
         if flags & O_PATH != 0 {
             flags &= PATH_FLAGS;
         }
-        let creates = flags & (O_CREAT | __O_TMPFILE) != 0;
-        let mode = if creates { mode & PERMISSIONS } else { 0 };
+        let mode = if flags & O_CREAT != 0 {
+            mode & PERMISSIONS
+        } else {
+            0
+        };
         Self::checked(u64::from(flags), u64::from(mode), 0)
     }
 
     /// As `openat2` says it.
     pub fn from_memory(memory: &impl UserMemory, address: u64, length: u64) -> Result<Self, Error> {
-        const KNOWN: u64 = size_of::<open_how>() as u64;
-        const PAGE: u64 = 4096;
-        if length < KNOWN {
-            return Err(Error::EINVAL);
-        }
-        if length > PAGE {
-            return Err(Error::E2BIG);
-        }
-        let mut unknown = [0; PAGE as usize];
-        let unknown = &mut unknown[..(length - KNOWN) as usize];
-        memory.read(address.wrapping_add(KNOWN), unknown)?;
-        if unknown.iter().any(|byte| *byte != 0) {
-            return Err(Error::E2BIG);
+        const SIZE: u64 = size_of::<open_how>() as u64;
+        if length != SIZE {
+            return Err(if length < SIZE {
+                Error::EINVAL
+            } else {
+                Error::E2BIG
+            });
         }
         let field = |offset| memory.long(address.wrapping_add(offset as u64));
         let mut flags = field(core::mem::offset_of!(open_how, flags))?;
@@ -92,16 +88,9 @@ impl How {
         let flags = only(KNOWN_FLAGS, flags)?;
         let resolve = only(KNOWN_RULES, resolve)?;
         let has = |flag| flags & flag != 0;
-        let creates = has(O_CREAT | __O_TMPFILE);
-        only(if creates { PERMISSIONS } else { 0 }, mode)?;
-        let contradicts = has(O_CREAT) && has(O_DIRECTORY)
-            || has(__O_TMPFILE) && (!has(O_DIRECTORY) || flags & O_ACCMODE == O_RDONLY)
-            || has(O_PATH) && flags & !PATH_FLAGS != 0;
-        if contradicts {
+        only(if has(O_CREAT) { PERMISSIONS } else { 0 }, mode)?;
+        if has(O_CREAT) && has(O_DIRECTORY) || has(O_PATH) && flags & !PATH_FLAGS != 0 {
             return Err(Error::EINVAL);
-        }
-        if has(__O_TMPFILE) {
-            return Err(Error::EOPNOTSUPP);
         }
         Ok(Self {
             flags,

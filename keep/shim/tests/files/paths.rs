@@ -3,11 +3,11 @@
 use enarx_keep_shim::Error;
 use linux_raw_sys::general as linux;
 use linux_raw_sys::general::{
-    O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE, O_WRONLY,
-    RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
+    O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, RESOLVE_BENEATH,
+    RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
 };
 
-use crate::both::{Both, HERE, NOW, error};
+use crate::both::{Both, error};
 use crate::isolation::isolated;
 
 /// A directory with links that lead everywhere, and what is outside of it.
@@ -177,13 +177,6 @@ fn nothing_but_files_exists() {
         ] {
             assert_eq!(both.open(path, O_RDONLY), error(Error::ENOENT));
         }
-        // The kernel's file system has files without names.
-        let path = both.memory.string(0, b".");
-        let arguments = [HERE, path, (O_TMPFILE | O_RDWR).into(), 0o600, 0, 0];
-        let result = both
-            .files
-            .call(&both.memory, linux::__NR_openat, arguments, NOW);
-        assert_eq!(result, Some(Err(Error::EOPNOTSUPP)));
     });
 }
 

@@ -361,7 +361,7 @@ impl Caller<'_> {
             let resolve = self.random.of(&[0, 8, 8, 2, 10, 64]);
             let how = [flags, mode, resolve, 0].map(u64::to_le_bytes);
             let how = self.both.memory.fill(0, how.as_flattened());
-            let size = self.random.of(&[24, 24, 24, 32, 16]);
+            let size = self.random.of(&[24, 24, 24, 16]);
             self.both
                 .call(linux::__NR_openat2, [start, path, how, size]);
         } else {
