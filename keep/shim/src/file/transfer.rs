@@ -47,7 +47,7 @@ impl Files {
         let description = self.table.opened_mut(descriptor)?;
         let count = match &mut description.object {
             Object::EventFd(counter) => {
-                let read = read_event(counter, memory, parts, total);
+                let read = read_event(counter, memory, parts);
                 self.changes += u64::from(read.is_ok());
                 return read;
             }
@@ -194,50 +194,33 @@ fn each_piece(
     Ok(done)
 }
 
-/// Events are counted in numbers of this many bytes.
-const EVENT: u64 = 8;
-
+/// Events are counted in numbers of 64 bits, which are moved at once.
 fn read_event(
     counter: &mut Counter,
     memory: &impl UserMemory,
     parts: &[Buffer],
-    total: u64,
 ) -> Result<u64, Error> {
-    if total < EVENT {
-        return Err(Error::EINVAL);
+    match parts {
+        [part] if part.length >= EVENT => {
+            memory.write(part.address, &counter.take()?.to_le_bytes())?;
+            Ok(EVENT)
+        }
+        _ => Err(Error::EINVAL),
     }
-    let bytes = counter.take()?.to_le_bytes();
-    let copied = each_piece(parts, EVENT, |at, address, limit| {
-        let rest = &bytes[at as usize..(at + limit) as usize];
-        memory.write(address, rest)?;
-        Ok(rest.len() as u64)
-    })?;
-    if copied < EVENT {
-        return Err(Error::EFAULT);
-    }
-    Ok(EVENT)
 }
 
-/// Each part is a write of its own, until one fails.
 fn write_event(
     counter: &mut Counter,
     memory: &impl UserMemory,
     parts: &[Buffer],
 ) -> Result<u64, Error> {
-    let mut add = |part: &Buffer| {
-        if part.length != EVENT {
-            return Err(Error::EINVAL);
+    match parts {
+        [part] if part.length == EVENT => {
+            counter.add(memory.long(part.address)?)?;
+            Ok(EVENT)
         }
-        counter.add(memory.long(part.address)?)
-    };
-    let (first, others) = parts.split_first().ok_or(Error::EINVAL)?;
-    add(first)?;
-    let mut done = EVENT;
-    for other in others.iter().filter(|part| part.length > 0) {
-        if add(other).is_err() {
-            break;
-        }
-        done += EVENT;
+        _ => Err(Error::EINVAL),
     }
-    Ok(done)
 }
+
+const EVENT: u64 = 8;

@@ -76,6 +76,10 @@ impl Both {
     pub fn call<const N: usize>(&mut self, number: u32, arguments: [u64; N]) -> Option<i64> {
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
+        if [linux::__NR_readv, linux::__NR_writev].contains(&number) && self.counts(all[0] as i32) {
+            // Nobody moves events in parts.
+            return None;
+        }
         let before = self.memory.save();
         let result = self.files.call(&self.memory, number, all, NOW)?;
         let result = result.map_or_else(|error| error.as_result(), |value| value as i64);
@@ -372,11 +376,14 @@ impl Both {
         }
     }
 
+    fn counts(&self, descriptor: i32) -> bool {
+        let description = self.files.descriptor(descriptor);
+        description.is_ok_and(|description| matches!(description.object(), Object::EventFd(_)))
+    }
+
     fn would_wait(&self, descriptor: i32) -> bool {
         let description = self.files.descriptor(descriptor);
-        description.is_ok_and(|description| {
-            matches!(description.object(), Object::EventFd(_)) && !description.nonblocking()
-        })
+        self.counts(descriptor) && description.is_ok_and(|description| !description.nonblocking())
     }
 
     fn differs(&self, what: &str) -> ! {
