@@ -74,7 +74,7 @@ pub(crate) enum Served {
 }
 
 /// Descriptors in one [`Operation::Poll`]: more than any Keep has.
-const MAX_POLLED: usize = 1024;
+const MAX_POLLED: usize = 2048;
 
 /// Number of the channel.
 const CHANNEL_NUMBER: u64 = CHANNEL as u64;

@@ -24,8 +24,8 @@ pub(super) struct Sockets {
     open: RwLock<HashMap<u64, Arc<OwnedFd>>>,
 }
 
-/// Sockets that a Keep can have: its shim gives out fewer descriptors.
-const MOST_SOCKETS: usize = 512;
+/// Sockets that a Keep can have: fewer than its host's process can have open files.
+const MOST_SOCKETS: usize = 1900;
 
 /// No datagram of UDP is longer.
 const LONGEST_DATAGRAM: usize = 0xFFFF;

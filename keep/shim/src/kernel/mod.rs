@@ -161,7 +161,7 @@ impl<P: Platform> Kernel<P> {
 pub const RETURN_ROOM: u64 = 16;
 
 /// Open files that there can be: as many as the `process` backend permits.
-const OPEN_FILES: u32 = 512;
+const OPEN_FILES: u32 = 2000;
 
 /// Added to a signal's number in the status of what it ended, as shells do.
 const SIGNALED: u64 = 128;
