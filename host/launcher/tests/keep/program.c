@@ -1,0 +1,280 @@
+/* An ordinary program of the C library's, which is told over the channel what to do. It ends
+ * with status 7 if all was right, and with the number of the line that found it was not
+ * otherwise. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The first thread is one of a Keep's eight. */
+enum { MOST_THREADS = 7, ROUNDS = 400, PAGE = 4096, CHANNEL = 3, DEVICE = 4, RIGHT = 7 };
+
+#define must(condition)         \
+    do {                        \
+        if (!(condition))       \
+            _exit(__LINE__ & 255); \
+    } while (0)
+
+/* Signals: each is caused by an instruction of ours. */
+
+static __thread sigjmp_buf back;
+static __thread volatile int caught;
+
+/* Goes on behind an instruction of two bytes. */
+static void skip(int number, siginfo_t *info, void *context)
+{
+    (void)info;
+    caught = number;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
+    /* The handler uses the registers that must come back. */
+    __asm__ volatile("pcmpeqb %%xmm0, %%xmm0\n\tpxor %%xmm7, %%xmm7\n\tpxor %%xmm15, %%xmm15\n\t"
+                     "fninit" ::: "xmm0", "xmm7", "xmm15");
+}
+
+static void leave(int number, siginfo_t *info, void *context)
+{
+    (void)info, (void)context;
+    caught = number;
+    siglongjmp(back, 1);
+}
+
+static void handle(int number, void (*handler)(int, siginfo_t *, void *))
+{
+    struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    must(sigaction(number, &action, NULL) == 0);
+}
+
+static void use_alternate_stack(void)
+{
+    enum { SIZE = 64 << 10 };
+    stack_t stack = { .ss_sp = malloc(SIZE), .ss_size = SIZE };
+    must(stack.ss_sp && sigaltstack(&stack, NULL) == 0);
+}
+
+/* Registers: sixteen of SSE, two of x87, and the control words, across an exception that is
+ * handled, a page fault, and a system call. */
+
+struct registers {
+    uint64_t sse[16][2];
+    double x87[2];
+    uint32_t mxcsr;
+    uint16_t control;
+};
+
+#define EACH_SSE(do) do(0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11) \
+    do(12) do(13) do(14) do(15)
+#define LOAD(n) "movups 16*" #n "(%[in]), %%xmm" #n "\n\t"
+#define STORE(n) "movups %%xmm" #n ", 16*" #n "(%[out])\n\t"
+#define CLOBBERED(n) "xmm" #n,
+
+#define ACROSS(instructions)                                                                  \
+    __asm__ volatile(EACH_SSE(LOAD)                                                           \
+        "fninit\n\tfldl 256(%[in])\n\tfldl 264(%[in])\n\t"                                    \
+        "ldmxcsr 272(%[in])\n\tfldcw 276(%[in])\n\t"                                          \
+        instructions "\n\t"                                                                   \
+        EACH_SSE(STORE)                                                                       \
+        "stmxcsr 272(%[out])\n\tfstcw 276(%[out])\n\t"                                        \
+        "fstpl 264(%[out])\n\tfstpl 256(%[out])\n\tfninit\n\tldmxcsr %[usual]"                \
+        : "+&a"(number)                                                                       \
+        : [in] "r"(&in), [out] "r"(&out), [page] "r"(page), [usual] "m"(usual)                \
+        : EACH_SSE(CLOBBERED) "rcx", "r11", "memory", "cc")
+
+static void keep_registers(uint64_t seed)
+{
+    struct registers in, out;
+    const uint32_t usual = 0x1f80;
+    uint64_t number;
+    memset(&in, 0, sizeof in);
+    for (int i = 0; i < 16; i++)
+        for (int half = 0; half < 2; half++)
+            in.sse[i][half] = seed = seed * 6364136223846793005u + 1442695040888963407u;
+    in.x87[0] = 1.25 + (double)(seed >> 40), in.x87[1] = -3.5;
+    /* Rounding towards zero, and down; all exceptions masked. */
+    in.mxcsr = 0x7f80, in.control = 0x077f;
+
+    char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(page != MAP_FAILED);
+    memset(&out, 0, sizeof out), number = 0;
+    ACROSS("movb $9, (%[page])");
+    must(memcmp(&in, &out, sizeof in) == 0 && *page == 9);
+    must(munmap(page, PAGE) == 0);
+
+    memset(&out, 0, sizeof out), number = 0, caught = 0;
+    ACROSS("ud2");
+    must(memcmp(&in, &out, sizeof in) == 0 && caught == SIGILL);
+
+    memset(&out, 0, sizeof out), number = 39; /* getpid */
+    ACROSS("syscall");
+    must(memcmp(&in, &out, sizeof in) == 0 && number == (uint64_t)getpid());
+}
+
+static void trap(void)
+{
+    volatile int zero = 0, seven = 7;
+    char *page = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(page != MAP_FAILED);
+    caught = 0;
+    if (!sigsetjmp(back, 1))
+        *(volatile char *)page = 1;
+    must(caught == SIGSEGV);
+    caught = 0;
+    if (!sigsetjmp(back, 1))
+        zero = seven / zero;
+    must(caught == SIGFPE);
+    must(munmap(page, PAGE) == 0);
+}
+
+/* Futexes: a token that goes round under one lock, and a sum that nobody may lose from. */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t passed = PTHREAD_COND_INITIALIZER;
+static pthread_barrier_t start;
+static unsigned thread_count;
+static unsigned token;
+static uint64_t sum;
+
+static void pass_token(unsigned self)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        must(pthread_mutex_lock(&lock) == 0);
+        while (token % thread_count != self)
+            must(pthread_cond_wait(&passed, &lock) == 0);
+        token++;
+        sum += self;
+        must(pthread_cond_broadcast(&passed) == 0);
+        must(pthread_mutex_unlock(&lock) == 0);
+    }
+}
+
+/* A time that has passed, and one that is waited for. */
+static void wait_in_vain(void)
+{
+    pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+    struct timespec until;
+    must(clock_gettime(CLOCK_REALTIME, &until) == 0);
+    must(pthread_mutex_lock(&own) == 0);
+    must(pthread_cond_timedwait(&never, &own, &until) == ETIMEDOUT);
+    until.tv_nsec += 1000000;
+    if (until.tv_nsec >= 1000000000)
+        until.tv_nsec -= 1000000000, until.tv_sec++;
+    must(pthread_cond_timedwait(&never, &own, &until) == ETIMEDOUT);
+    must(pthread_mutex_unlock(&own) == 0);
+}
+
+/* Memory that comes and goes while others do the same. */
+static void use_memory(unsigned self)
+{
+    for (int round = 0; round < 20; round++) {
+        size_t size = (size_t)(1 + (self + round) % 9) * 40000;
+        unsigned char *bytes = malloc(size);
+        must(bytes);
+        memset(bytes, (int)self, size);
+        bytes = realloc(bytes, 2 * size);
+        must(bytes && bytes[0] == self && bytes[size - 1] == self);
+        memset(bytes + size, round, size);
+        must(bytes[size - 1] == self && bytes[2 * size - 1] == (unsigned char)round);
+        free(bytes);
+    }
+}
+
+static __thread unsigned own;
+
+static void *work(void *argument)
+{
+    unsigned self = (unsigned)(uintptr_t)argument;
+    own = self;
+    use_alternate_stack();
+    pthread_barrier_wait(&start);
+    for (unsigned round = 0; round < 20; round++) {
+        keep_registers(self * 1000 + round);
+        trap();
+    }
+    use_memory(self);
+    pass_token(self);
+    wait_in_vain();
+    must(own == self);
+    return argument;
+}
+
+static void *nothing(void *argument)
+{
+    return argument;
+}
+
+/* Threads, and what the kernel beneath keeps for each of them. */
+static void use_threads(unsigned count)
+{
+    pthread_t threads[MOST_THREADS];
+    must(count <= MOST_THREADS);
+    thread_count = count;
+    handle(SIGILL, skip);
+    handle(SIGSEGV, leave);
+    handle(SIGFPE, leave);
+    must(pthread_barrier_init(&start, NULL, count) == 0);
+    for (uintptr_t i = 0; i < count; i++)
+        must(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
+    for (uintptr_t i = 0; i < count; i++) {
+        void *result;
+        must(pthread_join(threads[i], &result) == 0 && result == (void *)i);
+    }
+    must(token == count * ROUNDS);
+    must(sum == (uint64_t)ROUNDS * count * (count - 1) / 2);
+
+    /* Threads end and begin again and again, and there are never too many. */
+    for (uintptr_t i = 0; i < 100; i++) {
+        void *result;
+        must(pthread_create(&threads[0], NULL, nothing, (void *)i) == 0);
+        must(pthread_join(threads[0], &result) == 0 && result == (void *)i);
+    }
+}
+
+static void receive(int stream, void *into, size_t size)
+{
+    for (char *at = into; size;) {
+        ssize_t count = read(stream, at, size);
+        must(count > 0);
+        at += count, size -= (size_t)count;
+    }
+}
+
+/* Passes a request for a sealing key to the TEE, and its answer back. */
+static void get_key(void)
+{
+    uint32_t header[2] = { 3, 48 };
+    char request[48], answer[32];
+    receive(CHANNEL, request, sizeof request);
+    must(write(DEVICE, header, sizeof header) == sizeof header);
+    must(write(DEVICE, request, sizeof request) == sizeof request);
+    receive(DEVICE, header, sizeof header);
+    must(header[1] == 0 || header[1] == sizeof answer);
+    receive(DEVICE, answer, header[1]);
+    must(write(CHANNEL, header, sizeof header) == sizeof header);
+    must(write(CHANNEL, answer, header[1]) == (ssize_t)header[1]);
+}
+
+int main(void)
+{
+    char command;
+    while (read(CHANNEL, &command, 1) == 1)
+        switch (command) {
+        case 't':
+            receive(CHANNEL, &command, 1);
+            use_threads((unsigned)command);
+            break;
+        case 'k':
+            get_key();
+            break;
+        default:
+            _exit(RIGHT);
+        }
+    _exit(1);
+}

@@ -1,0 +1,169 @@
+//! An ordinary program of C in each kind of Keep that can be simulated: what the shims give it
+//! is what Linux gives it.
+//!
+//! The test's program is executed again as a Keep's process, so it has a `main` of its own.
+
+fn main() {
+    #[cfg(target_arch = "x86_64")]
+    x86_64::main();
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::sync::Arc;
+
+    use enarx_host_launcher::kvm::KvmBackend;
+    use enarx_host_launcher::process::ProcessBackend;
+    use enarx_host_launcher::sgx::SgxBackend;
+    use enarx_host_launcher::{
+        Backend, LaunchRequest, LaunchedKeep, Outcome, Simulator, become_keep_if_asked,
+    };
+    use enarx_host_simulator::snp::SecureProcessor;
+    use enarx_wire_launch::sgx::runtime_pages_digest;
+    use enarx_wire_launch::vm::file_digest;
+    use enarx_wire_launch::{KeepImage, MemoryStrategy, SgxImage, VmImage};
+
+    /// How the program ends if it finds nothing wrong.
+    const RIGHT: i32 = 7;
+
+    const MEMORY: u64 = 256 << 20;
+
+    pub fn main() {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+        let read = || std::fs::read(&path).unwrap();
+        let mut program = Vec::new();
+        become_keep_if_asked(|| {
+            program = read();
+            image(&program)
+        });
+        compile(&path);
+        let program = read();
+        let directory = tempfile::tempdir().unwrap();
+        let processor = Arc::new(SecureProcessor::open(directory.path()).unwrap());
+        let launch = |backend: &dyn Backend, simulator: Simulator<'_>, memory_bytes| {
+            let image = image(&program);
+            let request = LaunchRequest {
+                image: &image,
+                memory_bytes,
+                strategy: MemoryStrategy::GuardPages,
+                cpu_seconds: Some(300),
+                network: false,
+                host_data: [0; 32],
+                simulator: Some(simulator),
+            };
+            backend.launch(&request).unwrap()
+        };
+        let in_process = || {
+            let simulator = Simulator::SecureProcessor(&processor);
+            launch(&ProcessBackend::new(None), simulator, MEMORY)
+        };
+        let in_machine = || {
+            let simulator = Simulator::SecureProcessor(&processor);
+            launch(&KvmBackend::new(), simulator, MEMORY)
+        };
+        let in_enclave = |machine: &str, fast, memory_bytes| {
+            let directory = directory.path().join(machine);
+            std::fs::create_dir_all(&directory).unwrap();
+            let simulator = Simulator::SgxMachine {
+                directory: &directory,
+                fast,
+            };
+            launch(&SgxBackend::new(None), simulator, memory_bytes)
+        };
+        threads("process", in_process(), 7);
+        threads("sgx", in_enclave("sgx", false, MEMORY), 7);
+        threads("fast sgx", in_enclave("sgx", true, MEMORY), 7);
+        match File::options().read(true).write(true).open("/dev/kvm") {
+            Ok(_) => {
+                // With more, programs get signals that they did not cause, on software KVM at
+                // least (docs/vm.md).
+                threads("kvm", in_machine(), 2);
+                assert_eq!(sealing_key(in_machine(), 1, [0; 16]), None);
+            }
+            Err(error) => println!("not tried in a virtual machine: /dev/kvm: {error}"),
+        }
+
+        assert_eq!(sealing_key(in_process(), 1, [0; 16]), None);
+        let key = |machine, memory_bytes, name, version| {
+            sealing_key(in_enclave(machine, false, memory_bytes), name, version)
+        };
+        let (first, version) = key("sgx", MEMORY, 1, [0; 16]).unwrap();
+        assert_ne!(first, [0; 16]);
+        let again = Some((first, version));
+        assert_eq!(key("sgx", MEMORY, 1, [0; 16]), again);
+        assert_eq!(key("sgx", MEMORY, 1, version), again);
+        let others = [
+            key("sgx", MEMORY, 2, [0; 16]),
+            key("sgx", 2 * MEMORY, 1, [0; 16]),
+            key("other sgx", MEMORY, 1, [0; 16]),
+        ];
+        for other in others {
+            assert_ne!(other.unwrap().0, first);
+        }
+        assert_eq!(
+            key("sgx", MEMORY, 1, [0xFF; 16]),
+            None,
+            "no such version yet"
+        );
+        println!("test sealing_keys_are_the_measured_keeps_own ... ok");
+    }
+
+    fn threads(kind: &str, mut keep: LaunchedKeep, count: u8) {
+        keep.channel.write_all(&[b't', count, b'x']).unwrap();
+        let ended = keep.process.wait();
+        assert_eq!(ended.outcome, Outcome::Exited(RIGHT), "{kind}: {ended:?}");
+        println!("test {count} threads ({kind}) ... ok, {:?}", ended.cpu_time);
+    }
+
+    /// The key of a name, and its version, if the Keep gets it.
+    fn sealing_key(
+        mut keep: LaunchedKeep,
+        name: u8,
+        version: [u8; 16],
+    ) -> Option<([u8; 16], [u8; 16])> {
+        let request = [&b"k"[..], &[name; 32], &version].concat();
+        keep.channel.write_all(&request).unwrap();
+        let mut header = [0; 8];
+        keep.channel.read_exact(&mut header).unwrap();
+        let given = header == [0, 0, 0, 0, 32, 0, 0, 0];
+        let mut answer = [[0; 16]; 2];
+        if given {
+            keep.channel.read_exact(answer.as_flattened_mut()).unwrap();
+        } else {
+            assert_eq!(header, [1, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        keep.channel.write_all(b"x").unwrap();
+        assert_eq!(keep.process.wait().outcome, Outcome::Exited(RIGHT));
+        given.then_some(answer.into())
+    }
+
+    fn image(program: &[u8]) -> KeepImage<'_> {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, program);
+        KeepImage {
+            runtime: program,
+            runtime_digest: digest.as_ref().try_into().unwrap(),
+            sgx: SgxImage {
+                shim: enarx_host_image::shim_sgx(),
+                runtime_pages_digest: runtime_pages_digest(program).unwrap(),
+            },
+            vm: VmImage {
+                shim: enarx_host_image::shim_vm(),
+                runtime_file_digest: file_digest(program),
+            },
+        }
+    }
+
+    fn compile(path: &PathBuf) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keep/program.c");
+        let status = Command::new("cc")
+            .args(["-O2", "-static-pie", "-pthread", "-o"])
+            .args([path, &source])
+            .status()
+            .expect("this test needs a C compiler named cc");
+        assert!(status.success());
+    }
+}
