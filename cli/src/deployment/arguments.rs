@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Keep")]
 pub struct KeepArguments {
-    /// The kind of Keep; `process`, `sgx`, `kvm` and `cvm` are in this version
+    /// The kind of Keep; `process`, `sgx`, `kvm`, `snp` and `cvm` are in this version
     ///
     /// The names of the others are known, and refused: snp and tdx. By
     /// default the first TEE that the host has and the policy accepts; never a
