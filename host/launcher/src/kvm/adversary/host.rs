@@ -103,6 +103,12 @@ pub type Act = Box<dyn FnMut(Moment<'_>, Option<&Hand>) + Send>;
 
 /// Runs one Keep that meets `act`; panics if it was wrong, or if its secret got out.
 pub fn run(act: Act) -> End {
+    run_with_intruder(act, None)
+}
+
+/// The same, for a host that also starts the second processor, which nobody asked for, after so many calls
+/// of the first one.
+pub fn run_with_intruder(act: Act, calls: Option<usize>) -> End {
     let runtime = program::file();
     let image = program::image(&runtime);
     let (ours, device) = UnixStream::pair().unwrap();
@@ -125,7 +131,15 @@ pub fn run(act: Act) -> End {
     let processor = machine.processor(0).unwrap();
     let block = machine.block(0);
     let mut payload = Vec::new();
+    let mut made = 0;
     let end = loop {
+        if calls == Some(made) {
+            let left = machine.processor(1).unwrap().run();
+            let stops =
+                matches!(&left, Exit::Doorbell(value) if value & 0xFF == Leave::Abort as u32);
+            assert!(stops || matches!(left, Exit::Other(_)), "{left:?}");
+        }
+        made += 1;
         let value = match processor.run() {
             Exit::Doorbell(value) => value,
             Exit::Other(_) => break End::Halted,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use enarx_wire_hostcall::call::PAYLOAD_OFFSET;
 use enarx_wire_launch::vm::{GuestPageKind, layout};
 
-use host::{Act, End, Hand, Moment, run};
+use host::{Act, End, Hand, Moment, run, run_with_intruder};
 
 /// Reasons for which a Keep stops itself (`enarx-keep-shim`, `Stop`).
 mod stop {
@@ -50,7 +50,10 @@ struct Counts(BTreeMap<String, usize>);
 
 impl Counts {
     fn expect(&mut self, what: &str, act: Act, allowed: impl Fn(End) -> bool) {
-        let end = run(act);
+        self.count(what, run(act), allowed);
+    }
+
+    fn count(&mut self, what: &str, end: End, allowed: impl Fn(End) -> bool) {
         assert!(allowed(end), "{what}: {end:?}");
         *self.0.entry(format!("{end:?}")).or_default() += 1;
     }
@@ -127,6 +130,7 @@ fn keeps_in_played_snp_are_right_or_stop() {
     messages(&seen, &mut counts);
     firmware_pages(&mut counts);
     answers(&seen, &mut counts);
+    intruders(&seen, &mut counts);
     let all: usize = counts.0.values().sum();
     println!("{all} Keeps with hostile hosts: {:?}", counts.0);
 }
@@ -388,6 +392,17 @@ fn answers(seen: &Seen, counts: &mut Counts) {
         });
         counts.expect("payload", act, |end| {
             matches!(end, End::Right | End::Denied | End::Stopped(_))
+        });
+    }
+}
+
+/// A processor that nobody asked for. Before the first one has made page tables, it goes nowhere.
+fn intruders(seen: &Seen, counts: &mut Counts) {
+    for calls in 0..=seen.answers {
+        let end = run_with_intruder(Box::new(|_, _| {}), Some(calls));
+        counts.count("intruder", end, |end| match calls {
+            0 => end == End::Right,
+            _ => matches!(end, End::Stopped(_)),
         });
     }
 }
