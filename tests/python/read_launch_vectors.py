@@ -7,6 +7,7 @@ import json
 import pathlib
 import sys
 
+from sevsnpmeasure import id_block
 from sevsnpmeasure.gctx import GCTX
 from sevsnpmeasure.vcpu_types import CPU_SIGS, cpu_sig
 from sevsnpmeasure.vmm_types import VMMType
@@ -70,6 +71,26 @@ def processor(named):
     return by_name if by_name == by_number else None
 
 
+def identity(said):
+    """The ID block, and what the firmware calls the key that signs it."""
+    block = id_block.IdBlock(
+        launch_digest=id_block.LaunchDigest.from_buffer_copy(
+            bytes.fromhex(said["measurement"])
+        ),
+        ids=bytes.fromhex(said["family"] + said["image"]),
+        version=1,
+        guest_svn=said["security_version"].to_bytes(4, "little"),
+        policy=said["policy"],
+    )
+    qx, qy = (int(said[name], 16).to_bytes(0x48, "little") for name in "xy")
+    key = id_block.ECPublicKey(
+        curve=id_block.CurveP384,
+        qx=id_block.Qx.from_buffer_copy(qx),
+        qy=id_block.Qy.from_buffer_copy(qy),
+    )
+    return bytes(block).hex(), hashlib.sha384(bytes(key)).hexdigest()
+
+
 def trust_domain(pages):
     """MRTD: TDH.MEM.PAGE.ADD and TDH.MR.EXTEND for each page, TDH.MR.FINALIZE."""
     measurement = hashlib.sha384()
@@ -117,6 +138,10 @@ def main():
     checks += [
         (f"processor {one['name']}", processor(one), one["signature"])
         for one in vectors["processors"]
+    ]
+    checks += [
+        (f"identity {index}", identity(one), (one["block"], one["key_digest"]))
+        for index, one in enumerate(vectors["identities"])
     ]
     checks += [
         (f"trust domain {index}", trust_domain(one["pages"]), one["digest"])

@@ -4,8 +4,9 @@
 //! package `sev-snp-measure`.
 
 use enarx_wire_launch::{
-    AddedPage, MeasuredPage, PAGE_SIZE, PageKind, SAVE_AREA_ADDRESS, SaveArea, snp_launch_digest,
-    snp_named_signature, snp_signature, tdx_extended, tdx_launch_digest, vm::SnpProcessors,
+    AddedPage, MeasuredPage, PAGE_SIZE, PageKind, SAVE_AREA_ADDRESS, SaveArea, SnpIdentity, SnpKey,
+    snp_launch_digest, snp_named_signature, snp_signature, tdx_extended, tdx_launch_digest,
+    vm::SnpProcessors,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha384};
@@ -15,6 +16,7 @@ struct Vectors {
     save_areas: Vec<Start>,
     launches: Vec<Launch>,
     processors: Vec<Processor>,
+    identities: Vec<Identity>,
     trust_domains: Vec<TrustDomain>,
     registers: Vec<Register>,
 }
@@ -39,6 +41,19 @@ struct Processor {
     model: u32,
     stepping: u32,
     signature: u32,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    measurement: String,
+    family: String,
+    image: String,
+    security_version: u32,
+    policy: u64,
+    block: String,
+    x: String,
+    y: String,
+    key_digest: String,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +183,31 @@ fn signatures() {
     }
     for unknown in ["EPYC-", "EPYC-v", "EPYC-vv4", "Milan", "EPYC-Milan-4"] {
         assert_eq!(snp_named_signature(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn identities() {
+    fn bytes<const SIZE: usize>(text: &str) -> [u8; SIZE] {
+        let mut bytes = [0; SIZE];
+        hex::decode_to_slice(text, &mut bytes).unwrap();
+        bytes
+    }
+    for one in vectors().identities {
+        let identity = SnpIdentity {
+            measurement: bytes(&one.measurement),
+            family: bytes(&one.family),
+            image: bytes(&one.image),
+            security_version: one.security_version,
+            policy: one.policy,
+        };
+        assert_eq!(hex::encode(identity.encode()), one.block);
+        assert_eq!(SnpIdentity::decode(&identity.encode()), Some(identity));
+        let key = SnpKey {
+            x: bytes(&one.x),
+            y: bytes(&one.y),
+        };
+        assert_eq!(hex::encode(key.digest()), one.key_digest);
     }
 }
 
