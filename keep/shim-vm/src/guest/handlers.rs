@@ -26,7 +26,7 @@ pub mod way {
 }
 
 global_asm!(
-    ".section .text.guest_entry,\"ax\"",
+    ".section .text.guest_handlers,\"ax\"",
     ".altmacro",
     // Brings the frame into its form: those exceptions that have no error code get one.
     ".macro guest_frame vector",
@@ -58,7 +58,6 @@ global_asm!(
     "    iretq",
     "  .endif",
     ".endm",
-    ".org {HANDLERS}",
     ".set guest_vector, 0",
     ".rept {EXCEPTIONS}",
     "  guest_supervisor_handler %guest_vector",
@@ -268,8 +267,7 @@ global_asm!(
     "8: iretq",
     ".text",
     HANDLER_SIZE = const tables::HANDLER_SIZE,
-    HANDLERS = const tables::SUPERVISOR_HANDLERS - layout::SHIM,
-    USER_HANDLERS = const tables::USER_HANDLERS - layout::SHIM,
+    USER_HANDLERS = const tables::USER_HANDLERS - tables::SUPERVISOR_HANDLERS,
     EXCEPTIONS = const tables::EXCEPTIONS,
     USER_CODE = const selector::USER_CODE,
     USER_DATA = const selector::USER_DATA,

@@ -204,7 +204,7 @@ pub const EXCEPTIONS: usize = 32;
 /// Bytes between the handlers of two exceptions.
 pub const HANDLER_SIZE: u64 = 16;
 
-/// Where the handlers begin that are for a body in ring 0: the entry code puts them there.
+/// Where the handlers begin that are for a body in ring 0: the linker puts them there.
 pub const SUPERVISOR_HANDLERS: u64 = layout::SHIM + 0x400;
 
 /// Where those begin that are for a body in ring 3.
