@@ -4,7 +4,9 @@
 
 use std::error::Error;
 
-use enarx_wire_hostcall::attestation::{AnswerHeader, Operation, REPORT_DATA_SIZE, RequestHeader};
+use enarx_wire_hostcall::attestation::{
+    AnswerHeader, DIGEST_SIZE, Operation, REPORT_DATA_SIZE, RequestHeader,
+};
 use enarx_wire_launch::PAGE_SIZE;
 
 /// The attestation device of one Keep.
@@ -20,6 +22,11 @@ pub(crate) trait EvidenceSource: Send {
 
     /// Evidence that holds `report_data`, in the format that the launch page names.
     fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Result<Vec<u8>, Box<dyn Error>>;
+
+    /// Has evidence tell of `digest` from now on, where there is a register for that.
+    fn extend(&self, digest: &[u8; DIGEST_SIZE]) {
+        let _ = digest;
+    }
 }
 
 /// Collects requests from a stream, in whatever pieces they arrive.
@@ -33,6 +40,7 @@ pub(crate) enum Request {
     Describe,
     Evidence([u8; REPORT_DATA_SIZE]),
     SealingKey,
+    Extend([u8; DIGEST_SIZE]),
 }
 
 /// The stream does not follow the protocol.
@@ -67,6 +75,11 @@ impl Requests {
                 Request::Evidence(report_data)
             }
             Operation::SealingKey => Request::SealingKey,
+            Operation::Extend => {
+                let mut digest = [0; DIGEST_SIZE];
+                digest.copy_from_slice(&self.buffer[RequestHeader::SIZE..][..DIGEST_SIZE]);
+                Request::Extend(digest)
+            }
         };
         self.filled = 0;
         Ok(Some(request))
@@ -92,6 +105,10 @@ impl Device {
     pub(crate) fn answer(&self, request: &Request) -> Vec<u8> {
         match request {
             Request::Describe => answer(&self.launch_page),
+            Request::Extend(digest) => {
+                self.source.extend(digest);
+                answer(&[])
+            }
             Request::Evidence(report_data) => match self.source.evidence(report_data) {
                 Ok(evidence) => answer(&evidence),
                 Err(error) => {
@@ -141,10 +158,15 @@ mod tests {
         let evidence = RequestHeader {
             operation: Operation::Evidence,
         };
+        let extend = RequestHeader {
+            operation: Operation::Extend,
+        };
         let stream = [
             &describe.encode()[..],
             &evidence.encode(),
             &[7; REPORT_DATA_SIZE],
+            &extend.encode(),
+            &[8; DIGEST_SIZE],
             &describe.encode(),
         ]
         .concat();
@@ -153,8 +175,12 @@ mod tests {
             assert!(
                 matches!(
                     found[..],
-                    [Request::Describe, Request::Evidence(data), Request::Describe]
-                        if data == [7; REPORT_DATA_SIZE]
+                    [
+                        Request::Describe,
+                        Request::Evidence(data),
+                        Request::Extend(digest),
+                        Request::Describe
+                    ] if data == [7; REPORT_DATA_SIZE] && digest == [8; DIGEST_SIZE]
                 ),
                 "{most}"
             );

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use enarx_wire_hostcall::attestation::{
-    AnswerHeader, DeviceError, Operation, REPORT_DATA_SIZE, RequestHeader,
+    AnswerHeader, DIGEST_SIZE, DeviceError, Operation, REPORT_DATA_SIZE, RequestHeader,
 };
 use enarx_wire_launch::{LaunchPage, LaunchPageError};
 use rustix::io::Errno;
@@ -39,6 +39,15 @@ impl AttestationDevice {
         report_data: &[u8; REPORT_DATA_SIZE],
     ) -> Result<Vec<u8>, AttestationError> {
         self.ask(Operation::Evidence, report_data)
+    }
+
+    /// Has evidence tell of `digest` from now on, where the platform has a register for that.
+    ///
+    /// # Errors
+    ///
+    /// [`AttestationError`] when the TEE refuses.
+    pub fn extend(&self, digest: &[u8; DIGEST_SIZE]) -> Result<(), AttestationError> {
+        self.ask(Operation::Extend, digest).map(drop)
     }
 
     fn ask(&self, operation: Operation, payload: &[u8]) -> Result<Vec<u8>, AttestationError> {

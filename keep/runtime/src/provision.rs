@@ -63,6 +63,10 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
     let provisioned = offer
         .open(&sealed)
         .map_err(|_| Unprovisioned::Failed(FailureCode::Grant))?;
+    // Whatever evidence there is from now on, it says what application the Keep was given.
+    device
+        .extend(&provisioned.grant.manifest_digest)
+        .map_err(platform)?;
     channel.send(Kind::Ready, &[], Deadline::NEVER)?;
     Ok(Keep {
         launch,

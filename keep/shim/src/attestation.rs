@@ -57,6 +57,10 @@ impl AttestationDevice {
                 .first_chunk()
                 .and_then(|request| platform.sealing_key(request))
                 .map(|key| key.to_vec()),
+            Operation::Extend => payload
+                .first_chunk()
+                .filter(|digest| platform.record(digest))
+                .map(|_| Vec::new()),
         };
         self.request.clear();
         match answer.and_then(|answer| Some((AnswerHeader::new(answer.len()).ok()?, answer))) {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use enarx_wire_hostcall::{
-    attestation::{REPORT_DATA_SIZE, SEALING_ANSWER_SIZE, SEALING_REQUEST_SIZE},
+    attestation::{DIGEST_SIZE, REPORT_DATA_SIZE, SEALING_ANSWER_SIZE, SEALING_REQUEST_SIZE},
     call::Operation,
 };
 
@@ -37,6 +37,13 @@ pub trait Platform: Pages + Sync {
         _request: &[u8; SEALING_REQUEST_SIZE],
     ) -> Option<[u8; SEALING_ANSWER_SIZE]> {
         None
+    }
+
+    /// Has evidence tell of `digest` from now on, where there is a register for that. Whether that
+    /// went well.
+    fn record(&self, digest: &[u8; DIGEST_SIZE]) -> bool {
+        let _ = digest;
+        true
     }
 
     /// Fills `bytes` from the processor's generator.

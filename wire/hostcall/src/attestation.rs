@@ -9,6 +9,7 @@
 //! | [`Operation::Describe`] | none | the measured launch page (`wire/launch`) |
 //! | [`Operation::Evidence`] | report data, 64 bytes | evidence in the platform's own format |
 //! | [`Operation::SealingKey`] | the key's name, 32 bytes; version, 16 bytes | the key, 16 bytes; version, 16 bytes |
+//! | [`Operation::Extend`] | a SHA-384 digest, 48 bytes | nothing |
 
 use crate::u32_at;
 
@@ -17,6 +18,9 @@ pub const MAX_ANSWER: usize = 64 << 10;
 
 /// Size in bytes of the report data that evidence binds, on every platform.
 pub const REPORT_DATA_SIZE: usize = 64;
+
+/// Size in bytes of a digest that is kept for later evidence.
+pub const DIGEST_SIZE: usize = 48;
 
 /// What the runtime asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,9 @@ pub enum Operation {
     ///
     /// Refused by whatever has no such keys.
     SealingKey = 3,
+    /// Tells evidence from now on of a digest, on platforms that have a register for it (TDX's
+    /// RTMR3); on others it does nothing.
+    Extend = 4,
 }
 
 /// Size in bytes of what a sealing key is asked for with: its name, and a version.
@@ -49,6 +56,7 @@ impl Operation {
             Self::Describe => 0,
             Self::Evidence => REPORT_DATA_SIZE,
             Self::SealingKey => SEALING_REQUEST_SIZE,
+            Self::Extend => DIGEST_SIZE,
         }
     }
 }
@@ -84,6 +92,7 @@ impl RequestHeader {
             1 => Operation::Describe,
             2 => Operation::Evidence,
             3 => Operation::SealingKey,
+            4 => Operation::Extend,
             other => return Err(DeviceError::UnknownOperation(other)),
         };
         let length = u32_at(&bytes, 4);
@@ -174,6 +183,7 @@ mod tests {
             Operation::Describe,
             Operation::Evidence,
             Operation::SealingKey,
+            Operation::Extend,
         ] {
             let header = RequestHeader { operation };
             assert_eq!(RequestHeader::decode(header.encode()), Ok(header));
@@ -183,8 +193,8 @@ mod tests {
             Err(DeviceError::WrongLength(63))
         );
         assert_eq!(
-            RequestHeader::decode(pair(4, 0)),
-            Err(DeviceError::UnknownOperation(4))
+            RequestHeader::decode(pair(5, 0)),
+            Err(DeviceError::UnknownOperation(5))
         );
     }
 

@@ -307,6 +307,7 @@ fn serve_device(mut device: UnixStream) {
             .encode()
             .to_vec(),
             Operation::Evidence | Operation::SealingKey => payload,
+            Operation::Extend => Vec::new(),
         };
         let header = AnswerHeader::new(answer.len()).unwrap().encode();
         device

@@ -419,6 +419,13 @@ fn the_device_describes_and_gives_evidence() {
     assert_eq!(fixture.call(__NR_read, [4, at + PAGE, 99, 0, 0, 0]), Ok(8));
     assert_eq!(fixture.get(at + PAGE), [1, 0, 0, 0, 0, 0, 0, 0]);
 
+    // Without a register for it, a digest is taken and goes nowhere.
+    let mut request = header(attestation::Operation::Extend).to_vec();
+    request.extend([3; 48]);
+    let at = fixture.put(0, &request);
+    assert_eq!(fixture.call(__NR_write, [4, at, 56, 0, 0, 0]), Ok(56));
+    assert_eq!(fixture.call(__NR_read, [4, at + PAGE, 9, 0, 0, 0]), Ok(8));
+    assert_eq!(fixture.get(at + PAGE), [0; 8]);
     let at = fixture.put(0, &[9, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(
         fixture.call(__NR_write, [4, at, 8, 0, 0, 0]),
