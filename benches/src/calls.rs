@@ -148,7 +148,7 @@ fn launch(directory: &Path, fast: bool) -> anyhow::Result<LaunchedKeep> {
         cpu_seconds: None,
         network: false,
         host_data: [0; 32],
-        simulator: Some(Simulator::SgxMachine { directory, fast }),
+        simulator: Some(Simulator::IntelMachine { directory, fast }),
     })?)
 }
 

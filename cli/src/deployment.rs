@@ -175,7 +175,8 @@ pub fn explain_attestation(error: AttestError, backend: &str) -> anyhow::Error {
             Advice::new(
                 format!("no Keep with the backend {backend} can be started there"),
                 "`enarx platform` shows what a machine can do; to run without protection, add \
-                 --simulate, which this version has for the backends `process`, `sgx`, `kvm` and `snp`",
+                 --simulate, which this version has for the backends `process`, `sgx`, `kvm`, `snp` and \
+                 `tdx`",
             )
         }
         AttestError::Host(HostError::Refused(_)) => Advice::new(

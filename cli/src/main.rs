@@ -11,6 +11,7 @@
 //! | a host on this machine | [`local_host`] |
 //! | where files are kept | [`directories`] |
 //! | what SGX enclaves have of their own | [`enclave`] |
+//! | what SEV-SNP machines have of their own | [`machine`] |
 
 mod arguments;
 mod cli;
@@ -23,6 +24,7 @@ mod exit;
 mod failure;
 mod fetching;
 mod local_host;
+mod machine;
 mod progress;
 mod reference;
 mod relay;

@@ -229,6 +229,80 @@ fn completions_manuals_policies_and_facts_are_written() {
 }
 
 #[test]
+fn identities_are_signed_by_keys_on_p_384() {
+    let user = User::new();
+    let path = |name: &str| user.path(name).display().to_string();
+    let (id, author, rsa) = (path("id.pem"), path("author.pem"), path("rsa.pem"));
+    let digest = user.succeeds(&["key", "generate", "--platform", "snp", &id]);
+    assert_eq!(digest.trim().len(), 96);
+    assert_eq!(user.succeeds(&["key", "show", &id]), digest);
+    user.succeeds(&["key", "generate", "--platform", "snp", &author]);
+    let file = path("keep.identity");
+    let line = [
+        "key",
+        "identify",
+        &id,
+        "--author-key",
+        &author,
+        "-o",
+        &file,
+        "--json",
+    ];
+    let json: Value = serde_json::from_str(&user.succeeds(&line)).unwrap();
+    assert_eq!(json["id_key_digest"], digest.trim());
+    assert_eq!(json["author_key_digest"].as_str().map(str::len), Some(96));
+    let measured = ["measure", "--platform", "snp", "--json"];
+    let measured: Value = serde_json::from_str(&user.succeeds(&measured)).unwrap();
+    assert_eq!(json["measurement"], measured["launch_digests"]["snp"][0]);
+    assert_eq!(std::fs::read(&file).unwrap().len(), 96 + 4096);
+    // Never over another, and never with a key of another kind.
+    user.fails(125, &line);
+    std::fs::write(&rsa, "no key").unwrap();
+    assert!(
+        user.fails(125, &["key", "identify", &rsa])
+            .contains("chmod 600")
+    );
+}
+
+#[test]
+fn what_is_chosen_of_a_machine_shows_in_its_measurement() {
+    let user = User::new();
+    let measure = |platform: &str, more: &[&str]| {
+        let line = [&["measure", "--json", "--platform", platform], more].concat();
+        let json: Value = serde_json::from_str(&user.succeeds(&line)).unwrap();
+        let digest = json["launch_digests"][platform][0].as_str().unwrap();
+        assert_eq!(digest.len(), 96);
+        (digest.to_owned(), json["rtmrs"].clone())
+    };
+    let mut digests = vec![measure("tdx", &[]).0];
+    for more in [
+        &[][..],
+        &["--vcpus", "4"],
+        &["--vcpu-type", "EPYC-Genoa"],
+        &["--vcpu-type", "25:1:1"],
+        &["--guest-features", "0x21"],
+        &["--keep-memory", "2GiB"],
+    ] {
+        digests.push(measure("snp", more).0);
+    }
+    let count = digests.len();
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), count);
+    let same = ["--vcpu-type", "EPYC-Milan-v2"];
+    let numbers = ["--vcpu-type", "25:1:1"];
+    assert_eq!(measure("snp", &same), measure("snp", &numbers));
+    assert_eq!(measure("tdx", &[]).1.as_array().map(Vec::len), Some(4));
+    for wrong in [
+        ["--vcpus", "9"],
+        ["--vcpu-type", "486"],
+        ["--guest-features", "2"],
+    ] {
+        user.fails(125, &["measure", wrong[0], wrong[1]]);
+    }
+}
+
+#[test]
 fn without_a_tee_nothing_runs_unless_the_user_says_so() {
     let user = User::new();
     let hello = example("hello");

@@ -6,6 +6,7 @@ mod confinement;
 mod deploy;
 mod harness;
 mod hostile;
+mod machines;
 mod run;
 mod sgx;
 mod sockets;

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     console::Console, enclave::EnclaveArguments, exit::Status, failure::Advice,
-    local_host::keep_image,
+    local_host::keep_image, machine::MachineArguments,
 };
 
 /// Print the digests of the Keep images inside this program
@@ -30,6 +30,8 @@ Examples:
   enarx measure
   enarx measure --keep-memory 2GiB --json
   enarx measure --platform kvm
+  enarx measure --platform snp --vcpus 4 --vcpu-type EPYC-Milan
+  enarx measure --platform tdx --simulate --json
   enarx measure --platform sgx --key key.pem
   enarx measure --trusted-code
   enarx measure --corim keep.corim --corim-key key.pem --corim-signer https://example.com")]
@@ -67,6 +69,9 @@ pub struct Arguments {
     enclave: EnclaveArguments,
 
     #[command(flatten)]
+    machine: MachineArguments,
+
+    #[command(flatten)]
     manifest: manifest::Arguments,
 }
 
@@ -88,6 +93,10 @@ impl Arguments {
                 launches.insert(platform.as_str(), digests);
             }
         }
+        // What a trust domain measures after its launch: nothing, before it has an application.
+        let rtmrs = launches
+            .contains_key(Platform::Tdx.as_str())
+            .then(|| vec![hex::encode([0; 48]); 4]);
         let signer = self.key.as_deref().map(SigningKey::read).transpose()?;
         let signer = signer.map(|key| hex::encode(key.mr_signer()));
         self.manifest.write(&launches, self.keep_memory)?;
@@ -101,6 +110,7 @@ impl Arguments {
                 "runtime": { "bytes": image.runtime.len(), "sha384": runtime },
                 "keep_memory_bytes": self.keep_memory,
                 "launch_digests": launches,
+                "rtmrs": rtmrs,
                 "mrsigner": signer,
             }))?;
             return Ok(Status::SUCCESS);
@@ -137,13 +147,22 @@ impl Arguments {
             let measurement = self.enclave.measure(image, self.memory())?;
             return Ok(vec![measurement.to_vec()]);
         }
-        let values = ReferenceValues::of_keep_image(platform, image, self.memory());
-        if asked && values.measurements().is_empty() {
+        let values = match platform {
+            Platform::Snp | Platform::Tdx => {
+                let value = self.machine.measure(platform, image, self.memory());
+                value.into_iter().collect()
+            }
+            _ => {
+                let values = ReferenceValues::of_keep_image(platform, image, self.memory());
+                values.measurements().to_vec()
+            }
+        };
+        if asked && values.is_empty() {
             return Err(Advice::error(
                 format!("this version has no Keeps of the backend `{platform}`"),
                 "`enarx measure` without --platform shows which it has",
             ));
         }
-        Ok(values.measurements().to_vec())
+        Ok(values)
     }
 }

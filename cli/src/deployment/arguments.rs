@@ -23,10 +23,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Keep")]
 pub struct KeepArguments {
-    /// The kind of Keep; `process`, `sgx`, `kvm`, `snp` and `cvm` are in this version
+    /// The kind of Keep: `process`, `sgx`, `kvm`, `snp`, `tdx` or `cvm`
     ///
-    /// The names of the others are known, and refused: snp and tdx. By
-    /// default the first TEE that the host has and the policy accepts; never a
+    /// By default the first TEE that the host has and the policy accepts; never a
     /// backend without one. To name `process` or `kvm`, which the host can read,
     /// permits simulated evidence.
     #[arg(short, long, value_name = "BACKEND")]

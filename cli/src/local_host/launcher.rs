@@ -59,6 +59,7 @@ impl LocalLauncher {
             backends: enarx_host_launcher::backends(Directories {
                 images: Some(&image_cache),
                 signatures: Some(&directories::state()?.join("sgx")),
+                identities: Some(&directories::state()?.join("snp")),
             }),
             simulator_directory: directories::state()?.join("simulator"),
             secure_processor: Mutex::new(None),
@@ -123,10 +124,11 @@ impl KeepLauncher for LocalLauncher {
         if order.backend == Platform::Cvm.as_str() {
             return false;
         }
-        // A simulated SGX machine takes milliseconds.
-        !order.simulate
-            || order.backend == Platform::Sgx.as_str()
-            || SecureProcessor::is_made(&self.simulator_directory)
+        // A simulated Intel machine takes milliseconds.
+        let is_intel = [Platform::Sgx, Platform::Tdx]
+            .iter()
+            .any(|platform| order.backend == platform.as_str());
+        !order.simulate || is_intel || SecureProcessor::is_made(&self.simulator_directory)
     }
 
     fn launch(&self, order: &LaunchOrder) -> Result<LaunchedKeep, LaunchRefusal> {
@@ -142,14 +144,14 @@ impl KeepLauncher for LocalLauncher {
         let processor;
         let simulator = match (order.simulate, platform) {
             (false, _) => None,
-            (true, Platform::Sgx) => {
-                if self.fast {
+            (true, Platform::Sgx | Platform::Tdx) => {
+                if self.fast && platform == Platform::Sgx {
                     (self.note)(
                         "the simulator patches the enclave after it was measured: quicker, and \
                          less like hardware",
                     );
                 }
-                Some(Simulator::SgxMachine {
+                Some(Simulator::IntelMachine {
                     directory: &self.simulator_directory,
                     fast: self.fast,
                 })
@@ -211,8 +213,8 @@ pub fn can_simulate(platform: Platform) -> bool {
     match platform {
         Platform::Process => true,
         Platform::Sgx => !keep_image().sgx.shim.is_empty(),
-        Platform::Kvm | Platform::Snp => !keep_image().vm.shim.is_empty(),
-        Platform::Tdx | Platform::Cvm => false,
+        Platform::Kvm | Platform::Snp | Platform::Tdx => !keep_image().vm.shim.is_empty(),
+        Platform::Cvm => false,
     }
 }
 
@@ -268,6 +270,7 @@ fn refusal(error: LaunchError) -> LaunchRefusal {
         | LaunchError::NoSgx
         | LaunchError::NoKvm(_)
         | LaunchError::NoSnp(_)
+        | LaunchError::NoTdx(_)
         | LaunchError::NoShim
         | LaunchError::NoSimulatedVm
         | LaunchError::Tsm(_)

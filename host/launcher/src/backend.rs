@@ -54,8 +54,8 @@ pub struct LaunchRequest<'a> {
 pub enum Simulator<'a> {
     /// An AMD secure processor, for the backends `process`, `kvm` and `snp`.
     SecureProcessor(&'a Arc<SecureProcessor>),
-    /// An SGX machine, for the `sgx` backend.
-    SgxMachine {
+    /// An Intel machine, for the backends `sgx` and `tdx`.
+    IntelMachine {
         /// The directory of its state.
         directory: &'a Path,
         /// Whether enclaves are patched after they were measured, which makes them quicker and
@@ -139,7 +139,8 @@ pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
         Box::new(SgxBackend::new(directories.signatures)),
         Box::new(CvmBackend::new(directories.images)),
         Box::new(KvmBackend::new()),
-        Box::new(KvmBackend::snp()),
+        Box::new(KvmBackend::snp(directories.identities)),
+        Box::new(KvmBackend::tdx()),
     ]
 }
 
@@ -158,4 +159,6 @@ pub struct Directories<'a> {
     pub images: Option<&'a Path>,
     /// For the key that signs the host's enclaves, and its signatures.
     pub signatures: Option<&'a Path>,
+    /// For identities of SEV-SNP machines, signed by others.
+    pub identities: Option<&'a Path>,
 }

@@ -8,6 +8,7 @@ use enarx_wire_launch::ElfError;
 use crate::child::ChildStep;
 use crate::cvm::TsmError;
 use crate::sgx::SigningError;
+use crate::snp::StoredIdentityError;
 
 /// Why a Keep was not started, one variant for each step that can fail.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,11 @@ pub enum LaunchError {
         "this machine has no SEV-SNP that can be used ({0}; `enarx platform` says more); to try it without protection, allow a simulated one with --simulate"
     )]
     NoSnp(String),
+    /// There is no TDX that can be used, and no simulation was asked for.
+    #[error(
+        "this machine has no TDX that can be used ({0}; `enarx platform` says more); to try it without protection, allow a simulated one with --simulate"
+    )]
+    NoTdx(String),
     /// The image has nothing for the backend.
     #[error(
         "this build of enarx has no shim for this backend, without which no Keep runs in it; take another backend, or a build that has one"
@@ -58,6 +64,14 @@ pub enum LaunchError {
     /// The image cannot be made into an enclave or a machine.
     #[error("the Keep image cannot be made into pages of a TEE: {0}; rebuild the image")]
     Pages(#[source] ElfError),
+    /// There is an identity for the machine that its firmware would refuse.
+    #[error("the identity {} cannot be used: {source}; `enarx key identify` makes another, or remove it", path.display())]
+    Identity {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: StoredIdentityError,
+    },
     /// The enclave could not be signed.
     #[error("{0}")]
     Signing(#[source] SigningError),

@@ -23,6 +23,7 @@ pub mod process;
 mod service;
 pub mod sgx;
 mod simulated;
+pub mod snp;
 
 pub use backend::{
     Backend, Directories, Endorsement, EndorsementKind, LaunchRequest, Simulator, backend, backends,

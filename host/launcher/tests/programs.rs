@@ -68,7 +68,7 @@ mod x86_64 {
         let in_enclave = |machine: &str, fast, memory_bytes| {
             let directory = directory.path().join(machine);
             std::fs::create_dir_all(&directory).unwrap();
-            let simulator = Simulator::SgxMachine {
+            let simulator = Simulator::IntelMachine {
                 directory: &directory,
                 fast,
             };

@@ -48,6 +48,7 @@ fn request() -> ReportRequest {
         policy: GuestPolicy::STANDARD,
         vmpl: Vmpl::Zero,
         report_id: [4; 32],
+        identity: None,
     }
 }
 

@@ -26,6 +26,7 @@ extern crate alloc;
 #[cfg(panic = "abort")]
 mod guest;
 pub mod snp;
+pub mod tdx;
 
 /// What this program is.
 pub const DESCRIPTION: &str = "a guest of a virtual machine, when built as one";

@@ -82,6 +82,7 @@ fn snp_report(order: &Order) -> Result<Vec<u8>, Errno> {
         policy: GuestPolicy::STANDARD,
         vmpl: [Vmpl::Zero, Vmpl::One, Vmpl::Two, Vmpl::Three][order.privlevel as usize],
         report_id: [0x1D; 32],
+        identity: None,
     });
     Ok(report.map_err(|_| Errno::EIO)?.to_vec())
 }

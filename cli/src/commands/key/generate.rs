@@ -1,24 +1,26 @@
 //! `enarx key generate`: a new key.
 
 use clap::Args;
-use enarx_host_launcher::sgx::SigningKey;
-use serde_json::json;
 
-use super::{KeyArgument, mr_signer};
+use super::{Key, KeyArgument, Signed};
 use crate::{console::Console, exit::Status};
 
-/// Make a key that signs enclaves
+/// Make a key that signs enclaves or machines
 ///
-/// RSA of 3072 bits with the public exponent 3, as the processor wants it. The file is
-/// readable by you alone, and is never written over another.
+/// The file is readable by you alone, and is never written over another.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   enarx key generate key.pem
+  enarx key generate id.pem --platform snp
   enarx key generate key.pem --json")]
 pub struct Arguments {
     #[command(flatten)]
     file: KeyArgument,
+
+    /// What it is to sign
+    #[arg(long, value_name = "PLATFORM", value_enum, default_value_t = Signed::Sgx)]
+    platform: Signed,
 
     /// Write JSON
     #[arg(long)]
@@ -27,14 +29,9 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
-        let key = SigningKey::generate()?;
+        let key = Key::generate(self.platform)?;
         key.write_new(&self.file.key)?;
-        let mr_signer = mr_signer(&key);
-        if self.json {
-            console.print_json(&json!({ "key": self.file.key, "mrsigner": mr_signer }))?;
-        } else {
-            console.print(mr_signer)?;
-        }
+        key.show(&self.file.key, console, self.json)?;
         Ok(Status::SUCCESS)
     }
 }

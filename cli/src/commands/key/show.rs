@@ -1,15 +1,14 @@
 //! `enarx key show`: who signs with a key.
 
 use clap::Args;
-use enarx_host_launcher::sgx::SigningKey;
-use serde_json::json;
 
-use super::{KeyArgument, mr_signer};
+use super::{Key, KeyArgument};
 use crate::{console::Console, exit::Status};
 
 /// Print the identity of the signer who has a key
 ///
-/// That is MRSIGNER, the SHA-256 of the key's modulus, as it stands in evidence.
+/// As it stands in evidence: of a key for enclaves that is MRSIGNER, the SHA-256 of the key's
+/// modulus, of one for machines the ID key digest, the SHA-384 of its public half.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,12 +25,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
-        let mr_signer = mr_signer(&SigningKey::read(&self.file.key)?);
-        if self.json {
-            console.print_json(&json!({ "key": self.file.key, "mrsigner": mr_signer }))?;
-        } else {
-            console.print(mr_signer)?;
-        }
+        Key::read(&self.file.key)?.show(&self.file.key, console, self.json)?;
         Ok(Status::SUCCESS)
     }
 }

@@ -30,7 +30,9 @@ use crate::{
 Examples:
   enarx platform selftest sgx
   enarx platform selftest sgx --fetch --json
-  enarx platform selftest sgx --simulate")]
+  enarx platform selftest sgx --simulate
+  enarx platform selftest tdx --simulate
+  enarx platform selftest kvm")]
 pub struct Arguments {
     /// The backend
     #[arg(value_name = "BACKEND")]
@@ -110,7 +112,7 @@ impl Arguments {
                     "this version cannot simulate the backend `{}`",
                     self.backend
                 ),
-                "leave --simulate out, or take `sgx` or `process`",
+                "leave --simulate out, or take `sgx`, `snp`, `tdx`, `kvm` or `process`",
             ));
         }
         let mut steps = Vec::new();

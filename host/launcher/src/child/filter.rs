@@ -275,6 +275,8 @@ const OF_MACHINE_HOSTS: Conditional = &[
             &[word(1, KVM_SET_SREGS)],
             &[word(1, KVM_SET_CPUID2)],
             &[word(1, KVM_SET_XCRS)],
+            // In a TEE, memory changes hands.
+            &[word(1, KVM_SET_MEMORY_ATTRIBUTES)],
         ],
     ),
 ];
@@ -288,6 +290,7 @@ const KVM_GET_SREGS: u64 = 0x8138_AE83;
 const KVM_SET_SREGS: u64 = 0x4138_AE84;
 const KVM_SET_CPUID2: u64 = 0x4008_AE90;
 const KVM_SET_XCRS: u64 = 0x4188_AEA7;
+const KVM_SET_MEMORY_ATTRIBUTES: u64 = 0x4020_AED2;
 
 /// Linux, UAPI `linux/prctl.h`.
 const PR_SET_SYSCALL_USER_DISPATCH: u64 = 59;

@@ -1,29 +1,36 @@
 //! Launching Keeps in virtual machines.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::mpsc;
 
-use enarx_host_simulator::snp::SecureProcessor;
+use enarx_wire_hostcall::attestation::REPORT_DATA_SIZE;
 use enarx_wire_launch::vm::GuestPages;
-use enarx_wire_launch::{Digest, LaunchPage, Platform, launch_page};
+use enarx_wire_launch::{Digest, LaunchPage, Platform, SnpSignedIdentity, launch_page};
 
 use super::keep_process::{self, Report};
-use super::machine;
+use super::order::Order;
+use super::{machine, tee};
 use crate::backend::{Backend, LaunchRequest};
 use crate::child::{self, ChildStep, Confinement, Start, Started, Workplace};
+use crate::device::{Device, EvidenceSource};
 use crate::keep::LaunchedKeep;
 use crate::keep_process::is_prepared;
-use crate::{Isolation, LaunchError, simulated};
+use crate::simulated::Simulated;
+use crate::snp::IdentityStore;
+use crate::{Isolation, LaunchError};
 
-/// Runs Keeps in virtual machines, each in a process of its own, with simulated evidence.
+/// Runs Keeps in virtual machines, each in a process of its own. Without a TEE, or with one that the host
+/// plays, their evidence is simulated.
 #[derive(Debug)]
 pub struct KvmBackend {
     platform: Platform,
     namespaces: bool,
+    identities: IdentityStore,
 }
 
 impl KvmBackend {
@@ -33,14 +40,25 @@ impl KvmBackend {
         Self {
             platform: Platform::Kvm,
             namespaces: true,
+            identities: IdentityStore::default(),
         }
     }
 
-    /// The backend `snp`, whose SEV-SNP the host plays.
+    /// The backend `snp`, which takes from the directory `identities` who vouches for what it launches.
     #[must_use]
-    pub fn snp() -> Self {
+    pub fn snp(identities: Option<&Path>) -> Self {
         Self {
             platform: Platform::Snp,
+            identities: IdentityStore::new(identities),
+            ..Self::new()
+        }
+    }
+
+    /// The backend `tdx`.
+    #[must_use]
+    pub fn tdx() -> Self {
+        Self {
+            platform: Platform::Tdx,
             ..Self::new()
         }
     }
@@ -66,10 +84,17 @@ impl Backend for KvmBackend {
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
-        if self.platform == Platform::Snp && request.simulator.is_none() {
-            return Err(LaunchError::NoSnp(snp_device()));
-        }
-        let processor = simulated::processor(request)?;
+        let simulated = match (self.platform, request.simulator) {
+            (Platform::Snp, None) => {
+                tee::snp().map_err(LaunchError::NoSnp)?;
+                None
+            }
+            (Platform::Tdx, None) => {
+                tee::tdx().map_err(LaunchError::NoTdx)?;
+                None
+            }
+            _ => Some(Simulated::of(request, self.platform)?),
+        };
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
         }
@@ -80,17 +105,24 @@ impl Backend for KvmBackend {
         if !is_prepared() {
             return Err(LaunchError::NotPrepared);
         }
-        let pages = match self.platform {
-            Platform::Kvm => GuestPages::new(self.platform, request.image, request.memory()),
-            _ => GuestPages::played(self.platform, request.image, request.memory()),
-        }
-        .map_err(LaunchError::Pages)?;
+        let played = simulated.is_some() && self.platform != Platform::Kvm;
+        let pages = if played {
+            GuestPages::played(self.platform, request.image, request.memory())
+        } else {
+            GuestPages::new(self.platform, request.image, request.memory())
+        };
+        let measurement = pages.map_err(LaunchError::Pages)?.launch_digest();
+        let identity = match self.platform {
+            Platform::Snp => self.identities.of(&measurement)?,
+            _ => None,
+        };
         let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
         let launch = Launch {
             request,
-            processor,
+            simulated,
             page: launch_page(self.platform, request.image, request.memory()),
-            measurement: pages.launch_digest(),
+            measurement,
+            identity,
             program: program.into(),
         };
 
@@ -111,35 +143,44 @@ impl Backend for KvmBackend {
     }
 }
 
-/// What there is of the device by which SEV-SNP machines are launched.
-fn snp_device() -> String {
-    match File::open("/dev/sev") {
-        Ok(_) => "this version cannot launch on hardware yet".to_owned(),
-        Err(error) => format!("/dev/sev: {error}"),
-    }
-}
-
 /// One launch, of which there may be two tries.
 struct Launch<'a> {
     request: &'a LaunchRequest<'a>,
-    processor: &'a Arc<SecureProcessor>,
+    /// What gives its evidence, unless it has a TEE of the processor's own.
+    simulated: Option<Simulated>,
     page: LaunchPage,
     measurement: Digest,
+    /// Who vouches for that, if anybody does.
+    identity: Option<SnpSignedIdentity>,
     program: OwnedFd,
 }
 
 impl Launch<'_> {
     /// Starts the process and waits until its machine runs.
     fn start(&self, workplace: Workplace) -> Result<Started, LaunchError> {
-        let device = simulated::device(self.request, self.processor, &self.page, self.measurement)?;
-        let page = device.launch_page;
-        let network = self.request.network;
+        let identity = self.identity.as_ref();
+        let device = match &self.simulated {
+            Some(simulated) => {
+                simulated.device(self.request, &self.page, self.measurement, identity)?
+            }
+            None => Device {
+                launch_page: self.page.encode(),
+                source: Box::new(TeeEvidence),
+            },
+        };
+        let order = Order {
+            page: self.page,
+            hardware: self.simulated.is_none(),
+            network: self.request.network,
+            host_data: self.request.host_data,
+            identity: self.identity,
+        }
+        .encode();
         let (sender, receiver) = mpsc::sync_channel(1);
         let introduce = move |mut stream: &UnixStream| {
             let mut report = [0; Report::SIZE];
             let said = stream
-                .write_all(&page)
-                .and_then(|()| stream.write_all(&[network.into()]))
+                .write_all(&order)
                 .and_then(|()| stream.read_exact(&mut report))
                 .map(|()| Report::decode(report));
             // The receiver waits for this one message.
@@ -153,7 +194,7 @@ impl Launch<'_> {
             // The machine's memory is limited by its size.
             private_memory_bytes: None,
             cpu_seconds: self.request.cpu_seconds,
-            network,
+            network: self.request.network,
             device: Some(device),
             introduction: Some(Box::new(introduce)),
         })?;
@@ -187,9 +228,22 @@ impl Launch<'_> {
     fn launched(&self, started: Started, isolation: Isolation) -> LaunchedKeep {
         LaunchedKeep {
             channel: started.channel,
-            endorsements: simulated::endorsements(self.processor),
+            // Of a TEE of the processor's own, owners get them from its vendor.
+            endorsements: match &self.simulated {
+                Some(simulated) => simulated.endorsements(),
+                None => Vec::new(),
+            },
             isolation,
             process: started.process,
         }
+    }
+}
+
+/// A TEE of the processor's own, which gives its evidence to the Keep.
+struct TeeEvidence;
+
+impl EvidenceSource for TeeEvidence {
+    fn evidence(&self, _: &[u8; REPORT_DATA_SIZE]) -> Result<Vec<u8>, Box<dyn Error>> {
+        Err("the machine's TEE gives its evidence itself".into())
     }
 }

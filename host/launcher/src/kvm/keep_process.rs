@@ -1,7 +1,7 @@
 //! The process that runs a Keep's virtual machine.
 //!
 //! ```text
-//! launch page, network (descriptor 4) -> memory -> machine -> confined -> report -> threads
+//! order (descriptor 4) -> memory -> machine -> confined -> report -> threads
 //! ```
 //!
 //! From the report on, descriptor 4 is the attestation device.
@@ -12,16 +12,19 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use enarx_wire_hostcall::{ATTESTATION_DEVICE, CHANNEL, DIAGNOSTICS};
-use enarx_wire_launch::vm::{GuestPages, layout};
-use enarx_wire_launch::{KeepImage, KeepMemory, LaunchPage, PAGE_SIZE};
+use enarx_wire_launch::vm::{GuestPages, SnpProcessors, layout};
+use enarx_wire_launch::{KeepImage, KeepMemory, Platform};
 
-use super::machine::Machine;
+use super::launch::{SnpLaunch, TdxLaunch};
+use super::machine::{HardwareTee, Machine};
+use super::order::Order;
 use super::played::playable;
 use super::run::MachineKeep;
 use super::services::DeviceEvidence;
 use super::software;
 use crate::child::{self, ChildStep, Program};
 use crate::service::{STOPPED_STATUS, Services, Threads};
+use crate::snp::GUEST_POLICY;
 
 /// The name by which a program knows that it is to be a machine's process.
 pub(crate) const NAME: &CStr = c"enarx-kvm-keep";
@@ -80,17 +83,14 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
             UnixStream::from_raw_fd(ATTESTATION_DEVICE),
         )
     };
-    let (mut page, mut network) = ([0; PAGE_SIZE], [0; 1]);
-    let told = launcher.read_exact(&mut page);
-    if told
-        .and_then(|()| launcher.read_exact(&mut network))
-        .is_err()
-    {
+    let mut order = [0; Order::SIZE];
+    if launcher.read_exact(&mut order).is_err() {
         return STOPPED_STATUS;
     }
-    let network = network != [0];
-    let machine = match build(image, &page, &launcher) {
-        Ok(machine) => machine,
+    let order = Order::decode(&order).map_err(|error| error.to_string());
+    let built = order.and_then(|order| Ok((build(image, &order, &launcher)?, order.network)));
+    let (machine, network) = match built {
+        Ok(built) => built,
         Err(reason) => {
             // The launcher sees the end of the process, if it does not hear this.
             let _ = rustix::io::write(diagnostics.as_fd(), reason.as_bytes());
@@ -135,16 +135,29 @@ fn not_confined(step: ChildStep, error: &io::Error) -> Report {
     }
 }
 
-fn build(
-    image: &KeepImage<'_>,
-    page: &[u8; PAGE_SIZE],
-    device: &UnixStream,
-) -> Result<Machine, String> {
-    let page = LaunchPage::decode(page).map_err(|error| error.to_string())?;
+fn build(image: &KeepImage<'_>, order: &Order, device: &UnixStream) -> Result<Machine, String> {
+    let page = &order.page;
     let memory = KeepMemory {
         bytes: page.memory_bytes,
         strategy: page.memory,
     };
+    if order.hardware {
+        let pages = GuestPages::new(page.platform, image, memory);
+        let pages = pages.map_err(|error| error.to_string())?;
+        let tee = match page.platform {
+            Platform::Tdx => HardwareTee::Tdx(TdxLaunch {
+                host_data: order.host_data,
+            }),
+            _ => HardwareTee::Snp(SnpLaunch {
+                policy: GUEST_POLICY,
+                processors: SnpProcessors::default(),
+                host_data: order.host_data,
+                identity: order.identity.as_ref(),
+            }),
+        };
+        return Machine::in_tee(image, &pages, page.memory_bytes, &tee)
+            .map_err(|error| error.to_string());
+    }
     // One of the two asks it: the Keep where it has no TEE, or the TEE.
     let tee = device
         .try_clone()

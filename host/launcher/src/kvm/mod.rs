@@ -13,14 +13,21 @@
 //! protects the Keep from its host.
 
 mod backend;
+mod hardware;
 mod keep_process;
+mod launch;
 mod machine;
 mod memory;
+mod order;
 mod played;
 mod processor;
+mod quote_buffer;
+mod quoting_service;
 mod run;
 mod services;
+mod shared_memory;
 mod software;
+mod tee;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod adversary;

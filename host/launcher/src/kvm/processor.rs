@@ -6,16 +6,24 @@ use std::sync::Arc;
 
 use enarx_wire_launch::PAGE_SIZE;
 use enarx_wire_launch::vm::{BodyRing, layout};
-use kvm_bindings::{CpuId, kvm_regs, kvm_segment, kvm_xcrs};
+use kvm_bindings::{CpuId, kvm_regs, kvm_run__bindgen_ty_1, kvm_segment, kvm_xcrs};
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 
+use super::hardware::{Hardware, TDX_EXIT, TdxCall};
 use super::played::Played;
 
 /// A virtual processor.
 pub(super) struct Processor {
     vcpu: RefCell<VcpuFd>,
     index: u32,
-    played: Option<Arc<dyn Played>>,
+    tee: Tee,
+}
+
+/// What a processor leaves the machine for beside its host.
+enum Tee {
+    None,
+    Played(Arc<dyn Played>),
+    Hardware(Arc<Hardware>),
 }
 
 /// Why a processor has left the machine.
@@ -58,10 +66,11 @@ impl Processor {
         special.cr4 = 0;
         special.efer = 0;
         vcpu.set_sregs(&special)?;
-        let entry = if index == 0 {
-            layout::ENTRY
-        } else {
-            layout::THREAD_ENTRY
+        let entry = match index {
+            // In TDX, all at the end of a page.
+            _ if offered.resets => layout::RESET_PAGE + PAGE_SIZE as u64 - 16,
+            0 => layout::ENTRY,
+            _ => layout::THREAD_ENTRY,
         };
         vcpu.set_regs(&kvm_regs {
             rip: entry,
@@ -80,8 +89,20 @@ impl Processor {
         Ok(Self {
             vcpu: RefCell::new(vcpu),
             index,
-            played: offered.played.clone(),
+            tee: match &offered.played {
+                Some(played) => Tee::Played(Arc::clone(played)),
+                None => Tee::None,
+            },
         })
+    }
+
+    /// A processor that was made in a TEE of its own.
+    pub(super) fn of_hardware(vcpu: VcpuFd, index: u32, hardware: Arc<Hardware>) -> Self {
+        Self {
+            vcpu: RefCell::new(vcpu),
+            index,
+            tee: Tee::Hardware(hardware),
+        }
     }
 
     /// Runs until the processor leaves the machine for its host.
@@ -98,9 +119,25 @@ impl Processor {
                     Ok(()) => continue,
                     Err(other) => other,
                 },
-                Ok(exit) => format!("{exit:?}"),
+                Ok(VcpuExit::Unsupported(TDX_EXIT)) => match &self.tee {
+                    Tee::Hardware(hardware) => match hardware.serve_tdx(tdx_call(&mut vcpu)) {
+                        Ok(()) => continue,
+                        Err(other) => other,
+                    },
+                    Tee::None | Tee::Played(_) => "a request of TDX".to_owned(),
+                },
+                Ok(exit) => match &self.tee {
+                    Tee::Hardware(hardware) => match hardware.serve(exit) {
+                        Ok(None) => continue,
+                        Ok(Some(value)) => return Exit::Doorbell(value),
+                        Err(other) => other,
+                    },
+                    Tee::None | Tee::Played(_) => format!("{exit:?}"),
+                },
                 Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => continue,
-                Err(error) if error.errno() == libc::EFAULT && self.played.is_some() => {
+                Err(error)
+                    if error.errno() == libc::EFAULT && matches!(self.tee, Tee::Played(_)) =>
+                {
                     "a touch of private memory that it has not accepted".to_owned()
                 }
                 Err(error) => error.to_string(),
@@ -113,23 +150,23 @@ impl Processor {
     /// Takes a write to where there is no memory; gives what it shows to the host.
     fn written(&self, address: u64, data: &[u8]) -> Result<Option<u32>, String> {
         match (
-            &self.played,
+            &self.tee,
             register(address),
             data.try_into(),
             data.try_into(),
         ) {
-            (Some(played), Some(register), _, Ok(bytes)) => {
+            (Tee::Played(played), Some(register), _, Ok(bytes)) => {
                 played.write(self.index, register, u64::from_le_bytes(bytes))
             }
-            (None, Some(0), Ok(bytes), _) => Ok(Some(u32::from_le_bytes(bytes))),
+            (Tee::None, Some(0), Ok(bytes), _) => Ok(Some(u32::from_le_bytes(bytes))),
             _ => Err(format!("a write of {} bytes at {address:#x}", data.len())),
         }
     }
 
     fn read(&self, address: u64, data: &mut [u8]) -> Result<(), String> {
         let length = data.len();
-        match (&self.played, register(address), data.try_into()) {
-            (Some(played), Some(register), Ok(bytes)) => {
+        match (&self.tee, register(address), data.try_into()) {
+            (Tee::Played(played), Some(register), Ok(bytes)) => {
                 let bytes: &mut [u8; 8] = bytes;
                 *bytes = played.read(self.index, register)?.to_le_bytes();
                 Ok(())
@@ -137,6 +174,15 @@ impl Processor {
             _ => Err(format!("a read of {length} bytes at {address:#x}")),
         }
     }
+}
+
+/// What a trust domain asks, after it has left the machine for that.
+fn tdx_call(vcpu: &mut VcpuFd) -> &mut TdxCall {
+    let what = &raw mut vcpu.get_kvm_run().__bindgen_anon_1;
+    const { assert!(size_of::<kvm_run__bindgen_ty_1>() >= size_of::<TdxCall>()) };
+    // SAFETY: a member of this union, of numbers alone, by the kernel's interface; the processor does not
+    // run while it is borrowed.
+    unsafe { &mut *what.cast() }
 }
 
 /// The register at `address` as an offset from the doorbell, whatever its mark: of the registers it
@@ -157,6 +203,8 @@ const EXTENDED_STATES: u64 = 0b111;
 pub(super) struct Offered {
     pub cpuid: CpuId,
     pub ring: BodyRing,
+    /// Whether processors start in [`layout::RESET_PAGE`].
+    pub resets: bool,
     /// What plays the machine's TEE.
     pub played: Option<Arc<dyn Played>>,
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
 use enarx_wire_hostcall::attestation::{
-    AnswerHeader, Operation as DeviceOperation, REPORT_DATA_SIZE, RequestHeader,
+    AnswerHeader, DIGEST_SIZE, Operation as DeviceOperation, REPORT_DATA_SIZE, RequestHeader,
 };
 use enarx_wire_hostcall::call::{Operation, Request};
 use rustix::io::Errno;
@@ -23,17 +23,24 @@ impl DeviceEvidence {
 
     /// Evidence over `report_data`.
     pub(super) fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> io::Result<Vec<u8>> {
+        self.ask(DeviceOperation::Evidence, report_data)
+    }
+
+    /// Has evidence tell of `digest` from now on.
+    pub(super) fn extend(&self, digest: &[u8; DIGEST_SIZE]) -> io::Result<()> {
+        self.ask(DeviceOperation::Extend, digest).map(drop)
+    }
+
+    fn ask(&self, operation: DeviceOperation, payload: &[u8]) -> io::Result<Vec<u8>> {
         let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let header = RequestHeader {
-            operation: DeviceOperation::Evidence,
-        };
-        stream.write_all(&[&header.encode()[..], report_data].concat())?;
+        let header = RequestHeader { operation };
+        stream.write_all(&[&header.encode()[..], payload].concat())?;
         let mut header = [0; AnswerHeader::SIZE];
         stream.read_exact(&mut header)?;
         let header = AnswerHeader::decode(header).map_err(io::Error::other)?;
-        let mut evidence = vec![0; header.length as usize];
-        stream.read_exact(&mut evidence)?;
-        Ok(evidence)
+        let mut answer = vec![0; header.length as usize];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
     }
 }
 

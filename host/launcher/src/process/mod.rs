@@ -4,16 +4,15 @@ pub(crate) mod image;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 
-use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_launch::Platform;
 
 use crate::backend::{Backend, LaunchRequest};
 use crate::child::{self, Confinement, Start, Started, Workplace};
 use crate::device::Device;
 use crate::keep::LaunchedKeep;
-use crate::{Isolation, LaunchError, simulated};
+use crate::simulated::Simulated;
+use crate::{Isolation, LaunchError};
 
 use image::ImageStore;
 
@@ -50,17 +49,17 @@ impl Backend for ProcessBackend {
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
-        let processor = simulated::processor(request)?;
+        let simulated = Simulated::of(request, Platform::Process)?;
         if request.memory_bytes < LaunchRequest::LEAST_MEMORY {
             return Err(LaunchError::MemoryTooSmall(request.memory_bytes));
         }
-        let endorsements = simulated::endorsements(processor);
+        let endorsements = simulated.endorsements();
 
         let image = self.images.executable(request.image)?;
 
         let reason = if self.namespaces {
             let workplace = Workplace::namespaces(request.memory_bytes);
-            match start(request, device(request, processor)?, &image, workplace) {
+            match start(request, device(request, &simulated)?, &image, workplace) {
                 Ok(started) => {
                     return Ok(LaunchedKeep {
                         channel: started.channel,
@@ -77,7 +76,7 @@ impl Backend for ProcessBackend {
         tracing::warn!(reason, "running a Keep without namespaces");
         let workplace = Workplace::directory()?;
         let path = workplace.path().to_owned();
-        let started = start(request, device(request, processor)?, &image, workplace)?;
+        let started = start(request, device(request, &simulated)?, &image, workplace)?;
         Ok(LaunchedKeep {
             channel: started.channel,
             endorsements,
@@ -108,11 +107,8 @@ pub(crate) fn start(
 }
 
 /// The simulated TEE of one Keep.
-fn device(
-    request: &LaunchRequest<'_>,
-    processor: &Arc<SecureProcessor>,
-) -> Result<Device, LaunchError> {
+fn device(request: &LaunchRequest<'_>, simulated: &Simulated) -> Result<Device, LaunchError> {
     let page = enarx_wire_launch::launch_page(Platform::Process, request.image, request.memory());
     let measurement = enarx_wire_launch::process_launch_digest(request.image, request.memory());
-    simulated::device(request, processor, &page, measurement)
+    simulated.device(request, &page, measurement, None)
 }

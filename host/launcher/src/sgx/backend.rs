@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use enarx_host_simulator::sgx::Machine;
 use enarx_wire_launch::sgx::{EnclaveOptions, EnclavePages};
 use enarx_wire_launch::{MemoryStrategy, Platform};
 
@@ -13,11 +12,11 @@ use super::aesm::{self, Aesm};
 use super::configuration::{self, Configuration, Quotes, Report, SimulatedMachine};
 use super::sigstructs::SigstructStore;
 use super::{hardware, keep_process, remote_quoting};
-use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
+use crate::backend::{Backend, Endorsement, LaunchRequest};
 use crate::child::{self, ChildStep, Confinement, Start, Workplace};
 use crate::keep::{KeepProcess, LaunchedKeep};
 use crate::keep_process::is_prepared;
-use crate::{Isolation, LaunchError, Simulator};
+use crate::{Isolation, LaunchError, Simulator, simulated};
 
 /// Runs Keeps in SGX enclaves, each in a process of its own.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl Backend for SgxBackend {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
         let simulator = match request.simulator {
-            Some(Simulator::SgxMachine { directory, fast }) => Some((directory, fast)),
+            Some(Simulator::IntelMachine { directory, fast }) => Some((directory, fast)),
             Some(Simulator::SecureProcessor(_)) => return Err(LaunchError::NoSgx),
             None if hardware::is_there() => None,
             None => return Err(LaunchError::NoSgx),
@@ -220,23 +219,12 @@ fn launched(
 
 /// What the simulated machine's quotes are verified with; makes the machine if there is none.
 fn endorsements(directory: &Path) -> Result<Vec<Endorsement>, LaunchError> {
-    let machine = Machine::open(directory).map_err(LaunchError::SimulatedMachine)?;
+    let machine = simulated::open(directory)?;
     let found = machine.endorsements();
-    let endorsements = [
-        (EndorsementKind::DcapRoot, &found.root),
-        (EndorsementKind::DcapTcbSigning, &found.tcb_signing),
-        (EndorsementKind::DcapTcbInfo, &found.tcb_info),
-        (EndorsementKind::DcapQeIdentity, &found.qe_identity),
-        (
-            EndorsementKind::DcapRootRevocations,
-            &found.root_revocations,
-        ),
-        (EndorsementKind::DcapPckRevocations, &found.pck_revocations),
-    ];
-    Ok(endorsements
-        .map(|(kind, bytes)| Endorsement {
-            kind,
-            bytes: bytes.clone(),
-        })
-        .to_vec())
+    let (tcb_info, qe_identity) = (&found.tcb_info, &found.qe_identity);
+    Ok(simulated::machine_endorsements(
+        &machine,
+        tcb_info,
+        qe_identity,
+    ))
 }

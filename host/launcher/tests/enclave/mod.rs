@@ -107,7 +107,7 @@ pub fn request<'a>(image: &'a KeepImage<'a>, directory: &'a Path) -> LaunchReque
         cpu_seconds: None,
         network: false,
         host_data: [3; 32],
-        simulator: Some(Simulator::SgxMachine {
+        simulator: Some(Simulator::IntelMachine {
             directory,
             fast: false,
         }),
@@ -155,7 +155,7 @@ fn a_fast_enclave_runs_and_ends_alike(directory: &Path) {
     let image = Image::new();
     let image = image.keep_image();
     let request = LaunchRequest {
-        simulator: Some(Simulator::SgxMachine {
+        simulator: Some(Simulator::IntelMachine {
             directory,
             fast: true,
         }),

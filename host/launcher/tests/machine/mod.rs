@@ -24,8 +24,19 @@ const TESTS: &[(&str, fn())] = &[
         runs_and_ends(&KvmBackend::new())
     }),
     ("a_machine_in_played_snp_runs_and_ends", || {
-        runs_and_ends(&KvmBackend::snp());
+        runs_and_ends(&KvmBackend::snp(None));
     }),
+    ("a_machine_in_played_tdx_runs_and_ends", || {
+        runs_and_ends(&KvmBackend::tdx());
+    }),
+    (
+        "a_trust_domain_reports_what_was_measured_since",
+        a_trust_domain_reports_what_was_measured_since,
+    ),
+    (
+        "a_trust_domain_has_room_below_its_first_instruction",
+        a_trust_domain_has_room_below_its_first_instruction,
+    ),
     ("faults_end_the_runtime", faults_end_the_runtime),
     ("a_keep_ends_with_its_handle", a_keep_ends_with_its_handle),
     ("processor_time_is_limited", processor_time_is_limited),
@@ -86,6 +97,8 @@ global_asm!(
     "je 4f",
     "cmp al, 'e'",
     "je 6f",
+    "cmp al, 'q'",
+    "je 5f",
     // Ends with status 7.
     "3: mov eax, 231",
     "mov edi, 7",
@@ -100,6 +113,33 @@ global_asm!(
     "mov edx, 4",
     "syscall",
     "jmp 1b",
+    // Has a digest kept, asks for evidence, and sends the whole answer.
+    "5: mov eax, 1",
+    "mov edi, 4",
+    "lea rsi, [rip + 7f]",
+    "mov edx, 8 + 48",
+    "syscall",
+    "xor eax, eax",
+    "lea rsi, [rsp - 64]",
+    "mov edx, 8",
+    "syscall",
+    "mov eax, 1",
+    "lea rsi, [rip + 7f + 8 + 48]",
+    "mov edx, 8 + 64",
+    "syscall",
+    "xor eax, eax",
+    "lea rsi, [rsp - 0x8000]",
+    "mov edx, 0x7000",
+    "syscall",
+    "mov edx, eax",
+    "mov eax, 1",
+    "mov edi, 3",
+    "syscall",
+    "jmp 1b",
+    "7: .long 4, 48",
+    ".fill 48, 1, 5",
+    ".long 2, 64",
+    ".fill 64, 1, 6",
     "8: .ascii \"echo\"",
     "9: .ascii \"hello\"",
     "enarx_test_runtime_end:",
@@ -162,7 +202,24 @@ fn launch() -> LaunchedKeep {
 
 fn launch_by(backend: &KvmBackend) -> LaunchedKeep {
     let runtime = runtime();
-    backend.launch(&request(&image(&runtime))).unwrap()
+    let image = image(&runtime);
+    let request = request(&image);
+    let launched = backend.launch(&match backend.platform() {
+        Platform::Tdx => in_played_tdx(request),
+        _ => request,
+    });
+    launched.unwrap()
+}
+
+/// The same with a simulated Intel machine.
+fn in_played_tdx(request: LaunchRequest<'_>) -> LaunchRequest<'_> {
+    LaunchRequest {
+        simulator: Some(Simulator::IntelMachine {
+            directory: Path::new(env!("CARGO_TARGET_TMPDIR")),
+            fast: false,
+        }),
+        ..request
+    }
 }
 
 /// Tells the Keep what to do, and waits for its end.
@@ -173,7 +230,12 @@ fn tell(mut keep: LaunchedKeep, command: u8) -> Ended {
 
 fn runs_and_ends(backend: &KvmBackend) {
     let mut keep = launch_by(backend);
-    assert_eq!(keep.endorsements.len(), 3);
+    let endorsements = if backend.platform() == Platform::Tdx {
+        6
+    } else {
+        3
+    };
+    assert_eq!(keep.endorsements.len(), endorsements);
     keep.channel.write_all(b"e").unwrap();
     let mut echo = [0; 4];
     keep.channel.read_exact(&mut echo).unwrap();
@@ -181,6 +243,42 @@ fn runs_and_ends(backend: &KvmBackend) {
     let ended = tell(keep, b'x');
     assert_eq!(ended.outcome, Outcome::Exited(7), "{ended:?}");
     assert_eq!(ended.diagnostics, "hello");
+}
+
+fn a_trust_domain_reports_what_was_measured_since() {
+    // Offsets in an answer with a quote of version 4: two headers, then the report.
+    const RTMR3: usize = 8 + 48 + 472;
+    const REPORT_DATA: usize = RTMR3 + 48;
+    let mut keep = launch_by(&KvmBackend::tdx());
+    keep.channel.write_all(b"q").unwrap();
+    let mut answer = [0; REPORT_DATA + 64];
+    keep.channel.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[8..10], [4, 0], "{:?}", &answer[..16]);
+    let extended = enarx_wire_launch::tdx_extended(&[0; 48], &[5; 48]);
+    assert_eq!(answer[RTMR3..REPORT_DATA], extended);
+    assert_eq!(answer[REPORT_DATA..], [6; 64]);
+}
+
+fn a_trust_domain_has_room_below_its_first_instruction() {
+    let runtime = runtime();
+    let image = image(&runtime);
+    let failed = |request| KvmBackend::tdx().launch(&request).err().unwrap();
+    let too_large = LaunchRequest {
+        memory_bytes: 4 << 30,
+        ..in_played_tdx(request(&image))
+    };
+    let error = failed(too_large).to_string();
+    assert!(error.contains("--keep-memory"), "{error}");
+    // A secure processor gives no quotes, and nothing is simulated unless somebody says so.
+    assert!(matches!(
+        failed(request(&image)),
+        LaunchError::NoEvidenceSource
+    ));
+    let on_hardware = LaunchRequest {
+        simulator: None,
+        ..request(&image)
+    };
+    assert!(matches!(failed(on_hardware), LaunchError::NoTdx(_)));
 }
 
 fn faults_end_the_runtime() {

@@ -21,7 +21,7 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use zeroize::Zeroizing;
 
 pub use message::{BadMessage, GuestMessages, MESSAGE_KEY_SIZE, MESSAGE_SIZE};
-pub use report::{GuestPolicy, REPORT_SIZE, ReportRequest, Vmpl};
+pub use report::{GuestIdentity, GuestPolicy, REPORT_SIZE, ReportRequest, Vmpl};
 pub use tcb::TcbVersion;
 
 use crate::StateError;

@@ -26,6 +26,23 @@ pub struct ReportRequest {
     /// Identity of the guest (`REPORT_ID`): drawn at launch, the same in all
     /// of one guest's reports.
     pub report_id: [u8; 32],
+    /// What was signed of the guest at its launch, if anything was.
+    pub identity: Option<GuestIdentity>,
+}
+
+/// What a guest's owner has signed of it, and with which keys (56860, 8.18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestIdentity {
+    /// `FAMILY_ID`.
+    pub family: [u8; 16],
+    /// `IMAGE_ID`.
+    pub image: [u8; 16],
+    /// `GUEST_SVN`.
+    pub security_version: u32,
+    /// `ID_KEY_DIGEST`.
+    pub key_digest: [u8; 48],
+    /// `AUTHOR_KEY_DIGEST`, if a second key vouches for the first.
+    pub author_key_digest: Option<[u8; 48]>,
 }
 
 /// A guest policy (56860, 4.3, table "Guest Policy").
@@ -72,14 +89,20 @@ pub enum Vmpl {
 /// Offsets of the fields that are not zero in a simulated report.
 mod offset {
     pub const VERSION: usize = 0x000;
+    pub const SECURITY_VERSION: usize = 0x004;
     pub const POLICY: usize = 0x008;
+    pub const FAMILY: usize = 0x010;
+    pub const IMAGE: usize = 0x020;
     pub const VMPL: usize = 0x030;
     pub const SIGNATURE_ALGORITHM: usize = 0x034;
     pub const CURRENT_TCB: usize = 0x038;
     pub const PLATFORM_INFO: usize = 0x040;
+    pub const FLAGS: usize = 0x048;
     pub const REPORT_DATA: usize = 0x050;
     pub const MEASUREMENT: usize = 0x090;
     pub const HOST_DATA: usize = 0x0C0;
+    pub const KEY_DIGEST: usize = 0x0E0;
+    pub const AUTHOR_KEY_DIGEST: usize = 0x110;
     pub const REPORT_ID: usize = 0x140;
     pub const REPORT_ID_MIGRATION_AGENT: usize = 0x160;
     pub const REPORTED_TCB: usize = 0x180;
@@ -108,9 +131,8 @@ const FIRMWARE: [u8; 3] = [29, 55, 1];
 /// Size of one scalar of an ECDSA P-384 signature in bytes.
 const SCALAR_SIZE: usize = 48;
 
-/// A report with everything but its signature. `FLAGS` stays zero: the
-/// identity block carries no author key, the chip key is not masked, and the
-/// signing key is the VCEK.
+/// A report with everything but its signature. Of `FLAGS` all but the first bit stay zero: the
+/// chip key is not masked, and the signing key is the VCEK.
 pub(super) fn unsigned(request: &ReportRequest, chip_id: &[u8; CHIP_ID_SIZE]) -> [u8; REPORT_SIZE] {
     let tcb = TcbVersion::SIMULATED.to_bytes();
     let mut report = [0; REPORT_SIZE];
@@ -140,6 +162,19 @@ pub(super) fn unsigned(request: &ReportRequest, chip_id: &[u8; CHIP_ID_SIZE]) ->
     put(offset::CURRENT_FIRMWARE, &FIRMWARE);
     put(offset::COMMITTED_FIRMWARE, &FIRMWARE);
     put(offset::LAUNCH_TCB, &tcb);
+    if let Some(identity) = &request.identity {
+        put(
+            offset::SECURITY_VERSION,
+            &identity.security_version.to_le_bytes(),
+        );
+        put(offset::FAMILY, &identity.family);
+        put(offset::IMAGE, &identity.image);
+        put(offset::KEY_DIGEST, &identity.key_digest);
+        if let Some(author) = &identity.author_key_digest {
+            put(offset::FLAGS, &[1]);
+            put(offset::AUTHOR_KEY_DIGEST, author);
+        }
+    }
     report
 }
 
@@ -166,6 +201,7 @@ mod tests {
             policy: GuestPolicy::STANDARD,
             vmpl: Vmpl::Two,
             report_id: [0x44; 32],
+            identity: None,
         }
     }
 
@@ -199,6 +235,41 @@ mod tests {
             assert_eq!(&report[at..at + bytes.len()], bytes, "at {at:#x}");
         }
         assert!(report[0x1F8..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn what_is_signed_of_a_guest_is_told() {
+        let identity = GuestIdentity {
+            family: [1; 16],
+            image: [2; 16],
+            security_version: 3,
+            key_digest: [4; 48],
+            author_key_digest: None,
+        };
+        let with = |identity| {
+            let request = ReportRequest {
+                identity: Some(identity),
+                ..request()
+            };
+            unsigned(&request, &[0x55; 64])
+        };
+        let report = with(identity);
+        let expected: [(usize, &[u8]); 6] = [
+            (0x004, &[3, 0, 0, 0]),
+            (0x010, &[1; 16]),
+            (0x020, &[2; 16]),
+            (0x048, &[0]),
+            (0x0E0, &[4; 48]),
+            (0x110, &[0; 48]),
+        ];
+        for (at, bytes) in expected {
+            assert_eq!(&report[at..at + bytes.len()], bytes, "at {at:#x}");
+        }
+        let report = with(GuestIdentity {
+            author_key_digest: Some([5; 48]),
+            ..identity
+        });
+        assert_eq!((report[0x048], &report[0x110..0x140]), (1, &[5; 48][..]));
     }
 
     #[test]

@@ -36,6 +36,19 @@ impl TrustDomain {
     pub const DEBUG: u64 = 1 << 0;
     /// Pages that were not accepted stop it, rather than being told to it.
     pub const SEPT_VE_DISABLE: u64 = 1 << 28;
+
+    /// The register that is left to applications, RTMR3.
+    pub const APPLICATION: usize = 3;
+
+    /// `TDG.MR.RTMR.EXTEND`: folds `digest` into a register.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such register.
+    pub fn extend(&mut self, register: usize, digest: &[u8; 48]) {
+        let value = &mut self.rtmrs[register];
+        *value = sha384(&[&value[..], digest].concat());
+    }
 }
 
 /// Security versions of the TDX module (`TEE_TCB_SVN`): its own, its major version, and that

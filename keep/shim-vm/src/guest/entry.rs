@@ -44,6 +44,18 @@ global_asm!(
     "  jne guest_hang",
     "  jmp 8f",
     // Of what follows, EBX has the entries that get a mark, and EDX that mark: the upper half of one.
+    "2: cmp dword ptr [{PLATFORM_TAG}], {TDX}",
+    "  jne 2f",
+    "  mov edx, {TDX_SHARED_PLAYED}",
+    "  cmp dword ptr [{PLAYED}], 0",
+    "  jne 3f",
+    // The module has left the width of addresses in EBX, 48 or 52.
+    "  lea ecx, [ebx - 33]",
+    "  mov edx, 1",
+    "  shl edx, cl",
+    "3: mov [guest_shared_bit + 4], edx",
+    "  mov ebx, {PRESENT_OR_SHARED}",
+    "  jmp 6f",
     "2: cmp dword ptr [{PLATFORM_TAG}], {SNP}",
     "  jne 7f",
     "  mov edx, {SNP_PRIVATE}",
@@ -54,7 +66,7 @@ global_asm!(
     "  or [{TABLES} + 4], edx",
     "  or [{GIGABYTES} + 4], edx",
     "  mov ebx, {PRESENT}",
-    "  mov edi, {LARGE}",
+    "6: mov edi, {LARGE}",
     "  mov ebp, {LARGE_END}",
     "4: mov eax, [edi]",
     "  and eax, {PRESENT_OR_SHARED}",
@@ -219,6 +231,7 @@ global_asm!(
     "guest_tables_marked: .byte 0",
     ".balign 8",
     "guest_private_bit: .quad 0",
+    "guest_shared_bit: .quad 0",
     ".text",
     THREAD_ENTRY = const layout::THREAD_ENTRY - layout::ENTRY,
     CR4 = const cr4::AT_ENTRY,
@@ -233,6 +246,7 @@ global_asm!(
     PRESENT_OR_SHARED = const bit::PRESENT | bit::SHARED,
     SNP_PRIVATE = const layout::SNP_PRIVATE >> 32,
     SNP_PRIVATE_PLAYED = const layout::SNP_PRIVATE_PLAYED >> 32,
+    TDX_SHARED_PLAYED = const layout::TDX_SHARED_PLAYED >> 32,
     CODE = const selector::CODE,
     DATA = const selector::DATA,
     USER_CODE = const selector::USER_CODE,
@@ -256,6 +270,7 @@ global_asm!(
     USER = const BodyRing::User as u32,
     KVM = const Platform::Kvm as u32,
     SNP = const Platform::Snp as u32,
+    TDX = const Platform::Tdx as u32,
     SEGMENTS_LIMIT = const tables::SEGMENTS_LIMIT,
     GATES_LIMIT = const tables::GATES_LIMIT,
     SEGMENT_TABLE = sym SEGMENT_TABLE,
@@ -279,12 +294,19 @@ unsafe extern "C" {
     static guest_body_in_ring_3: u8;
     static guest_guards_access: u8;
     static guest_private_bit: u64;
+    static guest_shared_bit: u64;
 }
 
 /// The bit of page tables' entries that names private memory; none where private is what has no bit.
 pub fn private_bit() -> u64 {
     // SAFETY: written by the first processor's entry code alone, before any of this runs.
     unsafe { guest_private_bit }
+}
+
+/// The bit that names shared memory; none where shared is what has no bit.
+pub fn shared_bit() -> u64 {
+    // SAFETY: as in `private_bit`.
+    unsafe { guest_shared_bit }
 }
 
 /// Whether the body runs in ring 3.

@@ -3,7 +3,10 @@
 use alloc::vec::Vec;
 
 use enarx_keep_shim::{Answer, HostCall, Platform, Stop, processor};
-use enarx_wire_hostcall::{attestation::REPORT_DATA_SIZE, call::Operation};
+use enarx_wire_hostcall::{
+    attestation::{DIGEST_SIZE, REPORT_DATA_SIZE},
+    call::Operation,
+};
 
 use super::{host, processor_page, stop, tee::tee};
 
@@ -30,6 +33,10 @@ impl Platform for Machine {
 
     fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>> {
         tee().evidence(report_data)
+    }
+
+    fn record(&self, digest: &[u8; DIGEST_SIZE]) -> bool {
+        tee().record(digest)
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -90,6 +90,10 @@ pub const SNP_PRIVATE: u64 = 1 << 51;
 /// it.
 pub const SNP_PRIVATE_PLAYED: u64 = 1 << 38;
 
+/// The bit of an address by which page tables of a TDX machine name shared memory where the host plays
+/// TDX. (The TDX module says which one it is otherwise: the uppermost of 48 or 52.)
+pub const TDX_SHARED_PLAYED: u64 = 1 << 38;
+
 /// The doorbell. There is no memory: writing here leaves the machine.
 pub const DOORBELL: u64 = 0x00C0_0000;
 
@@ -101,6 +105,8 @@ pub mod played {
     /// A write is PVALIDATE of the page at an address, and of as many behind it as the lowest twelve bits
     /// say. A read gives what it came to: in the lower half EAX, in the upper one the carry flag.
     pub const PVALIDATE: u64 = super::DOORBELL + 0x20;
+    /// A write is TDCALL, by the registers at [`TDX_CALL`](super::TDX_CALL) in the processor's block.
+    pub const TDCALL: u64 = super::DOORBELL + 0x30;
 }
 
 /// The port that is the doorbell where the host wants that.
@@ -123,6 +129,16 @@ pub const GUEST_REQUEST: u64 = GHCB - PAGE_SIZE as u64;
 
 /// Offset from a processor's block of the answers.
 pub const GUEST_RESPONSE: u64 = GUEST_REQUEST - PAGE_SIZE as u64;
+
+/// Offset from a processor's block of what it wants a TDX quote of, and of the quote then.
+pub const TDX_QUOTE: u64 = TDX_CALL - TDX_QUOTE_SIZE;
+
+/// Room for that, in bytes.
+pub const TDX_QUOTE_SIZE: u64 = 0x4000;
+
+/// Offset from a processor's block, where the host plays TDX, of the registers of a call: RAX, RCX, RDX,
+/// and R8 to R15, before it and after.
+pub const TDX_CALL: u64 = BLOCK_STRIDE - PAGE_SIZE as u64;
 
 /// The end of the blocks.
 pub const BLOCKS_END: u64 = block(PROCESSORS);

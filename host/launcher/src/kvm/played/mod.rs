@@ -9,6 +9,7 @@
 
 mod pages;
 mod snp;
+mod tdx;
 
 use std::io;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::services::DeviceEvidence;
 pub(super) use pages::PageStates;
 use pages::Refusal;
 pub(super) use snp::PlayableSnp;
+use tdx::PlayableTdx;
 
 /// A TEE of one machine.
 pub(super) trait Played: Send + Sync {
@@ -51,6 +53,11 @@ pub(super) trait Playable {
     /// if it puts nothing there.
     fn contents(&self, kind: GuestPageKind, cpuid: &CpuId) -> Option<[u8; PAGE_SIZE]>;
 
+    /// Whether processors start in the page that TDX has for that.
+    fn resets(&self) -> bool {
+        false
+    }
+
     /// Plays it for a machine with these pages and this shared memory, which has to be there for as long.
     fn play(self: Box<Self>, pages: Arc<PageStates>, shared: &Memory) -> Arc<dyn Played>;
 }
@@ -66,6 +73,7 @@ pub(super) fn playable(
 ) -> io::Result<Option<Box<dyn Playable>>> {
     Ok(match platform {
         Platform::Snp => Some(Box::new(PlayableSnp::new(evidence)?)),
+        Platform::Tdx => Some(Box::new(PlayableTdx::new(evidence)?)),
         _ => None,
     })
 }

@@ -1,5 +1,6 @@
 //! Whose each page is.
 
+use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 
 use enarx_wire_launch::PAGE_SIZE;
@@ -40,6 +41,8 @@ pub(in crate::kvm) enum Refusal {
     Missing,
     /// It is not private.
     Shared,
+    /// It is not accepted.
+    Private,
     /// It is accepted already.
     Accepted,
 }
@@ -106,6 +109,39 @@ impl PageStates {
             .memory
             .permit(address - range.first, PAGE, false)
             .unwrap();
+    }
+
+    /// Reads what the guest has at a guest physical address, within one page.
+    pub(in crate::kvm) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Refusal> {
+        let from = self.accepted(address, bytes.len())?;
+        // SAFETY: accepted memory, all of it, which has access and stays mapped; a guest that writes it
+        // meanwhile gets what it deserves.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Writes there.
+    pub(in crate::kvm) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Refusal> {
+        let to = self.accepted(address, bytes.len())?;
+        // SAFETY: as in `read`.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Where the bytes lie here, if they are accepted and within one page.
+    fn accepted(&self, address: u64, bytes: usize) -> Result<NonNull<u8>, Refusal> {
+        if address % PAGE + bytes as u64 > PAGE {
+            return Err(Refusal::Missing);
+        }
+        let page = address / PAGE * PAGE;
+        let range = self.change(page, 1, |state| match state {
+            State::Shared => Err(Refusal::Shared),
+            State::Private => Err(Refusal::Private),
+            State::Accepted => Ok(State::Accepted),
+        })?;
+        let offset = (address - range.first) as usize;
+        // SAFETY: within the memory, by the lines above.
+        Ok(unsafe { range.memory.base().byte_add(offset) })
     }
 
     /// Changes all of the pages, or none.

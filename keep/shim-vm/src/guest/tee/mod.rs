@@ -10,6 +10,7 @@
 //! registers for.
 
 mod snp;
+mod tdx;
 mod unprotected;
 
 use alloc::vec::Vec;
@@ -19,12 +20,16 @@ use core::{
 };
 
 use enarx_keep_shim::{Exception, Registers, Stop};
-use enarx_wire_hostcall::attestation::REPORT_DATA_SIZE;
-use enarx_wire_launch::Platform;
+use enarx_wire_hostcall::attestation::{DIGEST_SIZE, REPORT_DATA_SIZE};
+use enarx_wire_launch::{
+    PAGE_SIZE, Platform,
+    vm::layout::{self, window},
+};
 use spin::Once;
 
 use super::stop;
 use snp::Snp;
+use tdx::Tdx;
 use unprotected::Unprotected;
 
 /// A kind of machine.
@@ -50,6 +55,13 @@ pub trait Tee: Sync {
     /// Evidence over `report_data`, if the host helps to make it.
     fn evidence(&self, report_data: &[u8; REPORT_DATA_SIZE]) -> Option<Vec<u8>>;
 
+    /// Has evidence tell of `digest` from now on, where there is a register for that. Whether that
+    /// went well.
+    fn record(&self, digest: &[u8; DIGEST_SIZE]) -> bool {
+        let _ = digest;
+        true
+    }
+
     /// Serves an exception of the runtime's that is the TEE's own; `false` if it is none.
     fn exception(&self, exception: &Exception, registers: &mut Registers) -> bool {
         let _ = (exception, registers);
@@ -68,10 +80,21 @@ pub fn choose(platform: Platform, played: bool) {
     let tee: &dyn Tee = match platform {
         Platform::Kvm => &Unprotected,
         Platform::Snp => &Snp,
+        Platform::Tdx => &Tdx,
         _ => stop(Stop::Launch),
     };
     PLAYED.store(played, Ordering::Relaxed);
     TEE.call_once(|| tee);
+}
+
+/// Accepts of the processors' windows what is not loaded at the launch.
+fn accept_windows(tee: &impl Tee) {
+    for index in 0..layout::PROCESSORS {
+        let base = layout::window_of(index);
+        let end = base + window::PROCESSOR_PAGE + PAGE_SIZE as u64;
+        let loaded = layout::FIRST_STACK.start;
+        tee.accept(base + window::STACK..if index == 0 { loaded } else { end });
+    }
 }
 
 static TEE: Once<&dyn Tee> = Once::new();

@@ -4,7 +4,6 @@
 mod launch;
 
 use std::io;
-use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use enarx_host_simulator::snp::{GuestMessages, MESSAGE_KEY_SIZE, MESSAGE_SIZE};
@@ -17,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{Marks, PageStates, Playable, Played, Refusal};
 use crate::kvm::memory::Memory;
 use crate::kvm::services::DeviceEvidence;
+use crate::kvm::shared_memory::SharedMemory;
 
 use launch::{cpuid_page, secrets_page};
 
@@ -35,17 +35,6 @@ struct PlayedSnp {
     firmware: Mutex<GuestMessages>,
     evidence: DeviceEvidence,
 }
-
-/// The machine's shared memory, from [`layout::BOOT_PAGE`] on.
-struct SharedMemory {
-    base: NonNull<u8>,
-    size: u64,
-}
-
-// SAFETY: memory that is shared by its nature; all access is by volatile words.
-unsafe impl Send for SharedMemory {}
-// SAFETY: as above.
-unsafe impl Sync for SharedMemory {}
 
 #[derive(Default)]
 struct Processor {
@@ -89,10 +78,7 @@ impl Playable for PlayableSnp {
     fn play(self: Box<Self>, pages: Arc<PageStates>, shared: &Memory) -> Arc<dyn Played> {
         Arc::new(PlayedSnp {
             pages,
-            shared: SharedMemory {
-                base: shared.base(),
-                size: shared.size(),
-            },
+            shared: SharedMemory::new(shared),
             processors: (0..layout::PROCESSORS).map(|_| Mutex::default()).collect(),
             firmware: Mutex::new(GuestMessages::new(&self.key)),
             evidence: self.evidence,
@@ -234,7 +220,7 @@ impl Played for PlayedSnp {
                 processor.validated = match self.pages.accept(value & !0xFFF, pages) {
                     Ok(()) => 0,
                     Err(Refusal::Accepted) => UNCHANGED,
-                    Err(Refusal::Shared | Refusal::Missing) => NOT_PRIVATE,
+                    Err(Refusal::Shared | Refusal::Private | Refusal::Missing) => NOT_PRIVATE,
                 };
                 Ok(None)
             }
@@ -253,28 +239,6 @@ impl Played for PlayedSnp {
                 "by a register {register:#x}, which it does not have"
             )),
         }
-    }
-}
-
-impl SharedMemory {
-    fn read(&self, address: u64) -> Result<u64, String> {
-        // SAFETY: within the memory, aligned, which `word` has made sure of.
-        Ok(unsafe { self.word(address)?.read_volatile() })
-    }
-
-    fn write(&self, address: u64, value: u64) -> Result<(), String> {
-        // SAFETY: as in `read`; the guest expects the host to write there.
-        unsafe { self.word(address)?.write_volatile(value) };
-        Ok(())
-    }
-
-    fn word(&self, address: u64) -> Result<NonNull<u64>, String> {
-        let offset = address
-            .checked_sub(layout::BOOT_PAGE)
-            .filter(|offset| offset.is_multiple_of(8) && *offset < self.size)
-            .ok_or_else(|| format!("about {address:#x}, where nothing is shared"))?;
-        // SAFETY: within the memory, by the lines above.
-        Ok(unsafe { self.base.byte_add(offset as usize) }.cast())
     }
 }
 

@@ -11,15 +11,12 @@ use core::ops::Range;
 
 use enarx_keep_shim::{Exception, Registers, Stop};
 use enarx_wire_hostcall::attestation::REPORT_DATA_SIZE;
-use enarx_wire_launch::{
-    PAGE_SIZE,
-    vm::layout::{self, window},
-};
+use enarx_wire_launch::{PAGE_SIZE, vm::layout};
 use spin::Mutex;
 
 use super::{
     super::{entry::private_bit, processor_page, stop},
-    Tee,
+    Tee, accept_windows,
 };
 use crate::snp::{
     cpuid::{self, CpuidPage},
@@ -40,13 +37,7 @@ impl Tee for Snp {
     }
 
     fn begin(&self) {
-        let loaded = layout::FIRST_STACK;
-        for index in 0..layout::PROCESSORS {
-            let base = layout::window_of(index);
-            let end = base + window::PROCESSOR_PAGE + PAGE_SIZE as u64;
-            let stack = base + window::STACK;
-            self.accept(stack..if index == 0 { loaded.start } else { end });
-        }
+        accept_windows(self);
         cpuid_page();
         // SAFETY: the page is part of every machine of this kind, mapped where it lies, and nobody
         // else's.

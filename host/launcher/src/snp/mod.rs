@@ -1,0 +1,12 @@
+//! What SEV-SNP machines have of their own beside the launch: identities.
+
+mod signing;
+mod store;
+
+pub use signing::{IdentityError, IdentityKey};
+pub(crate) use store::IdentityStore;
+pub use store::{StoredIdentityError, identity_file_name};
+
+/// The policy that Keeps are launched with (AMD #56860, 4.3): simultaneous threads are allowed,
+/// debugging and migration are not.
+pub const GUEST_POLICY: u64 = 1 << 16 | 1 << 17;
