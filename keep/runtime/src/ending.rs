@@ -1,7 +1,7 @@
 //! How a program ended, in words for its owner.
 
 use enarx_wire_provision::{Cause, Ending, MAX_ENDING_MESSAGE};
-use wasmtime::{Error, Trap};
+use wasmtime::{Error, ThrownException, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::limits::MemoryLimit;
@@ -19,7 +19,8 @@ pub fn of(result: Result<(), Error>, limit: &MemoryLimit) -> Ending {
         // A program that is denied memory usually gives up by trapping.
         return early(Cause::Limit, format!("{denied}\n{error:?}"));
     }
-    let cause = if error.is::<Trap>() {
+    // An exception that nothing catches is the program's own fault, like a trap.
+    let cause = if error.is::<Trap>() || error.is::<ThrownException>() {
         Cause::Trapped
     } else {
         Cause::Failed
@@ -80,6 +81,12 @@ mod tests {
             let ending = of_error(I32Exit(status).into());
             assert_eq!((ending.cause, ending.status), (Cause::Exited, 255));
         }
+    }
+
+    #[test]
+    fn an_exception_that_nothing_catches_is_a_trap() {
+        let ending = of_error(ThrownException.into());
+        assert_eq!((ending.cause, ending.status), (Cause::Trapped, 134));
     }
 
     #[test]

@@ -157,7 +157,10 @@ enum Failure {
 
 /// Whether an error of instantiation is the program's own.
 fn is_execution(error: &Error, memory: &MemoryLimit) -> bool {
-    error.is::<wasmtime::Trap>() || error.is::<I32Exit>() || memory.denied().is_some()
+    error.is::<wasmtime::Trap>()
+        || error.is::<wasmtime::ThrownException>()
+        || error.is::<I32Exit>()
+        || memory.denied().is_some()
 }
 
 /// A core module of WASI preview 1: its function `_start`.

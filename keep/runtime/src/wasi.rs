@@ -85,18 +85,25 @@ pub enum ContextError {
 }
 
 /// The manifest's environment, and what Enarx tells a program about its
-/// descriptors: their number, and their names joined by colons.
+/// descriptors: their number, and their names joined by colons. A variable of the same name
+/// leaves its own out if it is empty, and otherwise gives way to it.
 fn environment(manifest: &Manifest) -> Vec<(String, String)> {
     let names: Vec<&str> = manifest.descriptors.iter().map(name).collect();
     let own = [
         ("FD_COUNT".to_owned(), names.len().to_string()),
         ("FD_NAMES".to_owned(), names.join(":")),
     ];
-    let others = manifest
+    let (same, others): (Vec<_>, Vec<_>) = manifest
         .env
         .iter()
-        .filter(|(name, _)| own.iter().all(|(own, _)| own != name));
-    others.cloned().chain(own.clone()).collect()
+        .cloned()
+        .partition(|(name, _)| own.iter().any(|(own, _)| own == name));
+    let left_out = |name: &str| {
+        same.iter()
+            .any(|(own, value)| own == name && value.is_empty())
+    };
+    let own = own.into_iter().filter(|(name, _)| !left_out(name));
+    others.into_iter().chain(own).collect()
 }
 
 fn name(descriptor: &Descriptor) -> &str {
