@@ -4,6 +4,7 @@ mod commands;
 mod confidential_vm;
 mod confinement;
 mod deploy;
+mod differential;
 mod harness;
 mod hostile;
 mod machines;
