@@ -118,6 +118,7 @@ impl GivenArguments {
             limits: Limits {
                 memory_bytes: self.memory_limit,
                 wall_milliseconds: self.timeout.map(milliseconds),
+                ..Limits::default()
             },
             key: None,
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use enarx_owner_appraisal::Level;
-use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY, Program};
+use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY};
 use enarx_owner_deployer::{
     AttestError, Attested, Examined, Expectations, HostConnection, HostError, Packaged, Session,
     application::Application, attest,
@@ -51,7 +51,10 @@ pub async fn deploy(
     stages: Arc<Stages>,
 ) -> anyhow::Result<Deployed> {
     let policy = wanted.policy()?;
-    Program::check_format(&application.program).map_err(|error| unfit(&error))?;
+    let notices = application.check_program().map_err(|error| unfit(&error))?;
+    for notice in notices {
+        console.note(notice);
+    }
     let request = wanted
         .request(host, &policy, &Needs::from(&*application))
         .await?;

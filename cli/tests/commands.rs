@@ -170,6 +170,10 @@ fn a_configuration_is_begun_and_checked() {
         "{error}"
     );
     fs::write(user.path("app/main.wat"), "(module)").unwrap();
+    let error = user.fails(125, &["config", "check", "app"]);
+    assert!(error.contains("no function _start"), "{error}");
+    let program = r#"(module (func (export "_start")))"#;
+    fs::write(user.path("app/main.wat"), program).unwrap();
     let shown = user.succeeds(&["config", "check", "app"]);
     assert!(
         shown.contains("main.wat") && shown.contains("core module"),

@@ -11,6 +11,7 @@ use crate::harness::{Place, in_every_keep, program};
 
 in_every_keep!(
     a_web_service_answers_whoever_trusts_its_certificate,
+    a_component_that_handles_requests_is_served_in_both_versions_of_http,
     the_hosts_operator_decides_whether_keeps_have_a_network,
     hundreds_of_connections_are_served_at_once,
     a_program_connects_to_a_server,
@@ -38,7 +39,7 @@ impl Service {
         let mut said = String::new();
         let port = loop {
             let line = lines.next().unwrap_or_else(|| panic!("{said}")).unwrap();
-            if let Some((_, port)) = line.split_once("web listens on 127.0.0.1:") {
+            if let Some((_, port)) = line.split_once(" listens on 127.0.0.1:") {
                 break port.trim().parse().unwrap();
             }
             said.push_str(&line);
@@ -78,7 +79,13 @@ impl Drop for Service {
 
 /// A copy of the example that takes any free port.
 fn web_service(place: &Place) -> PathBuf {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/web-service");
+    copy_of(place, "web-service")
+}
+
+fn copy_of(place: &Place, example: &str) -> PathBuf {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples")
+        .join(example);
     let read = |name| std::fs::read_to_string(example.join(name)).unwrap();
     place.file("service/service.wat", read("service.wat"));
     let configuration = read("Enarx.toml").replace("port = 8443", "port = 0");
@@ -99,6 +106,19 @@ fn a_web_service_answers_whoever_trusts_its_certificate(place: &Place) {
     // curl(1): 60, the peer's certificate cannot be authenticated.
     assert_eq!(service.curl(&[]), Err(Some(60)));
     assert!(service.curl(&trust).unwrap().ends_with("000004\n"));
+}
+
+fn a_component_that_handles_requests_is_served_in_both_versions_of_http(place: &Place) {
+    let folder = copy_of(place, "http-service");
+    let service = Service::start(place, &["run", "--simulate"], &folder);
+    let trust = ["--cacert", service.certificate.to_str().unwrap()];
+    for (version, number) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let format = ["--write-out", "HTTP/%{http_version}"];
+        let answer = service.curl(&[&trust[..], &format, &[version]].concat());
+        let expected = format!("Hello from a component in a Keep!\nHTTP/{number}");
+        assert_eq!(answer, Ok(expected));
+    }
+    assert_eq!(service.curl(&[]), Err(Some(60)));
 }
 
 fn the_hosts_operator_decides_whether_keeps_have_a_network(place: &Place) {

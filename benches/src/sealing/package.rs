@@ -21,6 +21,9 @@ pub fn manifest(size: u64, digests: bool) -> Manifest {
         env: Vec::new(),
         descriptors: Vec::new(),
         tls: None,
+        network: None,
+        http: None,
+        config: Vec::new(),
         limits: Limits::default(),
         target: None,
         entries: vec![

@@ -128,8 +128,14 @@ impl Check {
             ByteSize(application.data_bytes())
         ))?;
         let sockets = application.descriptors.iter().filter_map(socket);
-        for line in sockets {
+        for line in sockets.chain(network(&application)) {
             console.print(format_args!("{line}"))?;
+        }
+        let notices = application
+            .check_program()
+            .with_context(|| format!("the program {} cannot be run", application.args[0]))?;
+        for notice in notices {
+            console.note(notice);
         }
         Ok(Status::SUCCESS)
     }
@@ -142,14 +148,46 @@ fn socket(descriptor: &Descriptor) -> Option<String> {
         DescriptorKind::Connect(endpoint) => ("connects", endpoint),
         _ => return None,
     };
-    let protection = match endpoint.protocol {
-        Protocol::Tls => "TLS",
-        Protocol::Tcp => "in plaintext, for the host to read and alter",
-    };
+    let protection = protection(endpoint.protocol);
     Some(format!(
         "{action:12} {}: {} port {}, {protection}",
         descriptor.name, endpoint.host, endpoint.port
     ))
+}
+
+/// What a component does on the network, and what it is told.
+fn network(application: &Application) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(http) = &application.http {
+        let (host, port) = (&http.endpoint.host, http.endpoint.port);
+        let protection = protection(http.endpoint.protocol);
+        lines.push(format!(
+            "serves       HTTP: {host} port {port}, {protection}"
+        ));
+    }
+    for rule in application.network.iter().flat_map(|rules| &rules.connect) {
+        lines.push(format!("may reach    {rule}"));
+    }
+    for rule in application.network.iter().flat_map(|rules| &rules.listen) {
+        lines.push(format!("may listen   {rule}"));
+    }
+    if !application.config.is_empty() {
+        // Values may be secrets, and terminals have a history.
+        let keys: Vec<_> = application
+            .config
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        lines.push(format!("is told      {}", keys.join(" ")));
+    }
+    lines
+}
+
+const fn protection(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tls => "TLS",
+        Protocol::Tcp => "in plaintext, for the host to read and alter",
+    }
 }
 
 const TEMPLATE: &str = include_str!("config/Enarx.toml");
@@ -180,5 +218,9 @@ mod tests {
         assert!(configuration.limits.memory_bytes.is_some());
         assert!(configuration.tls.is_some());
         assert!(configuration.limits.wall_milliseconds.is_some());
+        assert!(configuration.limits.processor_milliseconds.is_some());
+        assert!(configuration.limits.output_bytes.is_some());
+        assert!(configuration.network.is_some() && configuration.http.is_some());
+        assert!(!configuration.config.is_empty() && !configuration.secrets.is_empty());
     }
 }

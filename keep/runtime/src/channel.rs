@@ -120,6 +120,14 @@ impl Deadline {
         Self(Instant::now().checked_add(time))
     }
 
+    /// The earlier of two deadlines.
+    pub fn or_earlier(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Some(one), Some(other)) => Self(Some(one.min(other))),
+            (one, other) => Self(one.or(other)),
+        }
+    }
+
     /// Time until then; `None` for [`Deadline::NEVER`].
     pub fn left(self) -> Option<Duration> {
         self.0

@@ -4,10 +4,10 @@ use enarx_wire_provision::{Cause, Ending, MAX_ENDING_MESSAGE};
 use wasmtime::{Error, ThrownException, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::limits::MemoryLimit;
+use crate::limits::Limiter;
 
 /// The ending of a program that ran to its end or failed on the way there.
-pub fn of(result: Result<(), Error>, limit: &MemoryLimit) -> Ending {
+pub fn of(result: Result<(), Error>, limit: &Limiter) -> Ending {
     let error = match result {
         Ok(()) => return exited(0, limit),
         Err(error) => error,
@@ -39,7 +39,7 @@ pub fn early(cause: Cause, message: String) -> Ending {
 
 /// A program that handles the denial of memory by itself still ends with its own
 /// status; its owner learns of the denial where the status says that it failed.
-fn exited(status: i32, limit: &MemoryLimit) -> Ending {
+fn exited(status: i32, limit: &Limiter) -> Ending {
     let (status, message) = match (u8::try_from(status), limit.denied()) {
         (Ok(0), _) => (0, String::new()),
         (Ok(status), denied) => (
@@ -66,15 +66,24 @@ fn bounded(mut message: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use enarx_wire_package::Limits;
+
     use super::*;
+    use crate::limits::Quotas;
+
+    fn limiter() -> Limiter {
+        Limiter::new(Arc::new(Quotas::new(&Limits::default(), 1)))
+    }
 
     fn of_error(error: Error) -> Ending {
-        of(Err(error), &MemoryLimit::new(1))
+        of(Err(error), &limiter())
     }
 
     #[test]
     fn statuses_pass_through() {
-        assert_eq!(of(Ok(()), &MemoryLimit::new(1)).status, 0);
+        assert_eq!(of(Ok(()), &limiter()).status, 0);
         assert_eq!(of_error(I32Exit(7).into()).status, 7);
         assert_eq!(of_error(I32Exit(255).into()).status, 255);
         for status in [256, -1] {

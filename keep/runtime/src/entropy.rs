@@ -9,6 +9,7 @@ use rand_core::{TryCryptoRng, TryRng};
 ///
 /// Values that a broken generator gives (all bits equal, or the value before) are
 /// not used.
+#[derive(Clone)]
 pub struct CpuRandom {
     has_seed: bool,
     last: u64,

@@ -3,7 +3,7 @@
 //! It ends the process by itself where the program cannot be asked to end: a
 //! program that computes in a loop never returns to the runtime.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use enarx_wire_hostcall::{envelope::Kind, lookup::LookupError};
 use enarx_wire_provision::{
@@ -17,6 +17,7 @@ use crate::{
     process::{ExitCode, exit},
     session::Session,
     stdin::StdinPipe,
+    stop::Stop,
 };
 
 /// What the thread works with.
@@ -31,6 +32,8 @@ pub struct InputThread {
     pub stdin: StdinPipe,
     /// Where addresses of names go.
     pub lookup: Lookup,
+    /// Who is told that the program shall stop.
+    pub stop: Arc<Stop>,
     /// When the program's time is over.
     pub deadline: Deadline,
 }
@@ -50,19 +53,24 @@ impl InputThread {
     /// Listens until something ends the program from outside; `None` when nobody is
     /// left who could be told.
     fn listen(&mut self) -> Option<Ending> {
+        // What it is when the deadline comes.
+        let mut late: fn() -> Ending = over_time;
         loop {
             match self.next() {
                 Ok(Some(Input::Stdin(bytes))) => {
                     if !self.stdin.push(bytes, self.deadline) {
-                        return Some(over_time());
+                        return Some(late());
                     }
                 }
                 Ok(Some(Input::StdinEnd)) => self.stdin.end(),
-                Ok(Some(Input::Stop)) => {
-                    return Some(ending::early(Cause::Stopped, "stopped by its owner".into()));
+                Ok(Some(Input::Stop)) if self.stop.ask() => {
+                    self.deadline = self.deadline.or_earlier(Deadline::after(GRACE));
+                    late = stopped;
                 }
+                // It cannot be told, or its owner has lost patience.
+                Ok(Some(Input::Stop)) => return Some(stopped()),
                 Ok(None) => {}
-                Err(Violation::Channel(ChannelError::Late)) => return Some(over_time()),
+                Err(Violation::Channel(ChannelError::Late)) => return Some(late()),
                 Err(Violation::Channel(error)) if error.is_gone() => return None,
                 Err(violation) => {
                     return Some(ending::early(Cause::Failed, violation.to_string()));
@@ -98,6 +106,14 @@ enum Violation {
     Session(#[from] SessionError),
     #[error("the host gave an answer that is none to a lookup: {0}")]
     Lookup(#[from] LookupError),
+}
+
+/// How long a program that was told to stop has for it.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The ending of a program that its owner stopped.
+pub fn stopped() -> Ending {
+    ending::early(Cause::Stopped, "stopped by its owner".into())
 }
 
 fn over_time() -> Ending {

@@ -10,19 +10,23 @@ use crate::{
     device::AttestationDevice,
     ending,
     input::InputThread,
+    limits::Quotas,
     network::Lookup,
     package::{self, LoadError},
     process::ExitCode,
+    processor,
     program::{self, Program},
     provision::{self, Keep, Unprovisioned},
     session::Session,
     stdin::StdinPipe,
+    stop::Stop,
+    workload::Workload,
 };
 
 /// Attests, opens one package and runs it; `tree` is the directory, in the Keep's
 /// memory, for the package's files.
-pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCode {
-    let keep = match provision::provision(&channel, device) {
+pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode {
+    let keep = match provision::provision(&channel, &device) {
         Ok(keep) => keep,
         Err(Unprovisioned::Channel(error)) if error.is_gone() => return ExitCode::HostGone,
         Err(error) => {
@@ -45,6 +49,7 @@ pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCod
     drop(secret);
     let clock = KeepClock::starting_at(grant.time_floor);
     let loaded = package::load(&channel, &grant, &target, tree);
+    let manifest_digest = grant.manifest_digest;
     // The key has opened what it had to open, and is zeroized.
     drop(grant);
     let ending = match loaded {
@@ -52,31 +57,34 @@ pub fn run(channel: Channel, device: &AttestationDevice, tree: &Path) -> ExitCod
             let limits = package.manifest.limits;
             let stdin = StdinPipe::new();
             let lookup = Lookup::new(Arc::clone(&session), stdin.clone());
+            let stop = Arc::new(Stop::new());
             InputThread {
                 channel,
                 session: Arc::clone(&session),
                 input,
                 stdin: stdin.clone(),
                 lookup: lookup.clone(),
+                stop: Arc::clone(&stop),
                 deadline: deadline(limits.wall_milliseconds),
             }
             .start();
+            if let Some(milliseconds) = limits.processor_milliseconds {
+                processor::watch(Arc::clone(&session), Duration::from_millis(milliseconds));
+            }
+            let memory_bytes = launch.memory_bytes;
             program::run(Program {
-                engine: &engine,
-                manifest: &package.manifest,
+                engine,
+                workload: Workload::new(&package.manifest, manifest_digest, launch, device),
+                quotas: Quotas::new(&limits, memory_bytes),
+                manifest: Arc::new(package.manifest),
                 artifact: package.artifact,
                 tls: package.tls,
-                // The Keep's own memory is a limit too: a program learns from a
-                // failed allocation what would otherwise end the Keep.
-                memory_bytes: limits
-                    .memory_bytes
-                    .unwrap_or(u64::MAX)
-                    .min(launch.memory_bytes),
-                session: &session,
+                session: Arc::clone(&session),
                 stdin,
                 lookup,
                 clock,
                 tree: package.tree,
+                stop,
             })
         }
         Err(LoadError::Channel(error)) if error.is_gone() => return ExitCode::HostGone,

@@ -37,9 +37,11 @@
 
 mod channel;
 mod clock;
+mod component;
 mod device;
 mod ending;
 mod entropy;
+mod http;
 mod input;
 mod keep;
 mod limits;
@@ -47,13 +49,16 @@ mod network;
 mod package;
 mod preview1;
 mod process;
+mod processor;
 mod program;
 mod provision;
 mod session;
 mod stdin;
 mod stdout;
+mod stop;
 mod tls;
 mod tree;
 mod wasi;
+mod workload;
 
 pub use process::main;

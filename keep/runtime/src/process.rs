@@ -27,7 +27,7 @@ pub fn main() {
         eprintln!("enarx-keep: started without its channel or its attestation device");
         exit(ExitCode::NotAKeep);
     };
-    exit(keep::run(channel, &device, Path::new(FILE_TREE)));
+    exit(keep::run(channel, device, Path::new(FILE_TREE)));
 }
 
 /// What the host learns from the end of the process.

@@ -1,42 +1,43 @@
 //! Running the program.
 
-use std::{mem, sync::Arc};
+use std::{mem, num::NonZero, sync::Arc, thread};
 
 use enarx_wire_package::{Manifest, WorkloadKind};
 use enarx_wire_provision::{Cause, Ending, SessionError};
-use wasmtime::{Engine, Error, Module, Store, component::Component};
-use wasmtime_wasi::{
-    I32Exit, WasiCtxView, WasiView,
-    p2::{self, bindings::Command},
-};
+use tokio::runtime::{Builder, Runtime};
+use wasmtime::{Engine, Error, Module, ResourceLimiter as _, Store};
+use wasmtime_wasi::I32Exit;
 
 use crate::{
     clock::KeepClock,
-    ending,
-    limits::MemoryLimit,
+    component::{self, Services},
+    ending, http,
+    limits::{self, Limiter, Quotas},
     network::{Lookup, Network},
     preview1::{self, Descriptors, Preview1},
     session::{LostSession, Session},
     stdin::StdinPipe,
+    stop::Stop,
     tls::{Materials, Tls},
     tree::FileTree,
-    wasi,
+    wasi::Surroundings,
+    workload::Workload,
 };
 
 /// A program and all that it may use.
-pub struct Program<'a> {
+pub struct Program {
     /// The engine for the Keep's target.
-    pub engine: &'a Engine,
+    pub engine: Engine,
     /// How it is run.
-    pub manifest: &'a Manifest,
+    pub manifest: Arc<Manifest>,
     /// Its machine code, from the authenticated package.
     pub artifact: Vec<u8>,
     /// What its package holds for TLS.
     pub tls: Materials,
-    /// Bytes that its linear memories may have.
-    pub memory_bytes: u64,
+    /// What it may have of memory and the like.
+    pub quotas: Quotas,
     /// Where its output goes.
-    pub session: &'a Arc<Session>,
+    pub session: Arc<Session>,
     /// Where its input comes from.
     pub stdin: StdinPipe,
     /// Where it learns the addresses of names.
@@ -45,55 +46,67 @@ pub struct Program<'a> {
     pub clock: KeepClock,
     /// Its files.
     pub tree: Option<FileTree>,
+    /// What it may learn about itself.
+    pub workload: Workload,
+    /// Where it learns that it shall stop.
+    pub stop: Arc<Stop>,
 }
 
 /// Runs a program to its end.
-pub fn run(program: Program<'_>) -> Ending {
-    // Timers are all that most programs wait for beside their input; the runtime needs
-    // no further thread.
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time();
-    if program.manifest.uses_network() {
-        builder.enable_io();
-    }
-    match builder.build() {
+pub fn run(program: Program) -> Ending {
+    match runtime(&program.manifest) {
         Ok(runtime) => runtime.block_on(start(program)),
         Err(error) => ending::early(Cause::Failed, error.to_string()),
     }
 }
 
-/// The state of a program's store.
-struct State {
-    preview1: Preview1,
-    memory: MemoryLimit,
+/// What waits for the program's input, output and timers. A program that is many instances
+/// has as many threads as there are processors; any other has one.
+fn runtime(manifest: &Manifest) -> std::io::Result<Runtime> {
+    let mut builder = match manifest.http {
+        Some(_) => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(thread::available_parallelism().map_or(1, NonZero::get));
+            builder
+        }
+        None => Builder::new_current_thread(),
+    };
+    builder.enable_time();
+    if manifest.uses_network() {
+        builder.enable_io();
+    }
+    builder.build()
 }
 
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.preview1.wasi.ctx()
+async fn start(program: Program) -> Ending {
+    match program.manifest.workload.kind {
+        WorkloadKind::Module => module(program).await,
+        WorkloadKind::Component => components(program).await,
     }
 }
 
-async fn start(mut program: Program<'_>) -> Ending {
-    let preview1 = match environment(&mut program).await {
+/// The state of a module's store.
+struct State {
+    preview1: Preview1,
+    limiter: Limiter,
+    workload: Workload,
+}
+
+/// Runs a core module of WASI preview 1.
+async fn module(mut program: Program) -> Ending {
+    let preview1 = match preview1(&mut program).await {
         Ok(preview1) => preview1,
         Err(reason) => return ending::early(Cause::Refused, reason),
     };
-    let memory = MemoryLimit::new(program.memory_bytes);
-    let mut store = Store::new(program.engine, State { preview1, memory });
-    store.limiter(|state| &mut state.memory);
-    let result = match program.manifest.workload.kind {
-        WorkloadKind::Module => module(program.engine, program.artifact, &mut store).await,
-        WorkloadKind::Component => component(program.engine, program.artifact, &mut store).await,
+    let state = State {
+        preview1,
+        limiter: Limiter::new(Arc::new(program.quotas)),
+        workload: program.workload,
     };
-    let memory = &store.data().memory;
-    let ending = match result {
-        Ok(()) => ending::of(Ok(()), memory),
-        Err(Failure::Start(error)) if !is_execution(&error, memory) => {
-            ending::early(Cause::Refused, format!("{error:#}"))
-        }
-        Err(Failure::Start(error) | Failure::Run(error)) => ending::of(Err(error), memory),
-    };
+    let mut store = Store::new(&program.engine, state);
+    store.limiter(|state| &mut state.limiter);
+    let result = call_start(&program.engine, program.artifact, &mut store).await;
+    let ending = end(result, &store.data().limiter);
     // Neither the owner's impatience nor the limit of time changes it from here on.
     program.session.settle(&ending);
     let succeeded = ending.cause == Cause::Exited && ending.status == 0;
@@ -103,36 +116,68 @@ async fn start(mut program: Program<'_>) -> Ending {
     ending
 }
 
-/// What the program finds around it; or why it is not there.
-async fn environment(program: &mut Program<'_>) -> Result<Preview1, String> {
-    let manifest = program.manifest;
-    if manifest.workload.kind == WorkloadKind::Component && manifest.uses_network() {
-        return Err("only modules have sockets among their descriptors".into());
+/// Runs a component of WASI preview 2.
+async fn components(mut program: Program) -> Ending {
+    let refused = |reason: String| ending::early(Cause::Refused, reason);
+    let manifest = &Arc::clone(&program.manifest);
+    if (manifest.descriptors.iter()).any(|descriptor| descriptor.kind.is_socket()) {
+        return refused("only modules have sockets among their descriptors".into());
     }
-    let wasi = wasi::context(
-        manifest,
-        program.session,
-        program.stdin.clone(),
-        program.clock,
-        program.tree.as_ref(),
-    );
-    let wasi = wasi.map_err(|error| error.to_string())?;
-    let mut preview1 = Preview1::new(wasi, program.stdin.clone());
-    let materials = mem::take(&mut program.tls);
-    let tls = Tls::new(manifest, materials, program.clock).map_err(|error| error.to_string())?;
-    if let Some(certificate) = tls.issued()
-        && let Err(error @ LostSession::Session(SessionError::TooLong(_))) =
-            program.session.tell_certificate(certificate)
-    {
-        // Without its owner the program is stopped elsewhere.
-        return Err(format!(
-            "the certificate of so many names cannot be told: {error}"
-        ));
-    }
-    let network = Network {
-        lookup: program.lookup.clone(),
-        tls,
+    let network = match network(&mut program) {
+        Ok(network) => network,
+        Err(reason) => return refused(reason),
     };
+    let surroundings = Surroundings::new(
+        Arc::clone(manifest),
+        Arc::clone(&program.session),
+        program.clock,
+        program.tree,
+    );
+    let surroundings = match surroundings {
+        Ok(surroundings) => surroundings,
+        Err(error) => return refused(error.to_string()),
+    };
+    let services = Arc::new(Services::new(
+        manifest,
+        surroundings,
+        network,
+        program.quotas,
+        program.workload,
+    ));
+    // SAFETY: the bytes are an entry of the package that the owner granted to this
+    // Keep, which authenticates each of them, and were compiled by the owner for
+    // this Keep's target, which was compared. wasmtime compares again.
+    let component =
+        unsafe { wasmtime::component::Component::deserialize(&program.engine, &program.artifact) };
+    let component = match component {
+        Ok(component) => component,
+        Err(error) => return refused(format!("{error:#}")),
+    };
+    drop(program.artifact);
+    match &manifest.http {
+        None => component::run(&component, services, &program.session, program.stdin).await,
+        Some(settings) => {
+            let stopping = program.stop.listen();
+            http::serve(&component, services, settings, program.session, stopping).await
+        }
+    }
+}
+
+/// The functions of a module of preview 1, with its descriptors; or why they are not there.
+async fn preview1(program: &mut Program) -> Result<Preview1, String> {
+    let network = network(program)?;
+    let manifest = &program.manifest;
+    let surroundings = Surroundings::new(
+        Arc::clone(manifest),
+        Arc::clone(&program.session),
+        program.clock,
+        program.tree.clone(),
+    );
+    let wasi = surroundings
+        .map_err(|error| error.to_string())?
+        .module(program.stdin.clone())
+        .map_err(|error| error.to_string())?;
+    let mut preview1 = Preview1::new(wasi, program.stdin.clone());
     let descriptors = Descriptors::open(
         manifest,
         program.tree.is_some(),
@@ -147,35 +192,72 @@ async fn environment(program: &mut Program<'_>) -> Result<Preview1, String> {
     Ok(preview1)
 }
 
+/// What sockets are made with; the owner is told the Keep's own certificate.
+fn network(program: &mut Program) -> Result<Network, String> {
+    let materials = mem::take(&mut program.tls);
+    let tls = Tls::new(&program.manifest, materials, program.clock);
+    let tls = tls.map_err(|error| error.to_string())?;
+    if let Some(certificate) = tls.issued()
+        && let Err(error @ LostSession::Session(SessionError::TooLong(_))) =
+            program.session.tell_certificate(certificate)
+    {
+        // Without its owner the program is stopped elsewhere.
+        return Err(format!(
+            "the certificate of so many names cannot be told: {error}"
+        ));
+    }
+    Ok(Network {
+        lookup: program.lookup.clone(),
+        tls,
+    })
+}
+
 /// Where an error comes from.
-enum Failure {
+pub enum Failure {
     /// Loading, linking or instantiation, which may run code already.
     Start(Error),
     /// The program itself.
     Run(Error),
 }
 
+/// The ending of a program that ran, or that did not even start.
+pub fn end(result: Result<(), Failure>, limiter: &Limiter) -> Ending {
+    match result {
+        Ok(()) => ending::of(Ok(()), limiter),
+        Err(Failure::Start(error)) if limits::is_about_instances(&error) => {
+            let limit = limiter.instances();
+            let reason = format!("over its limit of instances: {limit} are allowed");
+            ending::early(Cause::Limit, reason)
+        }
+        Err(Failure::Start(error)) if !is_execution(&error, limiter) => {
+            ending::early(Cause::Refused, format!("{error:#}"))
+        }
+        Err(Failure::Start(error) | Failure::Run(error)) => ending::of(Err(error), limiter),
+    }
+}
+
 /// Whether an error of instantiation is the program's own.
-fn is_execution(error: &Error, memory: &MemoryLimit) -> bool {
+fn is_execution(error: &Error, limiter: &Limiter) -> bool {
     error.is::<wasmtime::Trap>()
         || error.is::<wasmtime::ThrownException>()
         || error.is::<I32Exit>()
-        || memory.denied().is_some()
+        || limiter.denied().is_some()
 }
 
-/// A core module of WASI preview 1: its function `_start`.
-async fn module(
+/// Calls a module's function `_start`.
+async fn call_start(
     engine: &Engine,
     artifact: Vec<u8>,
     store: &mut Store<State>,
 ) -> Result<(), Failure> {
-    // SAFETY: the bytes are an entry of the package that the owner granted to this
-    // Keep, which authenticates each of them, and were compiled by the owner for
-    // this Keep's target, which was compared. wasmtime compares again.
+    // SAFETY: as for components.
     let module = unsafe { Module::deserialize(engine, &artifact) }.map_err(Failure::Start)?;
     drop(artifact);
     let mut linker = wasmtime::Linker::new(engine);
     preview1::add_to_linker(&mut linker, |state: &mut State| &mut state.preview1)
+        .and_then(|()| {
+            preview1::add_attestation_to_linker(&mut linker, |state: &mut State| &state.workload)
+        })
         .map_err(Failure::Start)?;
     let instance = linker
         .instantiate_async(&mut *store, &module)
@@ -189,25 +271,4 @@ async fn module(
             )
         })?;
     entry.call_async(store, ()).await.map_err(Failure::Run)
-}
-
-/// A component of WASI preview 2: its `wasi:cli/run`.
-async fn component(
-    engine: &Engine,
-    artifact: Vec<u8>,
-    store: &mut Store<State>,
-) -> Result<(), Failure> {
-    // SAFETY: as for modules.
-    let component = unsafe { Component::deserialize(engine, &artifact) }.map_err(Failure::Start)?;
-    drop(artifact);
-    let mut linker = wasmtime::component::Linker::new(engine);
-    p2::add_to_linker_async(&mut linker).map_err(Failure::Start)?;
-    let command = Command::instantiate_async(&mut *store, &component, &linker)
-        .await
-        .map_err(Failure::Start)?;
-    let outcome = command.wasi_cli_run().call_run(store).await;
-    match outcome.map_err(Failure::Run)? {
-        Ok(()) => Ok(()),
-        Err(()) => Err(Failure::Run(I32Exit(1).into())),
-    }
 }

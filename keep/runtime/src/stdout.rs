@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use enarx_wire_provision::MAX_FRAME_PAYLOAD;
+use enarx_wire_provision::{Cause, MAX_FRAME_PAYLOAD};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
     async_trait,
@@ -16,19 +16,44 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamError, StreamResult},
 };
 
-use crate::session::{Session, Stream};
+use crate::{
+    ending,
+    limits::OutputMeter,
+    process,
+    session::{LostSession, Session, Stream},
+};
 
 /// One of the program's streams. Writing is unbuffered, and waits for the host.
 #[derive(Clone)]
 pub struct SessionOutput {
     session: Arc<Session>,
     stream: Stream,
+    meter: Option<Arc<OutputMeter>>,
 }
 
 impl SessionOutput {
-    /// The stream of this session.
-    pub const fn new(session: Arc<Session>, stream: Stream) -> Self {
-        Self { session, stream }
+    /// The stream of this session; a program that writes more than `meter` allows is ended.
+    pub const fn new(
+        session: Arc<Session>,
+        stream: Stream,
+        meter: Option<Arc<OutputMeter>>,
+    ) -> Self {
+        Self {
+            session,
+            stream,
+            meter,
+        }
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> Result<(), LostSession> {
+        if let Some(meter) = &self.meter
+            && !meter.count(bytes.len())
+        {
+            let ending = ending::early(Cause::Limit, "over its limit of output".into());
+            // A program of many instances has no other end that all of them share.
+            process::exit(self.session.cut_short(&ending));
+        }
+        self.session.write(self.stream, bytes)
     }
 }
 
@@ -56,8 +81,7 @@ impl Pollable for SessionOutput {
 impl OutputStream for SessionOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         // Without its owner there is nothing for the program to go on for.
-        self.session
-            .write(self.stream, &bytes)
+        self.write_all(&bytes)
             .map_err(|error| StreamError::Trap(error.into()))
     }
 
@@ -76,7 +100,7 @@ impl AsyncWrite for SessionOutput {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.session.write(self.stream, bytes);
+        let written = self.write_all(bytes);
         Poll::Ready(written.map(|()| bytes.len()).map_err(io::Error::other))
     }
 

@@ -1,14 +1,16 @@
 //! What the program finds around it: the WASI context.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use enarx_wire_package::{Descriptor, DescriptorKind, Manifest};
+use enarx_wire_package::{Descriptor, DescriptorKind, Manifest, Transport};
 use rand_core::Rng as _;
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder, p1::WasiP1Ctx};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, p1::WasiP1Ctx, sockets::SocketAddrUse};
 
 use crate::{
     clock::KeepClock,
     entropy::{CpuRandom, EntropyError},
+    limits::OutputMeter,
+    network::Policy,
     preview1,
     session::{Session, Stream},
     stdin::StdinPipe,
@@ -16,73 +18,136 @@ use crate::{
     tree::FileTree,
 };
 
-/// The WASI context of a manifest. There is no network in it: sockets among the descriptors
-/// are `preview1`'s.
-///
-/// # Errors
-///
-/// [`ContextError`] when the manifest asks for something that does not exist.
-pub fn context(
-    manifest: &Manifest,
-    session: &Arc<Session>,
-    stdin: StdinPipe,
+/// What WASI contexts are made from.
+pub struct Surroundings {
+    manifest: Arc<Manifest>,
+    environment: Vec<(String, String)>,
+    session: Arc<Session>,
+    meter: Option<Arc<OutputMeter>>,
     clock: KeepClock,
-    tree: Option<&FileTree>,
-) -> Result<WasiP1Ctx, ContextError> {
-    let mut random = CpuRandom::new()?;
-    let mut builder = WasiCtxBuilder::new();
-    builder
-        .allow_blocking_current_thread(true)
-        .allow_tcp(false)
-        .allow_udp(false)
-        .insecure_random_seed(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()))
-        .secure_random(random)
-        .insecure_random(CpuRandom::new()?)
-        .wall_clock(clock)
-        .args(&manifest.args)
-        .envs(&environment(manifest));
-    if preview1::is_plain(&manifest.descriptors) {
-        for (number, descriptor) in manifest.descriptors.iter().enumerate() {
-            let stream = match descriptor.kind {
-                DescriptorKind::Stdout => Stream::Stdout,
-                DescriptorKind::Stderr => Stream::Stderr,
-                DescriptorKind::Stdin => {
-                    builder.stdin(stdin.clone());
-                    continue;
-                }
-                _ => continue,
-            };
-            match number {
-                1 => builder.stdout(output(session, stream)),
-                _ => builder.stderr(output(session, stream)),
-            };
-        }
-    } else {
-        // Which number stands for which of them is the program's descriptors' matter.
-        builder
-            .stdin(stdin)
-            .stdout(output(session, Stream::Stdout))
-            .stderr(output(session, Stream::Stderr));
-    }
-    if let Some(tree) = tree {
-        builder
-            .preopened_dir(tree.root(), "/", FsPerms::ReadWrite)
-            .map_err(|error| ContextError::FileTree(error.to_string()))?
-            .initial_cwd("/");
-    }
-    Ok(builder.build_p1())
+    tree: Option<FileTree>,
+    random: CpuRandom,
 }
 
-/// Why there is no context for a manifest.
-#[derive(Debug, thiserror::Error)]
-pub enum ContextError {
-    /// The root directory cannot be opened.
-    #[error("the file tree cannot be opened: {0}")]
-    FileTree(String),
-    /// No randomness.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
+impl Surroundings {
+    /// What the manifest says.
+    ///
+    /// # Errors
+    ///
+    /// [`EntropyError`] when there is no randomness.
+    pub fn new(
+        manifest: Arc<Manifest>,
+        session: Arc<Session>,
+        clock: KeepClock,
+        tree: Option<FileTree>,
+    ) -> Result<Self, EntropyError> {
+        let meter = (manifest.limits.output_bytes).map(|rate| Arc::new(OutputMeter::new(rate)));
+        Ok(Self {
+            environment: environment(&manifest),
+            manifest,
+            session,
+            meter,
+            clock,
+            tree,
+            random: CpuRandom::new()?,
+        })
+    }
+
+    /// The context of a module. There is no network in it: sockets among the descriptors are
+    /// `preview1`'s.
+    ///
+    /// # Errors
+    ///
+    /// [`FileTreeError`].
+    pub fn module(&self, stdin: StdinPipe) -> Result<WasiP1Ctx, FileTreeError> {
+        Ok(self.builder(Some(stdin))?.build_p1())
+    }
+
+    /// The context of a component, whose sockets may do what `policy` allows. Without `stdin`
+    /// its standard input is at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`FileTreeError`].
+    pub fn component(
+        &self,
+        stdin: Option<StdinPipe>,
+        policy: &Arc<Policy>,
+    ) -> Result<WasiCtx, FileTreeError> {
+        let mut builder = self.builder(stdin)?;
+        let policy = Arc::clone(policy);
+        builder
+            .allow_tcp(policy.mentions(Transport::Tcp))
+            .allow_udp(policy.mentions(Transport::Udp))
+            .socket_addr_check(move |address: SocketAddr, purpose: SocketAddrUse| {
+                let allowed = policy.allows_socket(address, purpose);
+                Box::pin(async move { allowed })
+            });
+        Ok(builder.build())
+    }
+
+    fn builder(&self, stdin: Option<StdinPipe>) -> Result<WasiCtxBuilder, FileTreeError> {
+        let mut random = self.random.clone();
+        let seed = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        let mut builder = WasiCtxBuilder::new();
+        builder
+            .allow_blocking_current_thread(true)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .insecure_random_seed(seed)
+            .secure_random(random.clone())
+            .insecure_random(random)
+            .wall_clock(self.clock)
+            .args(&self.manifest.args)
+            .envs(&self.environment);
+        self.streams(&mut builder, stdin);
+        if let Some(tree) = &self.tree {
+            builder
+                .preopened_dir(tree.root(), "/", FsPerms::ReadWrite)
+                .map_err(|error| FileTreeError(error.to_string()))?
+                .initial_cwd("/");
+        }
+        Ok(builder)
+    }
+
+    fn streams(&self, builder: &mut WasiCtxBuilder, stdin: Option<StdinPipe>) {
+        let descriptors = &self.manifest.descriptors;
+        // Where numbers stand for other things, which ones is the descriptors' matter.
+        let is_plain = preview1::is_plain(descriptors);
+        let stream = |number: usize, standard| {
+            if !is_plain {
+                return Some(standard);
+            }
+            match descriptors.get(number)?.kind {
+                DescriptorKind::Stdout => Some(Stream::Stdout),
+                DescriptorKind::Stderr => Some(Stream::Stderr),
+                _ => None,
+            }
+        };
+        let has_stdin = !is_plain
+            || (descriptors.first()).is_some_and(|first| first.kind == DescriptorKind::Stdin);
+        if let Some(stdin) = stdin
+            && has_stdin
+        {
+            builder.stdin(stdin);
+        }
+        if let Some(stream) = stream(1, Stream::Stdout) {
+            builder.stdout(self.output(stream));
+        }
+        if let Some(stream) = stream(2, Stream::Stderr) {
+            builder.stderr(self.output(stream));
+        }
+    }
+
+    fn output(&self, stream: Stream) -> SessionOutput {
+        SessionOutput::new(Arc::clone(&self.session), stream, self.meter.clone())
+    }
 }
+
+/// The root directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the file tree cannot be opened: {0}")]
+pub struct FileTreeError(String);
 
 /// The manifest's environment, and what Enarx tells a program about its
 /// descriptors: their number, and their names joined by colons. A variable of the same name
@@ -108,8 +173,4 @@ fn environment(manifest: &Manifest) -> Vec<(String, String)> {
 
 fn name(descriptor: &Descriptor) -> &str {
     &descriptor.name
-}
-
-fn output(session: &Arc<Session>, stream: Stream) -> SessionOutput {
-    SessionOutput::new(Arc::clone(session), stream)
 }

@@ -10,11 +10,13 @@
 
 mod cache;
 mod compile;
+mod interface;
 mod program;
 mod proposals;
 
 pub use cache::{ArtifactCache, CacheError, DEFAULT_CAPACITY};
 pub use compile::{Artifact, CompileError, Origin, compile, compiled_before};
+pub use interface::{Interface, InterfaceError};
 pub use program::{DEFAULT_MAX_SIZE, Program, ProgramError, ProgramKind};
 
 /// A SHA-384 digest.

@@ -50,29 +50,9 @@ impl<'a> Program<'a> {
                 limit,
             });
         }
-        let wasm = match text(&bytes) {
-            Some(text) => {
-                let wasm = wat::parse_str(text)
-                    .map_err(|error| ProgramError::Text(bounded(error.to_string())))?;
-                Cow::Owned(wasm)
-            }
-            None => bytes,
-        };
-        let kind = recognize(&wasm)?;
+        let (wasm, kind) = binary(bytes)?;
         let digest = sha384(&[&wasm]);
         Ok(Self { wasm, kind, digest })
-    }
-
-    /// Looks at the first bytes alone: whether [`Program::new`] might take these.
-    ///
-    /// # Errors
-    ///
-    /// [`ProgramError`] says what the bytes are instead.
-    pub fn check_format(bytes: &[u8]) -> Result<(), ProgramError> {
-        if starts_as_text(bytes) {
-            return Ok(());
-        }
-        recognize(bytes).map(drop)
     }
 
     /// The program in the binary format.
@@ -126,6 +106,20 @@ pub enum ProgramError {
     },
 }
 
+/// The binary format of a program in either format, and which of the two it is.
+pub(crate) fn binary(bytes: Cow<'_, [u8]>) -> Result<(Cow<'_, [u8]>, ProgramKind), ProgramError> {
+    let wasm = match text(&bytes) {
+        Some(text) => {
+            let wasm = wat::parse_str(text)
+                .map_err(|error| ProgramError::Text(bounded(error.to_string())))?;
+            Cow::Owned(wasm)
+        }
+        None => bytes,
+    };
+    let kind = recognize(&wasm)?;
+    Ok((wasm, kind))
+}
+
 /// The preamble's second word (WebAssembly core specification, section 5.5.16;
 /// component model `Binary.md`, "Component Definitions").
 const MODULE_VERSION: u32 = 1;
@@ -148,15 +142,11 @@ fn recognize(bytes: &[u8]) -> Result<ProgramKind, ProgramError> {
 /// The text of a program in the text format: UTF-8 whose first character that is
 /// not white space is a parenthesis or begins a comment.
 fn text(bytes: &[u8]) -> Option<&str> {
-    if !starts_as_text(bytes) {
+    let start = bytes.trim_ascii_start();
+    if !start.starts_with(b"(") && !start.starts_with(b";;") {
         return None;
     }
     str::from_utf8(bytes).ok()
-}
-
-fn starts_as_text(bytes: &[u8]) -> bool {
-    let start = bytes.trim_ascii_start();
-    start.starts_with(b"(") || start.starts_with(b";;")
 }
 
 /// Marks of other files that end up in a program's place.
@@ -214,14 +204,6 @@ mod tests {
         assert_eq!(text.digest(), module.digest());
         let component = Program::new(b"(component)").unwrap();
         assert_eq!(component.kind(), ProgramKind::Component);
-    }
-
-    #[test]
-    fn the_first_bytes_tell_the_format() {
-        for good in [&b"(module"[..], b" ;;", b"\0asm\x01\0\0\0rest"] {
-            assert_eq!(Program::check_format(good), Ok(()));
-        }
-        assert!(Program::check_format(b"hello").is_err());
     }
 
     #[test]

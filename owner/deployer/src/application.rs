@@ -17,10 +17,12 @@
 mod configuration;
 mod data;
 mod error;
+mod fitness;
 mod key_file;
 mod mounts;
 mod package;
 mod quantity;
+mod secrets;
 mod tls;
 
 use std::{
@@ -33,16 +35,20 @@ use std::{
 use aws_lc_rs::digest::{Context, SHA384};
 use enarx_owner_compiler::DEFAULT_MAX_SIZE;
 use enarx_wire_package::{
-    ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, Limits, Manifest, Protocol,
-    TlsSettings, Workload, WorkloadKind,
+    ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, HttpServer, Limits, Manifest,
+    NetworkRules, Protocol, TlsSettings, Transport, Workload, WorkloadKind,
 };
 
-pub use configuration::{Configuration, FILE_NAME as CONFIGURATION_FILE_NAME, TlsConfiguration};
+pub use configuration::{
+    Configuration, FILE_NAME as CONFIGURATION_FILE_NAME, SecretSource, TlsConfiguration,
+};
 pub use data::{DataFile, DataReader, DataSource};
 pub use error::{ApplicationError, ConfigurationError};
+pub use fitness::{Notice, Unfit};
 pub use key_file::{KeyFileError, read_key_file, write_key_file};
 pub use mounts::{MAX_DATA_BYTES, Mount, MountError};
 pub use quantity::{QuantityError, parse_bytes, parse_duration};
+pub use secrets::SecretProblem;
 pub use tls::{TlsProblem, to_pem};
 
 /// A program with everything that it is given. Nothing of it has been validated
@@ -64,6 +70,12 @@ pub struct Application {
     pub descriptors: Vec<Descriptor>,
     /// How TLS is spoken, where it differs from the default.
     pub tls: Option<TlsSettings>,
+    /// What a component may do on the network.
+    pub network: Option<NetworkRules>,
+    /// How requests reach a component that handles them.
+    pub http: Option<HttpServer>,
+    /// What `wasi:config` has, sorted by key; secrets are among it.
+    pub config: Vec<(String, String)>,
     /// What ends the program early.
     pub limits: Limits,
     /// Its data files, and what it needs for TLS, in the order in which they are read.
@@ -133,6 +145,9 @@ impl Application {
             env: self.env.clone(),
             descriptors: self.descriptors.clone(),
             tls: self.tls.clone(),
+            network: self.network.clone(),
+            http: self.http.clone(),
+            config: self.config.clone(),
             limits: self.limits,
             target,
             entries: std::iter::once(program).chain(files).collect(),
@@ -169,6 +184,8 @@ impl Application {
     #[must_use]
     pub fn uses_network(&self) -> bool {
         (self.descriptors.iter()).any(|descriptor| descriptor.kind.is_socket())
+            || self.http.is_some()
+            || (self.network.as_ref()).is_some_and(NetworkRules::allow_something)
     }
 
     /// Bytes of all data files together.
@@ -188,6 +205,9 @@ impl Application {
             env: Vec::new(),
             descriptors: standard_descriptors(),
             tls: None,
+            network: None,
+            http: None,
+            config: Vec::new(),
             limits: Limits::default(),
             files: Vec::new(),
         })
@@ -207,8 +227,14 @@ impl Application {
         let connects = descriptors.iter().any(|descriptor| {
             matches!(&descriptor.kind, DescriptorKind::Connect(peer) if peer.protocol == Protocol::Tls)
         });
-        let mut files = tls::materials(folder, configuration.tls.as_ref(), connects)?;
+        let requests =
+            (configuration.network.as_ref()).is_some_and(|rules| rules.mention(Transport::Https));
+        let mut files = tls::materials(folder, configuration.tls.as_ref(), connects || requests)?;
         files.extend(mounts::collect_inside(folder, &configuration.mounts)?);
+        let mut config = configuration.config;
+        for (key, source) in &configuration.secrets {
+            config.insert(key.clone(), secrets::value(folder, key, source)?);
+        }
         Ok(Self {
             name: match configuration.name {
                 Some(name) => name,
@@ -219,6 +245,9 @@ impl Application {
             env: configuration.env.into_iter().collect(),
             descriptors,
             tls: configuration.tls.map(|tls| tls.settings),
+            network: configuration.network,
+            http: configuration.http,
+            config: config.into_iter().collect(),
             limits: configuration.limits,
             files,
         })
@@ -234,12 +263,16 @@ impl Application {
         }
         self.env.sort();
         self.files.extend(mounts::collect(&options.mounts)?);
-        let Limits {
-            memory_bytes,
-            wall_milliseconds,
-        } = options.limits;
-        self.limits.memory_bytes = memory_bytes.or(self.limits.memory_bytes);
-        self.limits.wall_milliseconds = wall_milliseconds.or(self.limits.wall_milliseconds);
+        let own = self.limits;
+        let given = options.limits;
+        self.limits = Limits {
+            memory_bytes: given.memory_bytes.or(own.memory_bytes),
+            wall_milliseconds: given.wall_milliseconds.or(own.wall_milliseconds),
+            processor_milliseconds: given.processor_milliseconds.or(own.processor_milliseconds),
+            table_elements: given.table_elements.or(own.table_elements),
+            instances: given.instances.or(own.instances),
+            output_bytes: given.output_bytes.or(own.output_bytes),
+        };
         Ok(())
     }
 
@@ -247,7 +280,11 @@ impl Application {
     fn check(&self) -> Result<(), ApplicationError> {
         mounts::check(&self.files)?;
         let workload = Workload {
-            kind: WorkloadKind::Module,
+            // The program itself is looked at later; what is for components fits those.
+            kind: match self.http.is_some() || self.network.is_some() {
+                true => WorkloadKind::Component,
+                false => WorkloadKind::Module,
+            },
             digest: [0; 48],
         };
         let program = Entry {
@@ -271,6 +308,9 @@ impl fmt::Debug for Application {
             .field("env", &Names(&self.env))
             .field("descriptors", &self.descriptors)
             .field("tls", &self.tls)
+            .field("network", &self.network)
+            .field("http", &self.http)
+            .field("config", &Names(&self.config))
             .field("limits", &self.limits)
             .field("files", &self.files)
             .finish()

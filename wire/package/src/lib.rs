@@ -21,7 +21,10 @@ pub use manifest::{
     Descriptor, DescriptorKind, Entry, EntryKind, Limits, Manifest, ManifestError, Workload,
     WorkloadKind,
 };
-pub use network::{Endpoint, MAX_HOST_NAME_BYTES, Protocol, TlsSettings, is_host_name};
+pub use network::{
+    Endpoint, HttpServer, MAX_HOST_NAME_BYTES, NetworkRule, NetworkRules, Protocol, TlsSettings,
+    Transport, is_host_name,
+};
 pub use reader::PackageReader;
 pub use stream::{
     CHUNK_SIZE, HEADER_SIZE, Header, OpenStream, SealStream, StreamError, TAG_SIZE, sealed_size,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use enarx_wire_cbor::{DecodeError, EncodeError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Endpoint, Protocol, TlsSettings, digest};
+use crate::{Digest, Endpoint, HttpServer, NetworkRules, Protocol, TlsSettings, Transport, digest};
 
 /// What a package holds and how it is run. Encoded as deterministic CBOR.
 ///
@@ -29,6 +29,15 @@ pub struct Manifest {
     /// How TLS is spoken, where it differs from the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
+    /// What a component may do on the network by itself. Only a component's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRules>,
+    /// How requests reach a component that handles them. Only a component's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpServer>,
+    /// What `wasi:config` has, by key; secrets are among it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<(String, String)>,
     /// What ends the program early.
     pub limits: Limits,
     /// Digest of the compile target (`wire/target`) of the artifact, if the package
@@ -106,9 +115,12 @@ impl Manifest {
     #[must_use]
     pub fn uses_network(&self) -> bool {
         (self.descriptors.iter()).any(|descriptor| descriptor.kind.is_socket())
+            || self.http.is_some()
+            || (self.network.as_ref()).is_some_and(NetworkRules::allow_something)
     }
 
-    /// Whether the program listens, and whether it connects, with this protocol.
+    /// Whether the program listens, and whether it connects, with this protocol; what
+    /// `wasi:sockets` does is none.
     #[must_use]
     pub fn uses_protocol(&self, protocol: Protocol) -> (bool, bool) {
         let has = |fits: fn(&DescriptorKind) -> Option<&Endpoint>| {
@@ -123,7 +135,13 @@ impl Manifest {
             DescriptorKind::Connect(endpoint) => Some(endpoint),
             _ => None,
         });
-        (listens, connects)
+        let serves = (self.http.iter()).any(|http| http.endpoint.protocol == protocol);
+        let transport = match protocol {
+            Protocol::Tls => Transport::Https,
+            Protocol::Tcp => Transport::Http,
+        };
+        let requests = (self.network.iter()).any(|rules| rules.mention(transport));
+        (listens || serves, connects || requests)
     }
 
     /// Bytes of all entries together.
@@ -168,6 +186,22 @@ impl Manifest {
             };
             if !fits {
                 return Err(ManifestError::Endpoint(descriptor.name.clone()));
+            }
+        }
+        if self.workload.kind == WorkloadKind::Module
+            && (self.network.is_some() || self.http.is_some())
+        {
+            return Err(ManifestError::ModuleNetwork);
+        }
+        if let Some(rules) = &self.network {
+            rules.check()?;
+        }
+        if let Some(http) = &self.http {
+            http.check()?;
+        }
+        for pair in self.config.windows(2) {
+            if pair[0].0 >= pair[1].0 {
+                return Err(ManifestError::Config(pair[1].0.clone()));
             }
         }
         if self.descriptors.len() > Self::MAX_DESCRIPTORS {
@@ -286,6 +320,19 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Time from start to end in milliseconds.
     pub wall_milliseconds: Option<u64>,
+    /// Processor time in milliseconds, the Keep's own included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor_milliseconds: Option<u64>,
+    /// Elements that all tables together may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_elements: Option<u64>,
+    /// Instances of core modules that a program, or one request's part of it, may consist of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
+    /// Bytes a second that standard output and standard error together may have; what was
+    /// not used may be made up for within ten seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
 }
 
 /// One entry of a package.
@@ -377,6 +424,24 @@ pub enum ManifestError {
     /// A descriptor listens where one cannot, or connects to what is no peer.
     #[error("descriptor {0:?} has an address that cannot be")]
     Endpoint(String),
+    /// A module has no interface through which it could use these.
+    #[error("only components have a use for network rules and for the serving of HTTP")]
+    ModuleNetwork,
+    /// A network rule allows what cannot be.
+    #[error("{0} is no rule for the network")]
+    Rule(String),
+    /// More rules than a list may have.
+    #[error("{0} rules are over the limit of {limit}", limit = NetworkRules::MAX_RULES)]
+    TooManyRules(usize),
+    /// A server of HTTP that cannot be.
+    #[error(
+        "the HTTP server's address, number of requests (1 to {limit}) or time cannot be",
+        limit = HttpServer::MAX_REQUESTS
+    )]
+    HttpServer,
+    /// Keys of the configuration are not sorted, or one is there twice.
+    #[error("configuration key {0:?} is out of order")]
+    Config(String),
     /// More descriptors than a program may begin with.
     #[error("{0} descriptors are over the limit of {limit}", limit = Manifest::MAX_DESCRIPTORS)]
     TooManyDescriptors(usize),

@@ -73,6 +73,19 @@ pub fn report_data(claims: &[u8]) -> [u8; REPORT_DATA_SIZE] {
         .into()
 }
 
+/// What a running workload's evidence carries: it binds the manifest that the Keep runs and
+/// a nonce of whoever asked. Nothing that a workload chooses makes it the report data of
+/// claims ([`report_data`]).
+#[must_use]
+pub fn workload_report_data(manifest: &Digest, nonce: &[u8]) -> [u8; REPORT_DATA_SIZE] {
+    Sha512::new()
+        .chain_update(b"enarx workload v1\0")
+        .chain_update(manifest)
+        .chain_update(nonce)
+        .finalize()
+        .into()
+}
+
 /// The hash of everything said before the grant. It is the `info` of HPKE, so that
 /// a grant opens only where both sides saw the same conversation.
 pub(crate) fn transcript(

@@ -25,7 +25,10 @@ mod owner;
 mod session;
 mod suite;
 
-pub use claims::{Claims, KemKey, Nonce, Offer, REPORT_DATA_SIZE, report_data, target_digest};
+pub use claims::{
+    Claims, KemKey, Nonce, Offer, REPORT_DATA_SIZE, report_data, target_digest,
+    workload_report_data,
+};
 pub use keep::{Attester, KeepDescription, KeepOffer, OpenError, Provisioned};
 pub use owner::{Challenge, Grant, OfferError, OwnerOffer, SealError};
 pub use session::{

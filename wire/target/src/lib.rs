@@ -12,6 +12,7 @@
 mod cpu;
 #[cfg(feature = "engine")]
 mod engine;
+pub mod interfaces;
 
 #[cfg(feature = "engine")]
 pub use engine::{ASYNC_STACK_SIZE, WASM_STACK_SIZE};

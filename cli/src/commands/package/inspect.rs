@@ -69,14 +69,48 @@ fn show(console: &Console, manifest: &Manifest, digest: &str) -> anyhow::Result<
         .iter()
         .map(|descriptor| descriptor.name.as_str());
     line("descriptors", &list(descriptors))?;
+    if let Some(http) = &manifest.http {
+        let endpoint = &http.endpoint;
+        line(
+            "serves",
+            &format_args!("HTTP on {} port {}", endpoint.host, endpoint.port),
+        )?;
+    }
+    for (what, rules) in [
+        (
+            "may reach",
+            manifest.network.as_ref().map(|rules| &rules.connect),
+        ),
+        (
+            "may listen",
+            manifest.network.as_ref().map(|rules| &rules.listen),
+        ),
+    ] {
+        for rule in rules.into_iter().flatten() {
+            line(what, rule)?;
+        }
+    }
+    if !manifest.config.is_empty() {
+        let keys = &mut manifest.config.iter().map(|(key, _)| key.as_str());
+        line("is told", &list(keys))?;
+    }
     if let Some(bytes) = manifest.limits.memory_bytes {
         line("memory", &format_args!("at most {}", ByteSize(bytes)))?;
     }
-    if let Some(time) = manifest.limits.wall_milliseconds {
-        let time = std::time::Duration::from_millis(time);
+    for (what, limit) in [
+        ("time", manifest.limits.wall_milliseconds),
+        ("processor", manifest.limits.processor_milliseconds),
+    ] {
+        if let Some(milliseconds) = limit {
+            let time = std::time::Duration::from_millis(milliseconds);
+            let time = humantime::format_duration(time);
+            line(what, &format_args!("at most {time}"))?;
+        }
+    }
+    if let Some(bytes) = manifest.limits.output_bytes {
         line(
-            "time",
-            &format_args!("at most {}", humantime::format_duration(time)),
+            "output",
+            &format_args!("at most {} a second", ByteSize(bytes)),
         )?;
     }
     line("contents", &ByteSize(manifest.content_size()))?;
@@ -126,6 +160,9 @@ fn as_json(manifest: &Manifest, digest: &str) -> Value {
         "env": env,
         "descriptors": manifest.descriptors,
         "tls": manifest.tls,
+        "network": manifest.network,
+        "http": manifest.http,
+        "config": manifest.config.iter().map(|(key, _)| key).collect::<Vec<_>>(),
         "limits": manifest.limits,
         "target": manifest.target.map(hex::encode),
         "entries": entries,

@@ -117,7 +117,7 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Box
         let _ = stream.set_nodelay(true);
         match tls.clone() {
             None => place.send(Box::new(stream)),
-            Some(tls) => handshakes.begin(async move { tls.accept(stream).await }),
+            Some(tls) => handshakes.begin(async move { Ok(tls.accept(stream).await?.stream) }),
         }
     }
 }

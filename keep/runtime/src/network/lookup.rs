@@ -10,7 +10,10 @@ use std::{
 use enarx_wire_hostcall::lookup::{
     LookupError, MAX_REQUEST, Refusal, decode_answer, encode_request,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 
 use crate::{
     session::{LostSession, Session},
@@ -26,6 +29,7 @@ struct Shared {
     session: Arc<Session>,
     stdin: StdinPipe,
     pending: Mutex<Pending>,
+    places: Semaphore,
 }
 
 #[derive(Default)]
@@ -36,7 +40,7 @@ struct Pending {
 
 type Answer = Result<Vec<IpAddr>, Refusal>;
 
-/// Names that are looked up at a time.
+/// Names that are looked up at a time; further ones wait.
 const AT_ONCE: usize = 16;
 
 /// How long the host has for an answer.
@@ -50,6 +54,7 @@ impl Lookup {
             session,
             stdin,
             pending: Mutex::default(),
+            places: Semaphore::new(AT_ONCE),
         }))
     }
 
@@ -59,7 +64,9 @@ impl Lookup {
     ///
     /// [`NameError`] when there are none.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, NameError> {
-        let (number, answer) = self.begin()?;
+        // Nobody closes the semaphore.
+        let _place = self.0.places.acquire().await.ok();
+        let (number, answer) = self.begin();
         let _hurry = self.0.stdin.hurry();
         let mut buffer = [0; MAX_REQUEST];
         let sent = match encode_request(number, name, &mut buffer) {
@@ -94,16 +101,13 @@ impl Lookup {
         Ok(())
     }
 
-    fn begin(&self) -> Result<(u32, oneshot::Receiver<Answer>), NameError> {
+    fn begin(&self) -> (u32, oneshot::Receiver<Answer>) {
         let mut pending = self.pending();
-        if pending.waiting.len() >= AT_ONCE {
-            return Err(NameError::TooMany);
-        }
         pending.last = pending.last.wrapping_add(1);
         let number = pending.last;
         let (sender, receiver) = oneshot::channel();
         pending.waiting.insert(number, sender);
-        Ok((number, receiver))
+        (number, receiver)
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -126,10 +130,17 @@ pub enum NameError {
     /// It is not as long as names are.
     #[error("it has no length that a name has")]
     Length,
-    /// Too many lookups at a time.
-    #[error("too many names are being looked up")]
-    TooMany,
     /// The host is gone.
     #[error(transparent)]
     Lost(#[from] LostSession),
+}
+
+impl NameError {
+    /// Whether another attempt may succeed.
+    pub const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Late | Self::Lost(_) | Self::Refused(Refusal::Failed)
+        )
+    }
 }

@@ -7,6 +7,7 @@ mod closing;
 mod connection;
 mod listener;
 mod lookup;
+mod policy;
 mod socket;
 
 use std::{
@@ -23,7 +24,9 @@ use crate::tls::Tls;
 pub use closing::Closing;
 pub use connection::{Connection, Stream};
 pub use listener::Listener;
-pub use lookup::Lookup;
+pub use lookup::{Lookup, NameError};
+pub use policy::Policy;
+pub use socket::listen;
 
 /// How long a peer has for a connection to stand.
 const CONNECT_TIME: Duration = Duration::from_secs(20);
@@ -61,40 +64,52 @@ impl Network {
     /// [`NetworkError`] says to whom, and why not.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, NetworkError> {
         let failed = |reason| NetworkError::new(Action::Connect, endpoint, reason);
-        let stream = dial(endpoint, &self.lookup).await.map_err(failed)?;
+        let dialled = dial(&self.lookup, &endpoint.host, endpoint.port).await;
+        let stream = dialled.map_err(|error| failed(error.to_string()))?;
         let stream: Box<dyn Stream> = match endpoint.protocol {
             Protocol::Tcp => Box::new(stream),
             Protocol::Tls => {
-                let stream = self.tls.connect(&endpoint.host, stream).await;
-                stream.map_err(|error| failed(reason(&error)))?
+                let connected = self.tls.connect(&endpoint.host, stream).await;
+                connected.map_err(|error| failed(reason(&error)))?.stream
             }
         };
         Ok(Connection::new(stream, true))
     }
 }
 
-/// A TCP connection to the first of an endpoint's addresses that answers; or why there
-/// is none.
-async fn dial(endpoint: &Endpoint, lookup: &Lookup) -> Result<TcpStream, String> {
-    let addresses = match endpoint.host.parse() {
+/// A TCP connection to the first of a host's addresses that answers.
+///
+/// # Errors
+///
+/// [`DialError`] says why there is none.
+pub async fn dial(lookup: &Lookup, host: &str, port: u16) -> Result<TcpStream, DialError> {
+    let addresses = match host.parse() {
         Ok(address) => vec![address],
-        Err(_) => lookup
-            .addresses(&endpoint.host)
-            .await
-            .map_err(|error| error.to_string())?,
+        Err(_) => lookup.addresses(host).await?,
     };
-    let mut last = String::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        let connected = TcpStream::connect(SocketAddr::new(address, endpoint.port));
+        let connected = TcpStream::connect(SocketAddr::new(address, port));
         let connected = timeout(CONNECT_TIME, connected)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = reason(&error),
+            Err(error) => last = error,
         }
     }
-    Err(last)
+    Err(DialError::Connect(last))
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The host's name has no addresses.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Nobody answers there; the last address's reason.
+    #[error("{}", reason(.0))]
+    Connect(io::Error),
 }
 
 /// Why a socket of the manifest does not exist.
@@ -134,7 +149,8 @@ impl NetworkError {
     }
 }
 
-fn reason(error: &io::Error) -> String {
+/// Why the system refuses, in words.
+pub fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         // A Keep whose host permits no network has no such system call.
         Some(libc::ENOSYS) => "this Keep's host gave it no network".to_owned(),

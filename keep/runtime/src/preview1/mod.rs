@@ -4,6 +4,7 @@
 //! descriptors are the standard streams, then its directories. Here a program begins
 //! with the descriptors of its manifest; what is no socket is passed on to wasmtime.
 
+mod attestation;
 mod descriptors;
 mod files;
 mod poll;
@@ -20,12 +21,13 @@ use wiggle::{GuestMemory, GuestPtr};
 
 use crate::{network::Closing, stdin::StdinPipe};
 
+pub use attestation::add_to_linker as add_attestation_to_linker;
 use descriptors::Target;
 pub use descriptors::{Descriptors, is_plain};
 
 /// The functions of a program of preview 1, and what they work with.
 pub struct Preview1 {
-    /// Everything but sockets; also what components work with.
+    /// Everything but sockets.
     pub wasi: WasiP1Ctx,
     descriptors: Descriptors,
     stdin: StdinPipe,

@@ -91,6 +91,7 @@ impl Tls {
         let provider = provider::provider();
         let own = supplied(materials)?;
         let mut issued = None;
+        let is_http = manifest.http.is_some() || manifest.network.is_some();
         let server = if serves {
             let identity = match &own {
                 Some(identity) => Arc::clone(identity),
@@ -100,12 +101,22 @@ impl Tls {
                     Arc::new(identity)
                 }
             };
-            Some(server(&provider, identity, materials, settings, clock)?)
+            let mut server = server(&provider, identity, materials, settings, clock)?;
+            if is_http {
+                server.alpn_protocols = http_protocols();
+            }
+            Some(server)
         } else {
             None
         };
         let client = match connects {
-            true => Some(client(&provider, own, materials, clock)?),
+            true => {
+                let mut client = client(&provider, own, materials, clock)?;
+                if is_http {
+                    client.alpn_protocols = http_protocols();
+                }
+                Some(client)
+            }
             false => None,
         };
         Ok(Self {
@@ -125,11 +136,15 @@ impl Tls {
     /// # Errors
     ///
     /// Whatever the client did wrong.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Protected> {
         let server = self.server.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let handshake = timeout(HANDSHAKE_TIME, server.accept(stream));
         let stream = handshake.await.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(Box::new(stream))
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+        Ok(Protected {
+            stream: Box::new(stream),
+            is_http2,
+        })
     }
 
     /// Makes the handshake with the server at `host`, a name or an IP address, for which it
@@ -138,13 +153,32 @@ impl Tls {
     /// # Errors
     ///
     /// Whatever the server did wrong.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Protected> {
         let client = self.client.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let handshake = timeout(HANDSHAKE_TIME, client.connect(name, stream));
         let stream = handshake.await.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(Box::new(stream))
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+        Ok(Protected {
+            stream: Box::new(stream),
+            is_http2,
+        })
     }
+}
+
+/// A connection with TLS.
+pub struct Protected {
+    /// Its bytes, outside of TLS.
+    pub stream: Box<dyn Stream>,
+    /// Whether both sides agreed on HTTP/2 (RFC 9113, section 3.2).
+    pub is_http2: bool,
+}
+
+const HTTP_2: &[u8] = b"h2";
+
+/// What components speak, by preference (RFC 7301, section 6).
+fn http_protocols() -> Vec<Vec<u8>> {
+    vec![HTTP_2.to_vec(), b"http/1.1".to_vec()]
 }
 
 /// What is wrong with a package's materials for TLS.

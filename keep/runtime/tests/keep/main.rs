@@ -1,7 +1,9 @@
 //! Whole Keeps, in child processes, with a host and an owner made of the wire
 //! crates. `ENARX_KEEP_RUNTIME` names another build of the runtime to test.
 
+mod components;
 mod host;
+mod http;
 mod measure;
 mod programs;
 mod sockets;

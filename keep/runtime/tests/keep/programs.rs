@@ -241,7 +241,7 @@ fn memory_is_limited() {
         let mut application = Application::new(text);
         application.limits = Limits {
             memory_bytes: Some(pages << 16),
-            wall_milliseconds: None,
+            ..Limits::default()
         };
         application.run().ending().clone()
     };

@@ -95,16 +95,16 @@ fn listening(text: &str, protocol: Protocol) -> Application<'_> {
 }
 
 /// A Keep that listens.
-struct Server {
-    keep: Keep,
-    secret: SessionSecret,
+pub struct Server {
+    pub keep: Keep,
+    pub secret: SessionSecret,
     reader: OutputReader,
-    address: SocketAddr,
+    pub address: SocketAddr,
     certificate: Option<Vec<u8>>,
 }
 
 impl Server {
-    fn start(application: &Application<'_>) -> Self {
+    pub fn start(application: &Application<'_>) -> Self {
         let (mut keep, secret) = application.start();
         let mut reader = OutputReader::new(&secret, 0);
         let mut certificate = None;
@@ -112,7 +112,7 @@ impl Server {
             match keep.next_output(&mut reader) {
                 Output::Certificate(der) => certificate = Some(der),
                 Output::Log(text) => {
-                    let address = text.strip_prefix("web listens on ").unwrap();
+                    let (_, address) = text.split_once(" listens on ").unwrap();
                     break address.parse().unwrap();
                 }
                 other => panic!("{other:?}"),
@@ -127,7 +127,7 @@ impl Server {
         }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
@@ -136,12 +136,12 @@ impl Server {
     }
 
     /// A client that trusts this Keep's own certificate and no other.
-    fn trusting(&self) -> Arc<ClientConfig> {
+    pub fn trusting(&self) -> Arc<ClientConfig> {
         let certificate = self.certificate.clone().unwrap();
         client(vec![CertificateDer::from(certificate)])
     }
 
-    fn finish(self) -> Finished {
+    pub fn finish(self) -> Finished {
         self.keep.finish_from(self.reader)
     }
 }
@@ -164,7 +164,7 @@ fn client(trusted: Vec<CertificateDer<'static>>) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-fn speak_tls(
+pub fn speak_tls(
     config: &Arc<ClientConfig>,
     stream: TcpStream,
 ) -> StreamOwned<ClientConnection, TcpStream> {
@@ -310,7 +310,7 @@ fn clients_without_modern_key_exchange_are_served_and_old_tls_is_not() {
 
 /// A self-signed certificate for localhost and its key, and a certificate of a client that
 /// it is the authority of.
-const CERTIFICATE: &str = include_str!("tls/certificate.pem");
+pub const CERTIFICATE: &str = include_str!("tls/certificate.pem");
 const PRIVATE_KEY: &str = include_str!("tls/key.pem");
 
 #[test]
@@ -403,6 +403,19 @@ fn connecting(
     finished
 }
 
+/// A server of [`CERTIFICATE`].
+pub fn server_config() -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config)
+}
+
 fn own_address() -> Vec<std::net::IpAddr> {
     vec!["127.0.0.1".parse().unwrap()]
 }
@@ -456,16 +469,8 @@ fn an_answer_is_not_stuck_behind_input() {
 #[test]
 fn servers_must_be_who_they_are_called() {
     let serve = |listener: TcpListener| {
-        let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY.as_bytes()).unwrap();
-        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
         let (stream, _) = listener.accept().unwrap();
-        let connection = ServerConnection::new(Arc::new(config)).unwrap();
+        let connection = ServerConnection::new(server_config()).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
         let mut received = [0; 4];
         stream.read_exact(&mut received)?;

@@ -15,11 +15,12 @@ use enarx_wire_hostcall::{
     ATTESTATION_DEVICE, CHANNEL,
     attestation::{AnswerHeader, Operation, RequestHeader},
     envelope::{Header, Kind},
+    lookup::{MAX_ANSWER, decode_request, encode_answer},
 };
 use enarx_wire_launch::{EvidenceFormat, LaunchPage, MemoryStrategy, Platform};
 use enarx_wire_package::{
-    ContentKey, Descriptor, DescriptorKind, Entry, EntryKind, Limits, Manifest, PackageWriter,
-    TlsSettings, Workload, WorkloadKind, digest,
+    ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, HttpServer, Limits, Manifest,
+    NetworkRules, PackageWriter, TlsSettings, Workload, WorkloadKind, digest,
 };
 use enarx_wire_provision::{
     Challenge, Ending, Grant, Input, InputWriter, Output, OutputReader, OwnerOffer, SessionSecret,
@@ -39,6 +40,8 @@ pub struct Keep {
     pub channel: UnixStream,
     child: Child,
     directory: TempDir,
+    /// The digest of the manifest that was granted, if one was.
+    pub manifest: Option<Digest>,
 }
 
 impl Keep {
@@ -52,6 +55,7 @@ impl Keep {
             channel,
             child,
             directory,
+            manifest: None,
         }
     }
 
@@ -97,6 +101,7 @@ impl Keep {
             manifest_digest: manifest.digest().unwrap(),
             time_floor: floor,
         };
+        self.manifest = Some(grant.manifest_digest);
         let (sealed, secret) = offer.seal(None, &grant, &mut random()).unwrap();
         self.send(Kind::Provision, &sealed);
         self.expect(Kind::Ready);
@@ -108,6 +113,17 @@ impl Keep {
             self.send(Kind::PackageData, chunk);
         }
         self.send(Kind::PackageEnd, &[]);
+    }
+
+    /// Answers the Keep's lookup of a name.
+    pub fn answer_lookup(&mut self, request: &[u8], addresses: &[&str]) {
+        let (number, _) = decode_request(request).unwrap();
+        let addresses: Vec<_> = (addresses.iter())
+            .map(|address| address.parse().unwrap())
+            .collect();
+        let mut buffer = [0; MAX_ANSWER];
+        let answer = encode_answer(number, Ok(&addresses), &mut buffer).to_vec();
+        self.send(Kind::Addresses, &answer);
     }
 
     /// The next thing that the Keep says to its owner.
@@ -181,6 +197,9 @@ pub struct Application<'a> {
     /// What it has for TLS, in PEM.
     pub tls: Vec<(EntryKind, Vec<u8>)>,
     pub tls_settings: Option<TlsSettings>,
+    pub network: Option<NetworkRules>,
+    pub http: Option<HttpServer>,
+    pub config: Vec<(&'a str, &'a str)>,
     pub limits: Limits,
     pub files: Vec<(&'a str, &'a [u8])>,
     pub stdin: &'a [u8],
@@ -201,6 +220,9 @@ impl<'a> Application<'a> {
             ],
             tls: vec![],
             tls_settings: None,
+            network: None,
+            http: None,
+            config: vec![],
             limits: Limits::default(),
             files: vec![],
             stdin: b"",
@@ -247,6 +269,9 @@ impl<'a> Application<'a> {
                 })
                 .collect(),
             tls: self.tls_settings.clone(),
+            network: self.network.clone(),
+            http: self.http.clone(),
+            config: self.config.iter().map(pair).collect(),
             limits: self.limits,
             target: Some(target_digest(target).unwrap()),
             entries,

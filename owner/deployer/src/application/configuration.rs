@@ -1,8 +1,10 @@
 //! `Enarx.toml`: how a folder's program is run.
 
 mod files;
+mod network;
 mod schema;
 mod tls;
+mod values;
 
 use std::{
     collections::BTreeMap,
@@ -11,14 +13,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use enarx_wire_package::{Descriptor, Limits};
+use enarx_wire_package::{Descriptor, HttpServer, Limits, NetworkRules};
 use serde::Deserialize;
 use toml::Spanned;
 
 use files::FileTable;
+use network::{HttpTable, NetworkTable};
 use tls::TlsTable;
+use values::SecretTable;
 
 pub use tls::TlsConfiguration;
+pub use values::SecretSource;
 
 use super::{
     ApplicationError, ConfigurationError, MAX_NAME_BYTES, Mount, is_name_character, parse_bytes,
@@ -61,9 +66,27 @@ pub const FILE_NAME: &str = "Enarx.toml";
 /// key = "server.key"
 /// authorities = "roots.pem"      # whom connections trust; by default as this machine
 /// client_authorities = "ca.pem"  # whose certificates clients must have
+/// [network]                      # what a component may do with sockets and requests
+/// connect = ["https://api.example", "tcp://db.example:5432", "udp://192.0.2.1:53"]
+/// listen = ["tcp://127.0.0.1:*"]
+/// [http]                         # where requests come to a component that handles them
+/// addr = "::"
+/// port = 443
+/// prot = "tls"
+/// requests = 32                  # at a time
+/// timeout = "60s"                # of one, to the end of its answer
+/// [config]                       # what wasi:config tells a component
+/// currency = "EUR"
+/// [secrets]                      # the same, from a file or a variable of the owner's
+/// token = { file = "secrets/token" }
+/// password = { env = "DB_PASSWORD" }
 /// [limits]
 /// memory = "256MiB"              # of all linear memories together
 /// timeout = "30s"                # from start to end
+/// cpu = "10s"                    # processor time
+/// table_elements = 100000        # of all tables together
+/// instances = 100                # of core modules
+/// output = "1MiB"                # standard output and error, a second
 /// ```
 ///
 /// Every key is optional; an unknown one is an error. A `[[files]]` list means what
@@ -90,6 +113,14 @@ pub struct Configuration {
     pub tls: Option<TlsConfiguration>,
     /// Data files; sources are relative to the folder and not yet resolved.
     pub mounts: Vec<Mount>,
+    /// What a component may do on the network.
+    pub network: Option<NetworkRules>,
+    /// How requests reach a component that handles them.
+    pub http: Option<HttpServer>,
+    /// What `wasi:config` tells a component.
+    pub config: BTreeMap<String, String>,
+    /// What it tells besides; values are not yet read.
+    pub secrets: BTreeMap<String, SecretSource>,
     /// What ends the program early.
     pub limits: Limits,
 }
@@ -105,6 +136,10 @@ impl fmt::Debug for Configuration {
             .field("descriptors", &self.descriptors)
             .field("tls", &self.tls)
             .field("mounts", &self.mounts)
+            .field("network", &self.network)
+            .field("http", &self.http)
+            .field("config", &self.config.keys())
+            .field("secrets", &self.secrets.keys())
             .field("limits", &self.limits)
             .finish()
     }
@@ -179,6 +214,12 @@ struct Document {
     application: ApplicationTable,
     #[serde(default)]
     mounts: Vec<MountTable>,
+    network: Option<NetworkTable>,
+    http: Option<HttpTable>,
+    #[serde(default)]
+    config: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, Spanned<SecretTable>>,
     #[serde(default)]
     limits: LimitsTable,
 }
@@ -216,6 +257,10 @@ impl Document {
                 .into_iter()
                 .map(MountTable::check)
                 .collect::<Result<_, _>>()?,
+            network: self.network.map(NetworkTable::check).transpose()?,
+            http: self.http.map(HttpTable::check).transpose()?,
+            secrets: values::secrets(self.secrets, &self.config)?,
+            config: self.config,
             limits: self.limits.check()?,
         })
     }
@@ -252,6 +297,10 @@ impl MountTable {
 struct LimitsTable {
     memory: Option<Spanned<Bytes>>,
     timeout: Option<Spanned<String>>,
+    cpu: Option<Spanned<String>>,
+    table_elements: Option<u64>,
+    instances: Option<u32>,
+    output: Option<Spanned<Bytes>>,
 }
 
 /// A size, as a number or as text with a unit.
@@ -267,24 +316,29 @@ enum Bytes {
 
 impl LimitsTable {
     fn check(self) -> Result<Limits, Problem> {
-        let memory = self.memory.map(|memory| {
-            let bytes = match memory.get_ref() {
-                Bytes::Number(bytes) => parse_bytes(&bytes.to_string()),
-                Bytes::Text(text) => parse_bytes(text),
-            };
-            bytes.map_err(|error| Problem::new(&memory, error.to_string()))
-        });
-        let timeout = self.timeout.map(|timeout| {
-            parse_duration(timeout.get_ref())
-                .map_err(|error| Problem::new(&timeout, error.to_string()))
-        });
         Ok(Limits {
-            memory_bytes: memory.transpose()?,
-            wall_milliseconds: timeout
-                .transpose()?
-                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            memory_bytes: self.memory.map(bytes).transpose()?,
+            wall_milliseconds: self.timeout.map(milliseconds).transpose()?,
+            processor_milliseconds: self.cpu.map(milliseconds).transpose()?,
+            table_elements: self.table_elements,
+            instances: self.instances,
+            output_bytes: self.output.map(bytes).transpose()?,
         })
     }
+}
+
+fn bytes(size: Spanned<Bytes>) -> Result<u64, Problem> {
+    let bytes = match size.get_ref() {
+        Bytes::Number(bytes) => parse_bytes(&bytes.to_string()),
+        Bytes::Text(text) => parse_bytes(text),
+    };
+    bytes.map_err(|error| Problem::new(&size, error.to_string()))
+}
+
+fn milliseconds(time: Spanned<String>) -> Result<u64, Problem> {
+    let duration =
+        parse_duration(time.get_ref()).map_err(|error| Problem::new(&time, error.to_string()))?;
+    Ok(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn application_name(name: Spanned<String>) -> Result<String, Problem> {

@@ -9,7 +9,7 @@ use std::{
 use enarx_owner_compiler::DEFAULT_MAX_SIZE;
 use enarx_wire_package::{ManifestError, PackageError};
 
-use super::{MountError, TlsProblem};
+use super::{MountError, SecretProblem, TlsProblem};
 
 /// Why an application could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,14 @@ pub enum ApplicationError {
         path: PathBuf,
         /// What is wrong with it.
         problem: TlsProblem,
+    },
+    /// A secret cannot be had.
+    #[error("secret {key:?}: {problem}")]
+    Secret {
+        /// Its key in `[secrets]`.
+        key: String,
+        /// What is wrong with it.
+        problem: SecretProblem,
     },
     /// The program connects to servers, and nobody is said to be trusted.
     #[error(

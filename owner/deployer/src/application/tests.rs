@@ -7,7 +7,7 @@ use super::*;
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
 
 /// A folder with these files.
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::Builder::new()
         .prefix("app")
         .tempdir()
@@ -84,8 +84,8 @@ fn a_folder_is_loaded_with_its_configuration_and_data() {
         env: vec![("B".into(), "3".into()), ("0".into(), "4".into())],
         mounts: vec![Mount::new(folder.path().join("one.txt"), "/extra").unwrap()],
         limits: Limits {
-            memory_bytes: None,
             wall_milliseconds: Some(5),
+            ..Limits::default()
         },
         key: None,
     };
@@ -583,3 +583,35 @@ fn clients_are_asked_for_certificates_where_there_is_tls() {
 /// A self-signed certificate of another key, and a key of Ed25519.
 const OTHER_CERTIFICATE: &str = include_str!("../../tests/tls/other.pem");
 const OTHER_KEY: &str = include_str!("../../tests/tls/ed25519.pem");
+
+#[test]
+fn secrets_are_read_from_files_of_the_folder() {
+    let application = |toml: &str| {
+        let toml = format!("[config]\nb = \"2\"\n[secrets]\n{toml}");
+        folder(&[
+            ("Enarx.toml", toml.as_bytes()),
+            ("main.wasm", WASM),
+            ("secret", b"hush\n\n"),
+            ("binary", b"\xff"),
+            ("long", &[b'a'; 70_000]),
+        ])
+    };
+    let good = application("a = { file = \"secret\" }");
+    let loaded = load(good.path()).unwrap();
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(loaded.config, [pair("a", "hush\n"), pair("b", "2")]);
+    assert!(!format!("{loaded:?}").contains("hush"));
+    for (toml, part) in [
+        ("a = { file = \"binary\" }", "not UTF-8"),
+        ("a = { file = \"long\" }", "more than 65536 bytes"),
+        ("a = { file = \"gone\" }", "gone"),
+        ("a = { file = \"../secret\" }", "secret"),
+        (
+            "a = { env = \"NOBODY_SETS_THIS\" }",
+            "NOBODY_SETS_THIS is not set",
+        ),
+    ] {
+        let message = refusal(application(toml).path());
+        assert!(message.contains(part), "{toml}: {message}");
+    }
+}

@@ -41,9 +41,12 @@ pub fn manifest(program: &[u8], files: &[(&str, &[u8])]) -> Manifest {
             name: "stdin".into(),
         }],
         tls: None,
+        network: None,
+        http: None,
+        config: Vec::new(),
         limits: Limits {
             memory_bytes: Some(1 << 20),
-            wall_milliseconds: None,
+            ..Limits::default()
         },
         target: None,
         entries,

@@ -56,9 +56,12 @@ fn manifest(name: &str, digests: bool, files: &[(&str, &[u8])]) -> Manifest {
             },
         ],
         tls: None,
+        network: None,
+        http: None,
+        config: Vec::new(),
         limits: Limits {
             memory_bytes: Some(64 << 20),
-            wall_milliseconds: None,
+            ..Limits::default()
         },
         target: None,
         entries,

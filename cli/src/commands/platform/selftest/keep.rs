@@ -212,6 +212,9 @@ fn application(trial: &Trial) -> Application {
             descriptor(DescriptorKind::Stderr, "stderr"),
         ],
         tls: None,
+        network: None,
+        http: None,
+        config: Vec::new(),
         limits: Limits::default(),
         files: Vec::new(),
     }

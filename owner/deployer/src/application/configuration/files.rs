@@ -83,17 +83,10 @@ impl FileTable {
 
     fn listen(&self) -> Result<DescriptorKind, Problem> {
         self.refuse("host", self.host.as_ref())?;
-        if let Some(address) = &self.addr
-            && address.get_ref().parse::<IpAddr>().is_err()
-        {
-            let message = "not an IP address, such as \"127.0.0.1\" or \"::\"";
-            return Err(Problem::new(address, message));
-        }
-        let address = self.addr.as_ref().map(Spanned::get_ref);
         Ok(DescriptorKind::Listen(Endpoint {
-            host: address.map_or_else(|| DEFAULT_ADDRESS.to_owned(), String::clone),
-            port: self.port(),
-            protocol: self.protocol()?,
+            host: address(self.addr.as_ref())?,
+            port: port_or_default(self.port.as_ref()),
+            protocol: protocol(self.prot.as_ref())?,
         }))
     }
 
@@ -118,30 +111,9 @@ impl FileTable {
         }
         Ok(Endpoint {
             host: host.get_ref().clone(),
-            port: self.port(),
-            protocol: self.protocol()?,
+            port: port_or_default(self.port.as_ref()),
+            protocol: protocol(self.prot.as_ref())?,
         })
-    }
-
-    fn port(&self) -> u16 {
-        self.port
-            .as_ref()
-            .map_or(DEFAULT_PORT, |port| *port.get_ref())
-    }
-
-    fn protocol(&self) -> Result<Protocol, Problem> {
-        match &self.prot {
-            None => Ok(Protocol::Tls),
-            Some(protocol) => match protocol.get_ref().as_str() {
-                "tls" => Ok(Protocol::Tls),
-                "tcp" => Ok(Protocol::Tcp),
-                other => {
-                    let message =
-                        format!("unknown protocol {other:?}, expected \"tls\" or \"tcp\"");
-                    Err(Problem::new(protocol, message))
-                }
-            },
-        }
     }
 
     /// Refuses a key that does not belong to this kind.
@@ -153,6 +125,40 @@ impl FileTable {
                 let message = format!("key `{key}` does not belong to kind {kind:?}");
                 Err(Problem::new(value, message))
             }
+        }
+    }
+}
+
+/// Where to listen.
+pub(super) fn address(address: Option<&Spanned<String>>) -> Result<String, Problem> {
+    match address {
+        None => Ok(DEFAULT_ADDRESS.to_owned()),
+        Some(address) if address.get_ref().parse::<IpAddr>().is_ok() => {
+            Ok(address.get_ref().clone())
+        }
+        Some(address) => {
+            let message = "not an IP address, such as \"127.0.0.1\" or \"::\"";
+            Err(Problem::new(address, message))
+        }
+    }
+}
+
+/// The port, or Enarx's where none is said.
+pub(super) fn port_or_default(port: Option<&Spanned<u16>>) -> u16 {
+    port.map_or(DEFAULT_PORT, |port| *port.get_ref())
+}
+
+/// What protects a connection: TLS, unless the contrary is said.
+pub(super) fn protocol(protocol: Option<&Spanned<String>>) -> Result<Protocol, Problem> {
+    let Some(protocol) = protocol else {
+        return Ok(Protocol::Tls);
+    };
+    match protocol.get_ref().as_str() {
+        "tls" => Ok(Protocol::Tls),
+        "tcp" => Ok(Protocol::Tcp),
+        other => {
+            let message = format!("unknown protocol {other:?}, expected \"tls\" or \"tcp\"");
+            Err(Problem::new(protocol, message))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The JSON schema of `Enarx.toml`.
 
+use enarx_wire_package::HttpServer;
 use serde_json::{Value, json};
 
 use super::{Configuration, MAX_NAME_BYTES};
@@ -13,6 +14,7 @@ impl Configuration {
         let text = json!({ "type": "string" });
         let strings = json!({ "type": "array", "items": text });
         let port = json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX });
+        let size = json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, text] });
         let mut schema = object(json!({
             "args": strings,
             "env": { "type": "object", "additionalProperties": text },
@@ -55,9 +57,30 @@ impl Configuration {
                 "client_authorities": text,
                 "clients": { "enum": ["required", "optional"] },
             })),
-            "limits": object(json!({
-                "memory": { "anyOf": [{ "type": "integer", "minimum": 0 }, text] },
+            "network": object(json!({ "connect": strings, "listen": strings })),
+            "http": object(json!({
+                "addr": text,
+                "port": port,
+                "prot": { "enum": ["tls", "tcp"] },
+                "requests": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": HttpServer::MAX_REQUESTS,
+                },
                 "timeout": text,
+            })),
+            "config": { "type": "object", "additionalProperties": text },
+            "secrets": { "type": "object", "additionalProperties": { "anyOf": [
+                required(&["file"], json!({ "file": text })),
+                required(&["env"], json!({ "env": text })),
+            ] } },
+            "limits": object(json!({
+                "memory": size,
+                "timeout": text,
+                "cpu": text,
+                "table_elements": { "type": "integer", "minimum": 0 },
+                "instances": { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+                "output": size,
             })),
         }));
         if let Some(schema) = schema.as_object_mut() {
@@ -115,6 +138,15 @@ mod tests {
             ("[application]\n", &["/properties/application/properties"]),
             ("[[mounts]]\n", &["/properties/mounts/items/properties"]),
             ("[tls]\n", &["/properties/tls/properties"]),
+            ("[network]\n", &["/properties/network/properties"]),
+            ("[http]\n", &["/properties/http/properties"]),
+            (
+                "[secrets.x]\n",
+                &[
+                    "/properties/secrets/additionalProperties/anyOf/0/properties",
+                    "/properties/secrets/additionalProperties/anyOf/1/properties",
+                ],
+            ),
             ("[limits]\n", &["/properties/limits/properties"]),
         ] {
             let tables = paths.iter().map(|path| schema.pointer(path).unwrap());

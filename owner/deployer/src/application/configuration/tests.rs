@@ -1,4 +1,4 @@
-use enarx_wire_package::{DescriptorKind, Endpoint, Protocol};
+use enarx_wire_package::{DescriptorKind, Endpoint, NetworkRule, Protocol, Transport};
 
 use super::*;
 
@@ -125,6 +125,69 @@ fn descriptors_are_as_in_enarx() {
 }
 
 #[test]
+fn components_have_tables_of_their_own() {
+    let configuration = parse(
+        r#"
+        [http]
+        port = 8443
+        timeout = "5s"
+        [network]
+        connect = ["https://api.example", "http://[::1]", "tcp://*:5432", "udp://192.0.2.1:*"]
+        listen = ["tcp://[::]:0"]
+        [config]
+        a = "1"
+        [secrets]
+        b = { file = "secret" }
+        c = { env = "C" }
+        [limits]
+        cpu = "1s"
+        table_elements = 10
+        instances = 2
+        output = 1000
+        "#,
+    )
+    .unwrap();
+    let http = configuration.http.unwrap();
+    assert_eq!(
+        (http.endpoint.host.as_str(), http.endpoint.port),
+        ("::", 8443)
+    );
+    assert_eq!(http.endpoint.protocol, Protocol::Tls);
+    assert_eq!((http.requests, http.request_milliseconds), (32, 5000));
+    let rule = |transport, host: Option<&str>, port| NetworkRule {
+        transport,
+        host: host.map(str::to_owned),
+        port,
+    };
+    let network = configuration.network.unwrap();
+    assert_eq!(
+        network.connect,
+        [
+            rule(Transport::Https, Some("api.example"), Some(443)),
+            rule(Transport::Http, Some("::1"), Some(80)),
+            rule(Transport::Tcp, None, Some(5432)),
+            rule(Transport::Udp, Some("192.0.2.1"), None),
+        ]
+    );
+    assert_eq!(network.listen, [rule(Transport::Tcp, Some("::"), Some(0))]);
+    assert_eq!(configuration.config["a"], "1");
+    assert_eq!(
+        configuration.secrets["b"],
+        SecretSource::File("secret".into())
+    );
+    assert_eq!(
+        configuration.secrets["c"],
+        SecretSource::Environment("C".into())
+    );
+    let limits = configuration.limits;
+    assert_eq!(limits.processor_milliseconds, Some(1000));
+    assert_eq!(limits.table_elements, Some(10));
+    assert_eq!(limits.instances, Some(2));
+    assert_eq!(limits.output_bytes, Some(1000));
+    assert!(parse("[network]").unwrap().network.is_some());
+}
+
+#[test]
 fn wrong_values_are_shown_with_their_place() {
     for (text, line, column, part) in [
         ("args = [1]", 1, 9, "invalid type"),
@@ -201,6 +264,74 @@ fn wrong_values_are_shown_with_their_place() {
         ("[limits]\nmemory = -1", 2, 10, "number of bytes"),
         ("[limits]\ntimeout = \"30\"", 2, 11, "is not a time"),
         ("[limits]\ntimeout = 30", 2, 11, "invalid type"),
+        (
+            "[network]\nconnect = [\"db.example:1\"]",
+            2,
+            12,
+            "not of the form",
+        ),
+        (
+            "[network]\nconnect = [\"tcp://a\"]",
+            2,
+            12,
+            "not of the form",
+        ),
+        (
+            "[network]\nconnect = [\"tcp://a b:1\"]",
+            2,
+            12,
+            "not of the form",
+        ),
+        (
+            "[network]\nconnect = [\"ftp://a:1\"]",
+            2,
+            12,
+            "not of the form",
+        ),
+        (
+            "[network]\nconnect = [\"tcp://[::1:1\"]",
+            2,
+            12,
+            "not of the form",
+        ),
+        (
+            "[network]\nconnect = [\"https://a/path\"]",
+            2,
+            12,
+            "not of the form",
+        ),
+        (
+            "[network]\nconnect = [\"tcp://a:0\"]",
+            2,
+            12,
+            "nobody can be reached",
+        ),
+        ("[network]\nlisten = [\"https://*\"]", 2, 11, "`[http]`"),
+        (
+            "[network]\nlisten = [\"tcp://a.example:1\"]",
+            2,
+            11,
+            "IP address",
+        ),
+        ("[http]\naddr = \"localhost\"", 2, 8, "IP address"),
+        ("[http]\nprot = \"http\"", 2, 8, "unknown protocol"),
+        ("[http]\nrequests = 0", 2, 12, "between 1 and"),
+        ("[http]\ntimeout = \"0s\"", 2, 11, "at least 1ms"),
+        ("[http]\nhost = \"a\"", 2, 1, "unknown key"),
+        ("[config]\na = 1", 2, 5, "invalid type"),
+        ("[secrets]\na = {}", 2, 5, "comes from"),
+        (
+            "[secrets]\na = { file = \"a\", env = \"A\" }",
+            2,
+            5,
+            "comes from",
+        ),
+        (
+            "[config]\na = \"1\"\n[secrets]\na = { env = \"A\" }",
+            4,
+            5,
+            "is a key of `[config]`",
+        ),
         ("args = [", 1, 9, ""),
         ("a b", 1, 3, ""),
     ] {

@@ -1,0 +1,197 @@
+//! Components: WASI preview 2, and what else their worlds import.
+//!
+//! What a component does not import is not even set up.
+
+mod configuration;
+mod keep;
+mod keyvalue;
+mod lookup;
+
+use std::{mem, sync::Arc};
+
+use enarx_wire_package::Manifest;
+use enarx_wire_provision::{Cause, Ending};
+use wasmtime::{
+    Engine, Store,
+    component::{Component, Linker, ResourceTable},
+};
+use wasmtime_wasi::{
+    I32Exit, WasiCtx, WasiCtxView, WasiView,
+    p2::{self, bindings::CommandPre},
+};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::{
+    ending,
+    http::Outgoing,
+    limits::{Limiter, Quotas},
+    network::{Network, Policy},
+    program::{self, Failure},
+    session::Session,
+    stdin::StdinPipe,
+    wasi::{FileTreeError, Surroundings},
+    workload::Workload,
+};
+
+/// What all instances of a program share.
+pub struct Services {
+    surroundings: Surroundings,
+    policy: Arc<Policy>,
+    network: Arc<Network>,
+    quotas: Arc<Quotas>,
+    workload: Workload,
+    configuration: Vec<(String, String)>,
+    values: keyvalue::Values,
+}
+
+/// The state of one instance's store.
+pub struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
+    limiter: Limiter,
+    services: Arc<Services>,
+}
+
+impl Services {
+    /// What instances of a component with this manifest share.
+    pub fn new(
+        manifest: &Manifest,
+        surroundings: Surroundings,
+        network: Network,
+        quotas: Quotas,
+        workload: Workload,
+    ) -> Self {
+        Self {
+            surroundings,
+            policy: Arc::new(Policy::new(manifest.network.clone())),
+            network: Arc::new(network),
+            quotas: Arc::new(quotas),
+            workload,
+            configuration: manifest.config.clone(),
+            values: keyvalue::Values::default(),
+        }
+    }
+
+    /// What sockets are made with.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// A store for one instance; without `stdin` its input is at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`FileTreeError`].
+    pub fn store(
+        self: &Arc<Self>,
+        engine: &Engine,
+        stdin: Option<StdinPipe>,
+    ) -> Result<Store<State>, FileTreeError> {
+        let state = State {
+            wasi: self.surroundings.component(stdin, &self.policy)?,
+            table: ResourceTable::new(),
+            http: WasiHttpCtx::new(),
+            outgoing: Outgoing::new(Arc::clone(&self.policy), Arc::clone(&self.network)),
+            limiter: Limiter::new(Arc::clone(&self.quotas)),
+            services: Arc::clone(self),
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limiter);
+        Ok(store)
+    }
+}
+
+impl State {
+    /// What the instance has of its quotas.
+    pub const fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outgoing,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+/// Runs a component to its end: its `wasi:cli/run`.
+pub async fn run(
+    component: &Component,
+    services: Arc<Services>,
+    session: &Session,
+    stdin: StdinPipe,
+) -> Ending {
+    let mut store = match services.store(component.engine(), Some(stdin)) {
+        Ok(store) => store,
+        Err(error) => return ending::early(Cause::Refused, error.to_string()),
+    };
+    let result = call_run(component, &mut store).await;
+    let ending = program::end(result, store.data().limiter());
+    session.settle(&ending);
+    // The process ends now; giving back a large memory first would only take time.
+    mem::forget(store);
+    ending
+}
+
+async fn call_run(component: &Component, store: &mut Store<State>) -> Result<(), Failure> {
+    let instance = linker(component)
+        .and_then(|linker| linker.instantiate_pre(component))
+        .and_then(CommandPre::new);
+    let command = instance
+        .map_err(Failure::Start)?
+        .instantiate_async(&mut *store)
+        .await
+        .map_err(Failure::Start)?;
+    let outcome = command.wasi_cli_run().call_run(store).await;
+    match outcome.map_err(Failure::Run)? {
+        Ok(()) => Ok(()),
+        Err(()) => Err(Failure::Run(I32Exit(1).into())),
+    }
+}
+
+/// A linker with all that `component` may import from a Keep.
+///
+/// # Errors
+///
+/// None that depends on the component.
+pub fn linker(component: &Component) -> wasmtime::Result<Linker<State>> {
+    let engine = component.engine();
+    let mut linker = Linker::new(engine);
+    p2::add_to_linker_async(&mut linker)?;
+    let kind = component.component_type();
+    let imports = |package: &str| {
+        (kind.imports(engine))
+            .any(|(name, _)| (name.strip_prefix(package)).is_some_and(|rest| rest.starts_with('/')))
+    };
+    if imports("wasi:sockets") {
+        lookup::add_to_linker(&mut linker)?;
+    }
+    if imports("wasi:http") {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    }
+    if imports("wasi:config") {
+        configuration::add_to_linker(&mut linker)?;
+    }
+    if imports("wasi:keyvalue") {
+        keyvalue::add_to_linker(&mut linker)?;
+    }
+    if imports("enarx:keep") {
+        keep::add_to_linker(&mut linker)?;
+    }
+    Ok(linker)
+}

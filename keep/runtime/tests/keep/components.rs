@@ -1,0 +1,315 @@
+//! Components, what they import, and the limits of all programs.
+
+use std::{
+    io::Read as _,
+    net::{TcpListener, UdpSocket},
+};
+
+use crate::support::{Application, Finished};
+use enarx_wire_hostcall::{envelope::Kind, lookup::decode_request};
+use enarx_wire_package::{Limits, NetworkRule, NetworkRules, Transport, WorkloadKind};
+use enarx_wire_provision::{Cause, Output, OutputReader, workload_report_data};
+use enarx_wire_target::interfaces::{INTERFACES, MODULES};
+
+fn component(text: &str) -> Application<'_> {
+    let mut application = Application::new(text);
+    application.kind = WorkloadKind::Component;
+    application
+}
+
+/// Sends a word through a stream and in a datagram.
+const SOCKETS: &str = include_str!("components/sockets.wat");
+
+/// Runs it with these rules, answering its lookups; gives what it came to, and whether it
+/// asked for addresses.
+fn sending(port: u16, connect: Vec<NetworkRule>) -> (Finished, bool) {
+    let port = port.to_string();
+    let mut application = component(SOCKETS);
+    application.config = vec![("name", "peer.example"), ("port", &port)];
+    application.network = Some(NetworkRules {
+        connect,
+        listen: vec![],
+    });
+    let (mut keep, secret) = application.start();
+    let mut reader = OutputReader::new(&secret, 0);
+    let mut finished = Finished::default();
+    let mut asked = false;
+    while let Some((kind, payload)) = keep.receive() {
+        if kind == Kind::Lookup {
+            assert_eq!(decode_request(&payload).unwrap().1, "peer.example");
+            keep.answer_lookup(&payload, &["127.0.0.1"]);
+            asked = true;
+            continue;
+        }
+        match reader.open(&payload).unwrap() {
+            Output::End(ending) => finished.ending = Some(ending),
+            other => panic!("{other:?}"),
+        }
+    }
+    (finished, asked)
+}
+
+#[test]
+fn sockets_reach_what_the_package_allows_and_no_further() {
+    let rule = |transport, host: &str, port| NetworkRule {
+        transport,
+        host: Some(host.to_owned()),
+        port: Some(port),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let datagrams = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    let both = |host: &str| {
+        vec![
+            rule(Transport::Tcp, host, port),
+            rule(Transport::Udp, host, port),
+        ]
+    };
+    let (finished, asked) = sending(port, both("Peer.example"));
+    let ending = finished.ending();
+    assert_eq!((ending.message.as_str(), ending.status), ("", 0));
+    assert!(asked);
+    let mut received = String::new();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.read_to_string(&mut received).unwrap();
+    let mut buffer = [0; 16];
+    let size = datagrams.recv(&mut buffer).unwrap();
+    assert_eq!((received.as_str(), &buffer[..size]), ("ping", &b"ping"[..]));
+
+    // Each of these is refused somewhere on the way: at the lookup, or behind it.
+    listener.set_nonblocking(true).unwrap();
+    let request = rule(Transport::Http, "peer.example", port);
+    for (rules, may_ask) in [
+        (vec![], false),
+        (vec![request], false),
+        (both("other.example"), false),
+        (both("127.0.0.1"), false),
+        (vec![rule(Transport::Tcp, "peer.example", port ^ 1)], true),
+        (vec![rule(Transport::Udp, "peer.example", port)], true),
+    ] {
+        let (finished, asked) = sending(port, rules);
+        assert_eq!(finished.ending().status, 1);
+        assert_eq!(asked, may_ask);
+        assert!(listener.accept().is_err());
+    }
+    // Here only the datagram is.
+    let (finished, _) = sending(port, vec![rule(Transport::Tcp, "peer.example", port)]);
+    assert_eq!(finished.ending().status, 1);
+    listener.set_nonblocking(false).unwrap();
+    listener.accept().unwrap();
+    datagrams.set_nonblocking(true).unwrap();
+    assert!(datagrams.recv(&mut buffer).is_err());
+}
+
+#[test]
+fn what_owners_are_told_to_be_there_is_there() {
+    let imports: String = (INTERFACES.iter())
+        .map(|(name, version)| format!("(import \"{name}@{version}\" (instance))"))
+        .collect();
+    let text = format!(
+        "(component {imports}
+            (core module $m (func (export \"run\") (result i32) (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $i \"run\")))
+            (instance $run (export \"run\" (func $run)))
+            (export \"wasi:cli/run@0.2.0\" (instance $run)))"
+    );
+    let finished = component(&text).run();
+    let ending = finished.ending();
+    assert_eq!((ending.message.as_str(), ending.status), ("", 0));
+
+    // Types are compared when all names have been found.
+    let imports: String = (MODULES.iter())
+        .flat_map(|(module, names)| names.iter().map(move |name| (module, name)))
+        .map(|(module, name)| format!("(import \"{module}\" \"{name}\" (func (param f64)))"))
+        .collect();
+    let text = format!("(module {imports} (func (export \"_start\")))");
+    let finished = Application::new(&text).run();
+    let ending = finished.ending();
+    assert_eq!(ending.cause, Cause::Refused);
+    assert!(
+        ending.message.contains("incompatible import type"),
+        "{}",
+        ending.message
+    );
+}
+
+/// Writes evidence for the nonce "nonce" to standard output.
+const ATTESTING_COMPONENT: &str = r#"(component
+    (import "enarx:keep/attestation@0.1.0" (instance $keep
+        (type $a-failure (variant (case "nonce-length") (case "unavailable" string)))
+        (export "error" (type $failure (eq $a-failure)))
+        (export "evidence" (func (param "nonce" (list u8)) (result (result (list u8) (error $failure)))))))
+    (import "wasi:io/error@0.2.3" (instance $errors (export "error" (type (sub resource)))))
+    (alias export $errors "error" (type $error))
+    (import "wasi:io/streams@0.2.3" (instance $streams
+        (alias outer 1 $error (type $outer-error))
+        (export "error" (type $e (eq $outer-error)))
+        (type $failure (variant (case "last-operation-failed" (own $e)) (case "closed")))
+        (export "stream-error" (type $stream-error (eq $failure)))
+        (export "output-stream" (type $output (sub resource)))
+        (export "[method]output-stream.blocking-write-and-flush" (func
+            (param "self" (borrow $output)) (param "contents" (list u8))
+            (result (result (error $stream-error)))))))
+    (alias export $streams "output-stream" (type $output))
+    (import "wasi:cli/stdout@0.2.3" (instance $stdout
+        (alias outer 1 $output (type $o))
+        (export "output-stream" (type $output (eq $o)))
+        (export "get-stdout" (func (result (own $output))))))
+    (core module $allocator
+        (memory (export "memory") 2)
+        (global $next (mut i32) (i32.const 65536))
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+            (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+            (global.set $next (i32.add (local.get $at) (local.get 3)))
+            (local.get $at)))
+    (core instance $memory (instantiate $allocator))
+    (alias core export $memory "memory" (core memory $m))
+    (alias core export $memory "realloc" (core func $realloc))
+    (core func $evidence (canon lower (func $keep "evidence") (memory $m) (realloc $realloc)))
+    (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $m)))
+    (core func $stdout (canon lower (func $stdout "get-stdout")))
+    (core module $program
+        (import "" "memory" (memory 1))
+        (import "" "evidence" (func $evidence (param i32 i32 i32)))
+        (import "" "write" (func $write (param i32 i32 i32 i32)))
+        (import "" "stdout" (func $stdout (result i32)))
+        (data (i32.const 1024) "nonce")
+        (func (export "run") (result i32)
+            (call $evidence (i32.const 1024) (i32.const 65) (i32.const 0))
+            (if (i32.eqz (i32.load8_u (i32.const 0))) (then (unreachable)))
+            (call $evidence (i32.const 1024) (i32.const 5) (i32.const 0))
+            (if (i32.load8_u (i32.const 0)) (then (unreachable)))
+            (call $write (call $stdout) (i32.load offset=4 (i32.const 0)) (i32.load offset=8 (i32.const 0)) (i32.const 64))
+            (i32.load8_u (i32.const 64))))
+    (core instance $main (instantiate $program (with "" (instance
+        (export "memory" (memory $m))
+        (export "evidence" (func $evidence))
+        (export "write" (func $write))
+        (export "stdout" (func $stdout))))))
+    (func $run (result (result)) (canon lift (core func $main "run")))
+    (instance $command (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.3" (instance $command)))"#;
+
+const ATTESTING_MODULE: &str = r#"(module
+    (import "enarx_keep" "evidence" (func $evidence (param i32 i32 i32 i32 i32) (result i32)))
+    (import "enarx_keep" "manifest_digest" (func $manifest (param i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 1024) "nonce")
+    (func $must (param $is i32) (param $due i32)
+        (if (i32.ne (local.get $is) (local.get $due)) (then (call $exit (local.get $is)))))
+    (func (export "_start")
+        ;; EINVAL, EOVERFLOW, EFAULT
+        (call $must (call $evidence (i32.const 1024) (i32.const 65) (i32.const 0) (i32.const 0) (i32.const 0)) (i32.const 28))
+        (call $must (call $evidence (i32.const 1024) (i32.const 5) (i32.const 4096) (i32.const 1) (i32.const 16)) (i32.const 61))
+        (call $must (call $evidence (i32.const 65535) (i32.const 5) (i32.const 4096) (i32.const 1) (i32.const 16)) (i32.const 21))
+        (call $must (call $manifest (i32.const 65535)) (i32.const 21))
+        (call $must (call $evidence (i32.const 1024) (i32.const 5) (i32.const 4096) (i32.const 4096) (i32.const 4)) (i32.const 0))
+        (call $must (call $manifest (i32.add (i32.const 4096) (i32.load (i32.const 4)))) (i32.const 0))
+        (i32.store (i32.const 0) (i32.const 4096))
+        (i32.store (i32.const 4) (i32.add (i32.load (i32.const 4)) (i32.const 48)))
+        (call $must (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (i32.const 0))))"#;
+
+#[test]
+fn programs_get_evidence_that_names_their_package() {
+    for application in [
+        component(ATTESTING_COMPONENT),
+        Application::new(ATTESTING_MODULE),
+    ] {
+        let (keep, secret) = application.start();
+        let manifest = keep.manifest.unwrap();
+        let finished = keep.finish(&secret);
+        let ending = finished.ending();
+        assert_eq!((ending.message.as_str(), ending.status), ("", 0));
+        // The device of these tests gives the report data as evidence.
+        let (evidence, rest) = finished.stdout.split_at(64);
+        assert_eq!(evidence, workload_report_data(&manifest, b"nonce"));
+        assert!(rest.is_empty() || rest == manifest);
+    }
+}
+
+fn limited(text: &str, limits: Limits) -> Finished {
+    let mut application = Application::new(text);
+    application.limits = limits;
+    application.run()
+}
+
+#[test]
+fn limits_end_a_program_with_their_reason() {
+    let spinning = "(module (func (export \"_start\") (loop $again (br $again))))";
+    let finished = limited(
+        spinning,
+        Limits {
+            processor_milliseconds: Some(300),
+            ..Limits::default()
+        },
+    );
+    let ending = finished.ending();
+    assert_eq!((ending.cause, ending.status), (Cause::Limit, 124));
+    assert!(
+        ending.message.contains("processor time"),
+        "{}",
+        ending.message
+    );
+
+    let talkative = "(module
+        (import \"wasi_snapshot_preview1\" \"fd_write\" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export \"memory\") 1)
+        (func (export \"_start\")
+            (i32.store (i32.const 4) (i32.const 1000))
+            (loop $again
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (br $again))))";
+    let finished = limited(
+        talkative,
+        Limits {
+            output_bytes: Some(1000),
+            ..Limits::default()
+        },
+    );
+    let ending = finished.ending();
+    assert_eq!((ending.cause, ending.status), (Cause::Limit, 124));
+    assert!(
+        ending.message.contains("limit of output"),
+        "{}",
+        ending.message
+    );
+    assert!((10_000..100_000).contains(&finished.stdout.len()));
+
+    let tables = "(module (table 100 funcref) (func (export \"_start\")))";
+    let finished = limited(
+        tables,
+        Limits {
+            table_elements: Some(99),
+            ..Limits::default()
+        },
+    );
+    let ending = finished.ending();
+    assert_eq!((ending.cause, ending.status), (Cause::Limit, 124));
+    assert!(
+        ending.message.contains("100 elements, 99 are allowed"),
+        "{}",
+        ending.message
+    );
+
+    let mut instances = component(
+        "(component (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m))
+            (core module $r (func (export \"run\") (result i32) (i32.const 0)))
+            (core instance $i (instantiate $r))
+            (func $run (result (result)) (canon lift (core func $i \"run\")))
+            (instance $run (export \"run\" (func $run)))
+            (export \"wasi:cli/run@0.2.0\" (instance $run)))",
+    );
+    assert_eq!(instances.run().ending().status, 0);
+    instances.limits.instances = Some(2);
+    let finished = instances.run();
+    let ending = finished.ending();
+    assert_eq!((ending.cause, ending.status), (Cause::Limit, 124));
+    assert!(
+        ending.message.contains("over its limit of instances"),
+        "{}",
+        ending.message
+    );
+}
