@@ -132,6 +132,43 @@ static void trap(void)
     must(munmap(page, PAGE) == 0);
 }
 
+/* Access that one thread takes away while another waits for it to say so. */
+
+static char *withdrawn;
+static pthread_barrier_t touched, gone;
+
+static void *touch(void *argument)
+{
+    use_alternate_stack();
+    *(volatile char *)withdrawn = 1;
+    pthread_barrier_wait(&touched);
+    pthread_barrier_wait(&gone);
+    caught = 0;
+    if (!sigsetjmp(back, 1))
+        *(volatile char *)withdrawn = 2;
+    must(caught == SIGSEGV);
+    return argument;
+}
+
+static void withdraw(void)
+{
+    for (int round = 0; round < 20; round++) {
+        pthread_t other;
+        withdrawn = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        must(withdrawn != MAP_FAILED);
+        must(pthread_barrier_init(&touched, NULL, 2) == 0);
+        must(pthread_barrier_init(&gone, NULL, 2) == 0);
+        must(pthread_create(&other, NULL, touch, NULL) == 0);
+        pthread_barrier_wait(&touched);
+        /* The other one waits in the kernel by now, or soon. */
+        usleep(200);
+        must(mprotect(withdrawn, PAGE, PROT_NONE) == 0);
+        pthread_barrier_wait(&gone);
+        must(pthread_join(other, NULL) == 0);
+        must(munmap(withdrawn, PAGE) == 0);
+    }
+}
+
 /* Futexes: a token that goes round under one lock, and a sum that nobody may lose from. */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -228,6 +265,8 @@ static void use_threads(unsigned count)
     }
     must(token == count * ROUNDS);
     must(sum == (uint64_t)ROUNDS * count * (count - 1) / 2);
+
+    withdraw();
 
     /* Threads end and begin again and again, and there are never too many. */
     for (uintptr_t i = 0; i < 100; i++) {

@@ -10,7 +10,7 @@ use enarx_keep_shim::{Answer, CallSlot, HostCall, Stop};
 use enarx_wire_hostcall::call::{Caller, Leave, Operation};
 use enarx_wire_launch::vm::{Doorbell, layout};
 
-use super::{STATE, processor_page, state, stop, tee::tee};
+use super::{STATE, paging, processor_page, state, stop, tee::tee};
 
 /// Asks the host. A violation stops the Keep.
 pub fn call(call: HostCall<'_>) -> Answer {
@@ -36,7 +36,7 @@ pub fn call(call: HostCall<'_>) -> Answer {
             }
         }
         if !ends {
-            go_on_if_running();
+            come_back();
         }
     });
     answer.unwrap_or_else(|reason| stop(reason))
@@ -46,10 +46,18 @@ pub fn call(call: HostCall<'_>) -> Answer {
 /// one to begin.
 pub fn thread_ended() {
     ring(Leave::ThreadEnded, 0);
+    come_back();
+}
+
+/// Goes on after time has passed in which other processors may have ended the Keep, or taken
+/// access away.
+pub fn come_back() {
+    go_on_if_running();
+    paging::catch_up();
 }
 
 /// Returns only while the Keep goes on; another processor may have ended it.
-pub fn go_on_if_running() {
+fn go_on_if_running() {
     match STATE.load(Ordering::SeqCst) {
         state::RUNNING => {}
         state::ENDED => loop {

@@ -44,6 +44,7 @@ pub extern "C" fn begin() -> ! {
         None if index == 0 => start(),
         None => stop(Stop::Thread),
     };
+    host::come_back();
     drop(open);
     // SAFETY: this processor has begun now and serves nothing yet.
     unsafe { ProcessorPage::current() }.begin(registers);

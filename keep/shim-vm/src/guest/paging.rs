@@ -189,7 +189,8 @@ static KNOWN: [AtomicU64; layout::PROCESSORS as usize] =
     [const { AtomicU64::new(0) }; layout::PROCESSORS as usize];
 
 /// Forgets translations that others have changed. Each processor does so when it comes to the
-/// shim: access that one thread takes away, others may have until then.
+/// shim, when the host lets it go on there, and when it leaves: access that one thread takes away,
+/// others may have until then, and none that has heard of it by way of the shim.
 pub fn catch_up() {
     if known().load(Ordering::Relaxed) != GENERATION.load(Ordering::Acquire) {
         forget_all();

@@ -11,9 +11,8 @@ use super::{
 pub extern "C" fn serve(from: u32) {
     // SAFETY: called by the handlers, which are not nested, and the one function that they call.
     let page = unsafe { ProcessorPage::current() };
-    host::go_on_if_running();
+    host::come_back();
     page.forget_fault();
-    paging::catch_up();
     let Some(kernel) = KERNEL.get() else {
         stop(Stop::Exception)
     };
@@ -40,6 +39,8 @@ pub extern "C" fn serve(from: u32) {
             kernel.exception(exception, &mut page.registers, &mut page.extended);
         }
     }
+    // Others may have changed the tables while this one waited for a lock.
+    paging::catch_up();
     drop(open);
 }
 
