@@ -29,7 +29,7 @@ pub struct MachineArguments {
     #[arg(long, value_name = "PROCESSOR", value_parser = parse_signature)]
     vcpu_type: Option<u32>,
 
-    /// How the guest is protected (SEV_FEATURES), in hexadecimal; bit 0 is SEV-SNP itself
+    /// Protection of the guest (SEV_FEATURES), in hexadecimal; bit 0 is SEV-SNP
     #[arg(long, value_name = "BITS", value_parser = parse_features, default_value = "0x1")]
     guest_features: u64,
 

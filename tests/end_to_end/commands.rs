@@ -93,7 +93,7 @@ fn what_cannot_be_run_is_said_with_the_way_out() {
     advises(run(&small), "leave --keep-memory out");
     let full = ["-s", "--keep-memory", "16MiB", "-m", "data:/data"];
     advises(run(&full).says("data files"), "leave --keep-memory out");
-    let other = ["--simulate", "--backend", "snp"];
+    let other = ["--simulate", "--backend", "cvm"];
     advises(run(&other), "--simulate alone takes `process`");
     advises(
         run(&[]).says("this machine has no TEE"),
