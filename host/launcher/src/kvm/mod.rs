@@ -1,5 +1,5 @@
-//! The backends `kvm` and `snp`: a Keep in a virtual machine of its own. That of `kvm` its host can read, and
-//! so can that of `snp` where the host plays SEV-SNP ([`played`]), which is all that this version does.
+//! The backends `kvm`, `snp` and `tdx`: a Keep in a virtual machine of its own. That of `kvm` its host can read, and
+//! so can those of `snp` and `tdx` where the host plays the TEE (`played`). On hardware they have never run.
 //!
 //! ```text
 //! launch() ── launch page ── child::start ──► this program as `enarx-kvm-keep`:

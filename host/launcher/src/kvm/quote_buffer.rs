@@ -1,5 +1,5 @@
 //! What a trust domain wants quoted: a buffer that it shares with its host (*Guest-Host Communication
-//! Interface for Intel TDX*, "TDG.VP.VMCALL<GetQuote>").
+//! Interface for Intel TDX*, "`TDG.VP.VMCALL<GetQuote>`").
 
 use enarx_wire_launch::PAGE_SIZE;
 

@@ -69,7 +69,7 @@ impl VirtualizationException {
     }
 }
 
-/// What the host has written in front of a quote (GHCI, table "TDG.VP.VMCALL<GetQuote> - Layout of the
+/// What the host has written in front of a quote (GHCI, table "`TDG.VP.VMCALL<GetQuote>` - Layout of the
 /// shared buffer").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuoteHeader {
