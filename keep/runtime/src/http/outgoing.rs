@@ -156,17 +156,18 @@ impl Target {
             return Err(Error::HttpRequestUriInvalid);
         }
         let host = authority.host();
+        // What the library has no number for, it takes for no port at all.
+        let port = match &authority.as_str()[host.len()..] {
+            "" | ":" => default_port,
+            port => (port.strip_prefix(':'))
+                .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|digits| digits.parse().ok())
+                .ok_or(Error::HttpRequestUriInvalid)?,
+        };
         let host = (host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']')))
         .unwrap_or(host);
-        let port = match authority.port() {
-            Some(port) => port
-                .as_str()
-                .parse()
-                .map_err(|_| Error::HttpRequestUriInvalid)?,
-            None => default_port,
-        };
         Ok(Self {
             transport,
             host: host.to_owned(),
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     fn target(uri: &str) -> Option<(String, u16)> {
-        let target = Target::of(&uri.parse().unwrap()).ok()?;
+        let target = Target::of(&uri.parse().ok()?).ok()?;
         Some((target.host, target.port))
     }
 
@@ -229,6 +230,13 @@ mod tests {
         assert_eq!(target("https://allowed.example@other.example/"), None);
         // RFC 3986, section 3.2.3: an empty port is the scheme's own.
         assert_eq!(target("https://a.example:/"), known("a.example", 443));
+        for port in ["65536", "+1", "-1", "1."] {
+            assert_eq!(
+                target(&format!("https://a.example:{port}/")),
+                None,
+                "{port}"
+            );
+        }
         assert_eq!(target("/path"), None);
     }
 }
