@@ -9,10 +9,7 @@
 //! - **An author's key.** Whoever publishes Keep images can sign them, and owners who trust
 //!   the author can demand that MRSIGNER. It must not be on a host.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crypto_bigint::ConcatenatingMul as _;
 use enarx_wire_launch::sgx::{
@@ -24,6 +21,8 @@ use rsa::sha2::{Digest as _, Sha256};
 use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, Pkcs1v15Sign, PrivateKey};
 use zeroize::Zeroizing;
+
+use crate::key_file::{self, KeyFileError};
 
 /// A key that signs enclaves: RSA of 3072 bits with the public exponent 3.
 pub struct SigningKey {
@@ -72,45 +71,16 @@ impl SigningKey {
     ///
     /// [`SigningError`] says what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, SigningError> {
-        let failed = |source| SigningError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(SigningError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        let mut pem = Zeroizing::new(String::with_capacity(LARGEST_FILE as usize));
-        file.take(LARGEST_FILE)
-            .read_to_string(&mut pem)
-            .map_err(failed)?;
-        Self::from_pem(&pem)
+        Self::from_pem(&key_file::read(path)?)
     }
 
     /// Writes the key to a new file that its user alone can read.
     ///
     /// # Errors
     ///
-    /// [`SigningError::Write`] when the file is there already, or cannot be written.
+    /// [`SigningError::File`] when the file is there already, or cannot be written.
     pub fn write_new(&self, path: &Path) -> Result<(), SigningError> {
-        let pem = self.to_pem()?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| {
-                file.write_all(pem.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
-            .map_err(|source| SigningError::Write {
-                path: path.to_owned(),
-                source,
-            })
+        Ok(key_file::write_new(path, &self.to_pem()?)?)
     }
 
     /// The signer's identity.
@@ -175,37 +145,13 @@ pub enum SigningError {
     /// Signing failed.
     #[error("could not sign the enclave: {0}; the key is damaged")]
     Signing(#[source] rsa::Error),
-    /// A file could not be read.
-    #[error("could not read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error("could not write {}: {source}; name a file that does not exist yet, in a directory of yours", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Others may read the key.
-    #[error("{0} can be read by other users (mode {mode:04o}); run: chmod 600 {0}", path.display())]
-    Exposed {
-        /// The key's file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// The file that keeps the key.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
 }
 
 const BITS: usize = 8 * MODULUS_SIZE;
 const PUBLIC_EXPONENT: u64 = 3;
-
-/// No key file is larger than this, in bytes.
-const LARGEST_FILE: u64 = 16 << 10;
 
 /// A number of at most [`MODULUS_SIZE`] bytes.
 fn little_endian(number: &BoxedUint) -> [u8; MODULUS_SIZE] {
@@ -386,7 +332,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
         KEY.write_new(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().mode() & 0o7777;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode, 0o600);
         assert_eq!(
             SigningKey::read(&path).unwrap().mr_signer(),
@@ -394,16 +340,19 @@ mod tests {
         );
         assert!(matches!(
             KEY.write_new(&path),
-            Err(SigningError::Write { .. })
+            Err(SigningError::File(KeyFileError::Write { .. }))
         ));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(
             SigningKey::read(&path),
-            Err(SigningError::Exposed { mode: 0o640, .. })
+            Err(SigningError::File(KeyFileError::Exposed {
+                mode: 0o640,
+                ..
+            }))
         ));
         assert!(matches!(
             SigningKey::read(&directory.path().join("none")),
-            Err(SigningError::Read { .. })
+            Err(SigningError::File(KeyFileError::Read { .. }))
         ));
     }
 

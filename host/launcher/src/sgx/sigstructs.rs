@@ -18,6 +18,7 @@ use std::time::SystemTime;
 use enarx_wire_launch::sgx::{EnclaveStatement, MrEnclave, SigningDate, Sigstruct};
 
 use super::{SigningError, SigningKey};
+use crate::key_file::KeyFileError;
 
 /// SIGSTRUCTs below a directory, and the key that signs new ones.
 #[derive(Debug)]
@@ -124,14 +125,14 @@ fn load_or_make_key(directory: &Path) -> Result<SigningKey, SigningError> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|source| SigningError::Write {
+        .map_err(|source| KeyFileError::Write {
             path: directory.to_owned(),
             source,
         })?;
     let key = SigningKey::generate()?;
     match key.write_new(&path) {
         // Another process may have been quicker.
-        Err(SigningError::Write { source, .. })
+        Err(SigningError::File(KeyFileError::Write { source, .. }))
             if source.kind() == io::ErrorKind::AlreadyExists =>
         {
             SigningKey::read(&path)

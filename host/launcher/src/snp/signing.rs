@@ -4,16 +4,15 @@
 //! the digest of the key into reports. So owners can demand a signer rather than a measurement, and
 //! the signer can be an author of Keep images. Its key must not be on a host.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use enarx_wire_launch::{SnpIdentity, SnpKey, SnpSignature, SnpSignedIdentity};
 use rsa::pkcs8::{LineEnding, SecretDocument};
 use zeroize::Zeroizing;
+
+use crate::key_file::{self, KeyFileError};
 
 /// A key on P-384 that signs identities.
 pub struct IdentityKey {
@@ -67,45 +66,16 @@ impl IdentityKey {
     ///
     /// [`IdentityError`] says what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, IdentityError> {
-        let failed = |source| IdentityError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(IdentityError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        let mut pem = Zeroizing::new(String::with_capacity(LARGEST_FILE as usize));
-        file.take(LARGEST_FILE)
-            .read_to_string(&mut pem)
-            .map_err(failed)?;
-        Self::from_pem(&pem)
+        Self::from_pem(&key_file::read(path)?)
     }
 
     /// Writes the key to a new file that its user alone can read.
     ///
     /// # Errors
     ///
-    /// [`IdentityError::Write`] when the file is there already, or cannot be written.
+    /// [`IdentityError::File`] when the file is there already, or cannot be written.
     pub fn write_new(&self, path: &Path) -> Result<(), IdentityError> {
-        let pem = self.to_pem()?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| {
-                file.write_all(pem.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
-            .map_err(|source| IdentityError::Write {
-                path: path.to_owned(),
-                source,
-            })
+        Ok(key_file::write_new(path, &self.to_pem()?)?)
     }
 
     /// Its public half; [`SnpKey::digest`] is what reports call it.
@@ -127,7 +97,9 @@ impl IdentityKey {
         author: Option<&Self>,
     ) -> Result<SnpSignedIdentity, IdentityError> {
         let key = self.public();
-        let by_author = |author: &Self| Ok((author.public(), author.signature(&key.encode())?));
+        let by_author = |author: &Self| {
+            Ok::<_, IdentityError>((author.public(), author.signature(&key.encode())?))
+        };
         Ok(SnpSignedIdentity {
             identity: *identity,
             key,
@@ -169,36 +141,12 @@ pub enum IdentityError {
     /// Signing failed.
     #[error("could not sign the identity; the key is damaged")]
     Signing,
-    /// A file could not be read.
-    #[error("could not read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error("could not write {}: {source}; name a file that does not exist yet, in a directory of yours", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Others may read the key.
-    #[error("{0} can be read by other users (mode {mode:04o}); run: chmod 600 {0}", path.display())]
-    Exposed {
-        /// The key's file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// The file that keeps the key.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
 }
 
 const LABEL: &str = "PRIVATE KEY";
-
-/// No key file is larger than this, in bytes.
-const LARGEST_FILE: u64 = 16 << 10;
 
 /// Two numbers of 48 bytes that lie one behind the other.
 fn halves(bytes: &[u8]) -> ([u8; 48], [u8; 48]) {
@@ -223,13 +171,13 @@ mod tests {
         assert_eq!(IdentityKey::read(&path).unwrap().public(), key.public());
         assert!(matches!(
             key.write_new(&path),
-            Err(IdentityError::Write { .. })
+            Err(IdentityError::File(KeyFileError::Write { .. }))
         ));
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         let exposed = IdentityKey::read(&path).unwrap_err();
         assert!(matches!(
             exposed,
-            IdentityError::Exposed { mode: 0o640, .. }
+            IdentityError::File(KeyFileError::Exposed { mode: 0o640, .. })
         ));
         assert!(!format!("{key:?}").contains("PRIVATE"));
     }

@@ -480,6 +480,7 @@ impl Hypervisor for Fake {
         Ok(())
     }
 
+    // SAFETY: `Hypervisor::sev` says what the caller vouches for.
     unsafe fn sev(&mut self, command: &mut kvm_sev_cmd) -> io::Result<()> {
         demand(self.kind == u64::from(KVM_X86_SNP_VM) && command.pad0 == 0)?;
         // SAFETY: the caller vouches that the command has the structure that it takes.
@@ -499,6 +500,7 @@ impl Hypervisor for Fake {
         Ok(())
     }
 
+    // SAFETY: `Hypervisor::tdx` says what the caller vouches for.
     unsafe fn tdx(&mut self, processor: Option<u32>, command: &mut kvm_tdx_cmd) -> io::Result<()> {
         demand(self.kind == u64::from(KVM_X86_TDX_VM) && command.hw_error == 0)?;
         demand(command.flags == 0 || command.id == command::INIT_MEM_REGION)?;

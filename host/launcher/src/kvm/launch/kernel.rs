@@ -115,6 +115,7 @@ impl Hypervisor for Kernel {
         Ok(processor.set_regs(regs)?)
     }
 
+    // SAFETY: `Hypervisor::sev` says what the caller vouches for.
     unsafe fn sev(&mut self, command: &mut kvm_sev_cmd) -> io::Result<()> {
         if self.secure_processor.is_none() {
             let device = OpenOptions::new().read(true).write(true).open(DEVICE)?;
@@ -126,6 +127,7 @@ impl Hypervisor for Kernel {
         unsafe { encrypt_op(self.machine()?, command) }
     }
 
+    // SAFETY: `Hypervisor::tdx` says what the caller vouches for.
     unsafe fn tdx(&mut self, processor: Option<u32>, command: &mut kvm_tdx_cmd) -> io::Result<()> {
         // SAFETY: the caller vouches for the command.
         unsafe {
