@@ -26,7 +26,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   enarx run --backend process app.wasm -- --help    without protection
-  enarx run app.wasm                                in this machine's TEE (none in this version)
+  enarx run app.wasm                                in this machine's TEE, if it has one
   enarx run --simulate -e LANG -m data:/data app    a folder with Enarx.toml
   enarx run --key app.key app.enarx                 a package
   echo hello | enarx run --simulate app.wat")]
