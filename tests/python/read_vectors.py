@@ -284,6 +284,9 @@ def provisioning(tally):
         tally.equal(f"{suite} content key", key.hex(), expected["content_key"])
         tally.equal(f"{suite} manifest digest", digest.hex(), expected["manifest_digest"])
         tally.equal(f"{suite} time floor", floor, expected["time_floor"])
+        extracted = hkdf_extract("sha384", b"enarx application v1", key)
+        identity = hkdf_expand("sha384", extracted, digest, 48)
+        tally.equal(f"{suite} application identity", identity.hex(), expected["application_identity"])
         tally.equal(f"{suite} session secret", session.hex(), sealed["session_secret"])
         tally.refused(
             f"{suite} grant of another conversation",

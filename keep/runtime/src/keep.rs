@@ -49,7 +49,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
     drop(secret);
     let clock = KeepClock::starting_at(grant.time_floor);
     let loaded = package::load(&channel, &grant, &target, tree);
-    let manifest_digest = grant.manifest_digest;
+    let identity = grant.application_identity();
     // The key has opened what it had to open, and is zeroized.
     drop(grant);
     let ending = match loaded {
@@ -74,7 +74,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
             let memory_bytes = launch.memory_bytes;
             program::run(Program {
                 engine,
-                workload: Workload::new(&package.manifest, manifest_digest, launch, device),
+                workload: Workload::new(&package.manifest, identity, launch, device),
                 quotas: Quotas::new(&limits, memory_bytes),
                 manifest: Arc::new(package.manifest),
                 artifact: package.artifact,

@@ -65,7 +65,7 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
         .map_err(|_| Unprovisioned::Failed(FailureCode::Grant))?;
     // Whatever evidence there is from now on, it says what application the Keep was given.
     device
-        .extend(&provisioned.grant.manifest_digest)
+        .extend(&provisioned.grant.application_identity())
         .map_err(platform)?;
     channel.send(Kind::Ready, &[], Deadline::NEVER)?;
     Ok(Keep {

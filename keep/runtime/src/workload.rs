@@ -14,8 +14,8 @@ pub struct Workload {
     pub name: String,
     /// SHA-384 of the `.wasm`.
     pub program: Digest,
-    /// Digest of the manifest that was granted.
-    pub manifest: Digest,
+    /// What evidence calls the application, which only who has its key can compute.
+    pub application: Digest,
     /// What was measured into this Keep.
     pub launch: LaunchPage,
     device: Mutex<AttestationDevice>,
@@ -25,23 +25,23 @@ pub struct Workload {
 pub const MAX_NONCE: usize = 64;
 
 impl Workload {
-    /// The program of `manifest`, whose digest is `digest`, in a Keep of `launch`.
+    /// The program of `manifest`, which evidence calls `application`, in a Keep of `launch`.
     pub fn new(
         manifest: &Manifest,
-        digest: Digest,
+        application: Digest,
         launch: LaunchPage,
         device: AttestationDevice,
     ) -> Self {
         Self {
             name: manifest.name.clone(),
             program: manifest.workload.digest,
-            manifest: digest,
+            application,
             launch,
             device: Mutex::new(device),
         }
     }
 
-    /// Evidence of this Keep that binds the manifest and `nonce`
+    /// Evidence of this Keep that binds the application and `nonce`
     /// ([`workload_report_data`]).
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Workload {
             return Err(EvidenceError::NonceLength);
         }
         let device = self.device.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(device.evidence(&workload_report_data(&self.manifest, nonce))?)
+        Ok(device.evidence(&workload_report_data(&self.application, nonce))?)
     }
 }
 

@@ -73,14 +73,15 @@ pub fn report_data(claims: &[u8]) -> [u8; REPORT_DATA_SIZE] {
         .into()
 }
 
-/// What a running workload's evidence carries: it binds the manifest that the Keep runs and
-/// a nonce of whoever asked. Nothing that a workload chooses makes it the report data of
-/// claims ([`report_data`]).
+/// What a running workload's evidence carries: it binds the application that the Keep runs
+/// ([`Grant::application_identity`](crate::Grant::application_identity)) and a nonce of
+/// whoever asked. Nothing that a workload chooses makes it the report data of claims
+/// ([`report_data`]).
 #[must_use]
-pub fn workload_report_data(manifest: &Digest, nonce: &[u8]) -> [u8; REPORT_DATA_SIZE] {
+pub fn workload_report_data(application: &Digest, nonce: &[u8]) -> [u8; REPORT_DATA_SIZE] {
     Sha512::new()
         .chain_update(b"enarx workload v1\0")
-        .chain_update(manifest)
+        .chain_update(application)
         .chain_update(nonce)
         .finalize()
         .into()

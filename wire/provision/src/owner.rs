@@ -1,8 +1,10 @@
 //! The owner's side: challenge, read the offer, and, after appraisal, seal the grant.
 
 use enarx_wire_cbor::{DecodeError, EncodeError};
+use hkdf::Hkdf;
 use hpke::rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
+use sha2::Sha384;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -142,6 +144,21 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What evidence calls the application once the Keep has it: HKDF-SHA384 (RFC 5869) of the
+    /// content key, with the manifest's digest as `info`.
+    ///
+    /// A host sees evidence. The digest alone would let it try out what a manifest may say of
+    /// which it knows all but a secret with few possible values.
+    #[must_use]
+    pub fn application_identity(&self) -> Digest {
+        let extracted = Hkdf::<Sha384>::new(Some(b"enarx application v1"), &*self.content_key);
+        let mut identity = [0; size_of::<Digest>()];
+        extracted
+            .expand(&self.manifest_digest, &mut identity)
+            .expect("HKDF-SHA384 gives up to 12240 bytes");
+        identity
+    }
+
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
         Ok(Zeroizing::new(enarx_wire_cbor::to_vec(&GrantFields {
             version: VERSION,

@@ -59,8 +59,8 @@ pub const MODULES: [(&str, &[&str]); 2] = [
     (
         "enarx_keep",
         &[
+            "application_identity",
             "evidence",
-            "manifest_digest",
             "program_digest",
             "runtime_digest",
         ],

@@ -17,7 +17,7 @@ const ATTESTATION: &str = "enarx:keep/attestation@0.1.0";
 struct Identity {
     name: String,
     program: Vec<u8>,
-    manifest: Vec<u8>,
+    application: Vec<u8>,
 }
 
 /// `measurement`.
@@ -55,7 +55,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
         Ok((Identity {
             name: workload.name.clone(),
             program: workload.program.to_vec(),
-            manifest: workload.manifest.to_vec(),
+            application: workload.application.to_vec(),
         },))
     })?;
     instance.func_wrap("measurement", |caller: Caller<'_>, (): ()| {

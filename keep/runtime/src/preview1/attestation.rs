@@ -12,9 +12,10 @@ const MODULE: &str = "enarx_keep";
 /// Adds the functions to `linker`; `get` finds what they tell:
 ///
 /// ```c
-/// // SHA-384 of the program's .wasm, of its package's manifest, and of the Keep's runtime.
+/// // SHA-384 of the program's .wasm, what evidence calls the application, SHA-384 of the
+/// // Keep's runtime.
 /// int program_digest(uint8_t digest[48]);
-/// int manifest_digest(uint8_t digest[48]);
+/// int application_identity(uint8_t identity[48]);
 /// int runtime_digest(uint8_t digest[48]);
 /// // Evidence for a nonce of at most 64 bytes. `used` is its size, which may be more than
 /// // there is room for: then it is EOVERFLOW, and nothing else is written.
@@ -32,7 +33,7 @@ pub fn add_to_linker<T: 'static>(
     type Told = fn(&Workload) -> Digest;
     let digests: [(&str, Told); 3] = [
         ("program_digest", |workload| workload.program),
-        ("manifest_digest", |workload| workload.manifest),
+        ("application_identity", |workload| workload.application),
         ("runtime_digest", |workload| workload.launch.runtime_digest),
     ];
     for (name, digest) in digests {

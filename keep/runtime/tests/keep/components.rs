@@ -193,7 +193,7 @@ const ATTESTING_COMPONENT: &str = r#"(component
 
 const ATTESTING_MODULE: &str = r#"(module
     (import "enarx_keep" "evidence" (func $evidence (param i32 i32 i32 i32 i32) (result i32)))
-    (import "enarx_keep" "manifest_digest" (func $manifest (param i32) (result i32)))
+    (import "enarx_keep" "application_identity" (func $identity (param i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
     (memory (export "memory") 1)
@@ -205,9 +205,9 @@ const ATTESTING_MODULE: &str = r#"(module
         (call $must (call $evidence (i32.const 1024) (i32.const 65) (i32.const 0) (i32.const 0) (i32.const 0)) (i32.const 28))
         (call $must (call $evidence (i32.const 1024) (i32.const 5) (i32.const 4096) (i32.const 1) (i32.const 16)) (i32.const 61))
         (call $must (call $evidence (i32.const 65535) (i32.const 5) (i32.const 4096) (i32.const 1) (i32.const 16)) (i32.const 21))
-        (call $must (call $manifest (i32.const 65535)) (i32.const 21))
+        (call $must (call $identity (i32.const 65535)) (i32.const 21))
         (call $must (call $evidence (i32.const 1024) (i32.const 5) (i32.const 4096) (i32.const 4096) (i32.const 4)) (i32.const 0))
-        (call $must (call $manifest (i32.add (i32.const 4096) (i32.load (i32.const 4)))) (i32.const 0))
+        (call $must (call $identity (i32.add (i32.const 4096) (i32.load (i32.const 4)))) (i32.const 0))
         (i32.store (i32.const 0) (i32.const 4096))
         (i32.store (i32.const 4) (i32.add (i32.load (i32.const 4)) (i32.const 48)))
         (call $must (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (i32.const 0))))"#;
@@ -219,14 +219,14 @@ fn programs_get_evidence_that_names_their_package() {
         Application::new(ATTESTING_MODULE),
     ] {
         let (keep, secret) = application.start();
-        let manifest = keep.manifest.unwrap();
+        let identity = keep.application.unwrap();
         let finished = keep.finish(&secret);
         let ending = finished.ending();
         assert_eq!((ending.message.as_str(), ending.status), ("", 0));
         // The device of these tests gives the report data as evidence.
         let (evidence, rest) = finished.stdout.split_at(64);
-        assert_eq!(evidence, workload_report_data(&manifest, b"nonce"));
-        assert!(rest.is_empty() || rest == manifest);
+        assert_eq!(evidence, workload_report_data(&identity, b"nonce"));
+        assert!(rest.is_empty() || rest == identity);
     }
 }
 

@@ -40,8 +40,8 @@ pub struct Keep {
     pub channel: UnixStream,
     child: Child,
     directory: TempDir,
-    /// The digest of the manifest that was granted, if one was.
-    pub manifest: Option<Digest>,
+    /// What evidence calls the application that was granted, if one was.
+    pub application: Option<Digest>,
 }
 
 impl Keep {
@@ -55,7 +55,7 @@ impl Keep {
             channel,
             child,
             directory,
-            manifest: None,
+            application: None,
         }
     }
 
@@ -101,7 +101,7 @@ impl Keep {
             manifest_digest: manifest.digest().unwrap(),
             time_floor: floor,
         };
-        self.manifest = Some(grant.manifest_digest);
+        self.application = Some(grant.application_identity());
         let (sealed, secret) = offer.seal(None, &grant, &mut random()).unwrap();
         self.send(Kind::Provision, &sealed);
         self.expect(Kind::Ready);

@@ -24,6 +24,20 @@ fn both_suites_carry_the_grant_and_agree_on_the_session() {
     }
 }
 
+/// Who knows a manifest cannot tell that it is the one in evidence.
+#[test]
+fn an_applications_identity_depends_on_its_key() {
+    let one = grant();
+    let mut other = grant();
+    other.content_key[0] ^= 1;
+    assert_eq!(one.application_identity(), grant().application_identity());
+    assert_ne!(one.application_identity(), other.application_identity());
+    assert_ne!(one.application_identity(), one.manifest_digest);
+    other = grant();
+    other.manifest_digest[0] ^= 1;
+    assert_ne!(one.application_identity(), other.application_identity());
+}
+
 #[test]
 fn the_keeps_preference_decides_unless_the_owner_does() {
     let sealed = challenge()

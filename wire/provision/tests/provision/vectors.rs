@@ -98,6 +98,7 @@ fn the_provision_vectors_are_reproduced() {
             "content_key": hex::encode(*grant().content_key),
             "manifest_digest": hex::encode(grant().manifest_digest),
             "time_floor": grant().time_floor,
+            "application_identity": hex::encode(grant().application_identity()),
         },
         "sealed": grants,
     });
