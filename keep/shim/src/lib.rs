@@ -32,11 +32,11 @@ mod user;
 
 pub use call::{CallSlot, HostCall};
 pub use error::Error;
-pub use kernel::{Beginning, Kernel, Next, RETURN_ROOM};
+pub use kernel::{Beginning, Kernel, Next};
 pub use platform::{Answer, Platform, Stop};
 pub use registers::{
     EXTENDED_STATE_SIZE, ExtendedState, GENERAL_REGISTERS, INITIAL_EXTENDED_STATE, Registers,
 };
 pub use signal::{Exception, vector};
-pub use start::{InitialStack, Program, initial_stack};
+pub use start::{Program, begin_program};
 pub use user::{Buffer, Buffers, UserMemory};

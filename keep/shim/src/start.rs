@@ -4,8 +4,15 @@
 //! arguments, their addresses, the addresses of variables, the auxiliary vector.
 
 use alloc::vec::Vec;
+use core::{ops::Range, slice};
 
 use linux_raw_sys::auxvec;
+
+use crate::{
+    Platform, Registers, Stop,
+    kernel::RETURN_ROOM,
+    memory::{Access, AddressSpace},
+};
 
 /// A program that lies in memory and was not started yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,23 +23,51 @@ pub struct Program {
     pub program_headers: u64,
     /// How many there are.
     pub program_header_count: u64,
-    /// Random bytes that the C library makes its canaries of.
-    pub random: [u8; 16],
+}
+
+/// Gives the registers that `program` begins with, and puts what it finds on its stack there. It has
+/// `stack` of `space` to itself, which ends at a multiple of 16. Without memory the Keep stops.
+pub fn begin_program<P: Platform>(
+    platform: &P,
+    space: &mut AddressSpace,
+    stack: Range<u64>,
+    program: &Program,
+) -> Registers {
+    const INTERRUPTS: u64 = 0x202;
+    space.reserve(stack.clone(), Access::READ_WRITE);
+    let mut random = [0; 16];
+    platform.random(&mut random);
+    let initial = initial_stack(program, &random, stack.end);
+    let needed = initial.pointer - RETURN_ROOM;
+    let length = stack.end - needed;
+    let prepared = space.prepare(platform, needed, length, Access::READ_WRITE);
+    if prepared.is_err() {
+        platform.stop(Stop::Memory);
+    }
+    // SAFETY: pages that were just added, for the program's stack alone.
+    let place =
+        unsafe { slice::from_raw_parts_mut(initial.pointer as *mut u8, initial.contents.len()) };
+    place.copy_from_slice(&initial.contents);
+    Registers {
+        rip: program.entry,
+        rsp: initial.pointer,
+        rflags: INTERRUPTS,
+        ..Registers::default()
+    }
 }
 
 /// The stack of a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InitialStack {
+struct InitialStack {
     /// The stack pointer, and where the contents belong.
-    pub pointer: u64,
+    pointer: u64,
     /// What lies from there up to the stack's end.
-    pub contents: Vec<u8>,
+    contents: Vec<u8>,
 }
 
 /// What lies on the stack that ends at `end`, a multiple of 16, when `program` starts with its
-/// own name as the one argument and without variables.
-#[must_use]
-pub fn initial_stack(program: &Program, end: u64) -> InitialStack {
+/// own name as the one argument and without variables. The C library makes its canaries of
+/// `random`.
+fn initial_stack(program: &Program, random: &[u8; 16], end: u64) -> InitialStack {
     const NAME: [u8; 16] = *b"enarx-keep\0\0\0\0\0\0";
     const PROGRAM_HEADER_SIZE: u64 = 56;
     const PAGE_SIZE: u64 = 4096;
@@ -42,7 +77,7 @@ pub fn initial_stack(program: &Program, end: u64) -> InitialStack {
     /// Room for a signal's frame.
     const SIGNAL_STACK: u64 = 2048;
     let name_at = end - NAME.len() as u64;
-    let random_at = name_at - program.random.len() as u64;
+    let random_at = name_at - random.len() as u64;
     let vector = [
         (auxvec::AT_PHDR, program.program_headers),
         (auxvec::AT_PHENT, PROGRAM_HEADER_SIZE),
@@ -71,7 +106,7 @@ pub fn initial_stack(program: &Program, end: u64) -> InitialStack {
             .flat_map(|(key, value)| [key.into(), value]),
     );
     let mut contents: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-    contents.extend_from_slice(&program.random);
+    contents.extend_from_slice(random);
     contents.extend_from_slice(&NAME);
     InitialStack {
         pointer: end - contents.len() as u64,
@@ -91,8 +126,8 @@ mod tests {
                 entry: 0x1234,
                 program_headers: 0x40,
                 program_header_count: 9,
-                random: [7; 16],
             },
+            &[7; 16],
             end,
         );
         assert!(stack.pointer.is_multiple_of(16));

@@ -3,7 +3,7 @@
 use core::slice;
 
 use enarx_keep_shim::{
-    Beginning, Kernel, Platform as _, Program, RETURN_ROOM, Registers, Stop, initial_stack,
+    Beginning, Kernel, Program, Registers, Stop, begin_program,
     memory::{Access, AddressSpace, Bounds, PAGE},
 };
 use enarx_wire_launch::{
@@ -67,28 +67,16 @@ fn start() -> Registers {
         let start = base + segment.offset;
         space.register(start..start + segment.size, access);
     }
-    space.reserve(stack.clone(), Access::READ_WRITE);
-    let mut random = [0; 16];
-    platform.random(&mut random);
-    let initial = initial_stack(
+    let registers = begin_program(
+        &platform,
+        &mut space,
+        stack,
         &Program {
             entry: base + info.entry,
             program_headers: base + info.program_headers,
             program_header_count: info.program_header_count.into(),
-            random,
         },
-        stack.end,
     );
-    let needed = initial.pointer - RETURN_ROOM..stack.end;
-    let length = needed.end - needed.start;
-    let prepared = space.prepare(&platform, needed.start, length, Access::READ_WRITE);
-    if prepared.is_err() {
-        stop(Stop::Memory);
-    }
-    // SAFETY: pages that were just added, for the runtime's stack alone.
-    let place =
-        unsafe { slice::from_raw_parts_mut(initial.pointer as *mut u8, initial.contents.len()) };
-    place.copy_from_slice(&initial.contents);
 
     KERNEL.call_once(|| {
         Kernel::new(
@@ -101,13 +89,7 @@ fn start() -> Registers {
             },
         )
     });
-    const INTERRUPTS: u64 = 0x202;
-    Registers {
-        rip: base + info.entry,
-        rsp: initial.pointer,
-        rflags: INTERRUPTS,
-        ..Registers::default()
-    }
+    registers
 }
 
 /// The shim's own report says with which attributes the enclave was made. MRENCLAVE does not, and

@@ -1,13 +1,13 @@
 //! How threads begin.
 
 use core::{
-    ptr, slice,
+    ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use enarx_keep_shim::{
-    Beginning, Kernel, Platform as _, Program, RETURN_ROOM, Registers, Stop, initial_stack,
-    memory::{Access, AddressSpace, Bounds, PAGE},
+    Beginning, Kernel, Program, Registers, Stop, begin_program,
+    memory::{AddressSpace, Bounds, PAGE},
 };
 use enarx_wire_launch::{
     LaunchPage, PAGE_SIZE,
@@ -90,28 +90,16 @@ fn start() -> Registers {
         writable_bytes: memory_bytes,
     });
     loader::load(&info, &mut space);
-    space.reserve(stack.clone(), Access::READ_WRITE);
-    let mut random = [0; 16];
-    platform.random(&mut random);
-    let initial = initial_stack(
+    let registers = begin_program(
+        &platform,
+        &mut space,
+        stack,
         &Program {
             entry: info.entry,
             program_headers: info.program_headers,
             program_header_count: info.program_header_count,
-            random,
         },
-        stack.end,
     );
-    let needed = initial.pointer - RETURN_ROOM..stack.end;
-    let length = needed.end - needed.start;
-    let prepared = space.prepare(&platform, needed.start, length, Access::READ_WRITE);
-    if prepared.is_err() {
-        stop(Stop::Memory);
-    }
-    // SAFETY: pages that were just added, for the runtime's stack alone.
-    let place =
-        unsafe { slice::from_raw_parts_mut(initial.pointer as *mut u8, initial.contents.len()) };
-    place.copy_from_slice(&initial.contents);
 
     KERNEL.call_once(|| {
         Kernel::new(
@@ -124,13 +112,7 @@ fn start() -> Registers {
             },
         )
     });
-    const INTERRUPTS: u64 = 0x202;
-    Registers {
-        rip: info.entry,
-        rsp: initial.pointer,
-        rflags: INTERRUPTS,
-        ..Registers::default()
-    }
+    registers
 }
 
 /// What the host wants.
