@@ -24,6 +24,7 @@ mod keep;
 mod owner;
 mod session;
 mod suite;
+mod x_wing;
 
 pub use claims::{
     Claims, KemKey, Nonce, Offer, REPORT_DATA_SIZE, report_data, target_digest,

@@ -4,14 +4,14 @@ use hpke::{
     Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable,
     aead::{AeadCtxR, AeadCtxS, AesGcm256},
     kdf::HkdfSha384,
-    kem::{X25519HkdfSha256, XWing},
+    kem::X25519HkdfSha256,
     rand_core::CryptoRng,
     setup_receiver, setup_sender_with_rng,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::SessionSecret;
+use crate::{SessionSecret, x_wing::XWing};
 
 /// A key encapsulation mechanism, always with HKDF-SHA384 (0x0002) and AES-256-GCM
 /// (0x0002).
