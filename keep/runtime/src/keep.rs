@@ -37,7 +37,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
     let Keep {
         launch,
         target,
-        engine,
+        runner,
         provisioned: Provisioned {
             grant,
             session: secret,
@@ -73,7 +73,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
             }
             let memory_bytes = launch.memory_bytes;
             program::run(Program {
-                engine,
+                runner,
                 workload: Workload::new(&package.manifest, identity, launch, device),
                 quotas: Quotas::new(&limits, memory_bytes),
                 manifest: Arc::new(package.manifest),

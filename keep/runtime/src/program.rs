@@ -5,7 +5,9 @@ use std::{mem, num::NonZero, sync::Arc, thread};
 use enarx_wire_package::{Manifest, WorkloadKind};
 use enarx_wire_provision::{Cause, Ending, SessionError};
 use tokio::runtime::{Builder, Runtime};
-use wasmtime::{Engine, Error, Module, ResourceLimiter as _, Store};
+use wasmtime::{
+    Config, Engine, Error, Linker, Module, ResourceLimiter as _, Store, component::Component,
+};
 use wasmtime_wasi::I32Exit;
 
 use crate::{
@@ -26,8 +28,8 @@ use crate::{
 
 /// A program and all that it may use.
 pub struct Program {
-    /// The engine for the Keep's target.
-    pub engine: Engine,
+    /// What runs it.
+    pub runner: Runner,
     /// How it is run.
     pub manifest: Arc<Manifest>,
     /// Its machine code, from the authenticated package.
@@ -50,6 +52,28 @@ pub struct Program {
     pub workload: Workload,
     /// Where it learns that it shall stop.
     pub stop: Arc<Stop>,
+}
+
+/// What runs programs: all that can be made before there is one.
+pub struct Runner {
+    engine: Engine,
+    /// The functions of preview 1.
+    functions: Linker<State>,
+}
+
+impl Runner {
+    /// What runs code that was compiled for an engine of `config`.
+    ///
+    /// # Errors
+    ///
+    /// When wasmtime has no such engine.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let engine = Engine::new(config)?;
+        let mut functions = Linker::new(&engine);
+        preview1::add_to_linker(&mut functions, |state: &mut State| &mut state.preview1)?;
+        preview1::add_attestation_to_linker(&mut functions, |state: &mut State| &state.workload)?;
+        Ok(Self { engine, functions })
+    }
 }
 
 /// Runs a program to its end.
@@ -103,9 +127,9 @@ async fn module(mut program: Program) -> Ending {
         limiter: Limiter::new(Arc::new(program.quotas)),
         workload: program.workload,
     };
-    let mut store = Store::new(&program.engine, state);
+    let mut store = Store::new(&program.runner.engine, state);
     store.limiter(|state| &mut state.limiter);
-    let result = call_start(&program.engine, program.artifact, &mut store).await;
+    let result = call_start(&program.runner, program.artifact, &mut store).await;
     let ending = end(result, &store.data().limiter);
     // Neither the owner's impatience nor the limit of time changes it from here on.
     program.session.settle(&ending);
@@ -147,8 +171,7 @@ async fn components(mut program: Program) -> Ending {
     // SAFETY: the bytes are an entry of the package that the owner granted to this
     // Keep, which authenticates each of them, and were compiled by the owner for
     // this Keep's target, which was compared. wasmtime compares again.
-    let component =
-        unsafe { wasmtime::component::Component::deserialize(&program.engine, &program.artifact) };
+    let component = unsafe { Component::deserialize(&program.runner.engine, &program.artifact) };
     let component = match component {
         Ok(component) => component,
         Err(error) => return refused(format!("{error:#}")),
@@ -246,20 +269,16 @@ fn is_execution(error: &Error, limiter: &Limiter) -> bool {
 
 /// Calls a module's function `_start`.
 async fn call_start(
-    engine: &Engine,
+    runner: &Runner,
     artifact: Vec<u8>,
     store: &mut Store<State>,
 ) -> Result<(), Failure> {
     // SAFETY: as for components.
-    let module = unsafe { Module::deserialize(engine, &artifact) }.map_err(Failure::Start)?;
+    let module =
+        unsafe { Module::deserialize(&runner.engine, &artifact) }.map_err(Failure::Start)?;
     drop(artifact);
-    let mut linker = wasmtime::Linker::new(engine);
-    preview1::add_to_linker(&mut linker, |state: &mut State| &mut state.preview1)
-        .and_then(|()| {
-            preview1::add_attestation_to_linker(&mut linker, |state: &mut State| &state.workload)
-        })
-        .map_err(Failure::Start)?;
-    let instance = linker
+    let instance = runner
+        .functions
         .instantiate_async(&mut *store, &module)
         .await
         .map_err(Failure::Start)?;

@@ -6,12 +6,12 @@ use enarx_wire_hostcall::envelope::{FailureCode, Kind};
 use enarx_wire_launch::{LaunchPage, MemoryStrategy as LaunchMemory};
 use enarx_wire_provision::{Attester, KeepDescription, MAX_GRANT_SIZE, Nonce, Provisioned};
 use enarx_wire_target::{CompileTarget, MemoryStrategy};
-use wasmtime::Engine;
 
 use crate::{
     channel::{Channel, ChannelError, Deadline},
     device::AttestationDevice,
     entropy::CpuRandom,
+    program::Runner,
 };
 
 /// A Keep that its owner has attested and provisioned.
@@ -20,8 +20,8 @@ pub struct Keep {
     pub launch: LaunchPage,
     /// For what its engine loads code.
     pub target: CompileTarget,
-    /// The engine that runs the program.
-    pub engine: Engine,
+    /// What runs the program.
+    pub runner: Runner,
     /// What the owner granted, and the secret shared with it.
     pub provisioned: Provisioned,
 }
@@ -54,11 +54,11 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
     let encoded = offer.encode().map_err(internal)?;
     channel.send(Kind::Offer, &encoded, Deadline::NEVER)?;
 
-    // The owner appraises now; the engine is made meanwhile.
-    let engine = target
+    // The owner appraises now; what needs no program is made meanwhile.
+    let runner = target
         .engine_config()
         .map_err(internal)
-        .and_then(|config| Engine::new(&config).map_err(internal))?;
+        .and_then(|config| Runner::new(&config).map_err(internal))?;
     let (_, sealed) = channel.receive(&[Kind::Provision], MAX_GRANT_SIZE, Deadline::NEVER)?;
     let provisioned = offer
         .open(&sealed)
@@ -71,7 +71,7 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
     Ok(Keep {
         launch,
         target,
-        engine,
+        runner,
         provisioned,
     })
 }

@@ -69,15 +69,20 @@ impl Packaged {
             time_floor: now.0,
         };
         let (sealed, secret) = offer.seal(suite, &grant, &mut SystemRandom::new())?;
-        host.provision(keep, sealed).await?;
-        observer.progress(&Progress::Uploading { total: size });
         let sent = Arc::new(AtomicU64::new(0));
-        let (encryption, stream) = if size <= PIECE as u64 {
-            (None, encrypt_whole(contents)?)
-        } else {
-            let (encryption, stream) = encrypt(contents, Arc::clone(&sent));
-            (Some(encryption), stream)
-        };
+        // The Keep opens its grant while the package, or its beginning, is encrypted.
+        let (provisioned, encrypted) = tokio::join!(host.provision(keep, sealed), async {
+            tokio::task::yield_now().await;
+            if size <= PIECE as u64 {
+                encrypt_whole(contents).map(|stream| (None, stream))
+            } else {
+                let (encryption, stream) = encrypt(contents, Arc::clone(&sent));
+                Ok((Some(encryption), stream))
+            }
+        });
+        provisioned?;
+        let (encryption, stream) = encrypted?;
+        observer.progress(&Progress::Uploading { total: size });
         let uploaded = watch(host.package(keep, stream), &sent, observer).await;
         // A source that failed explains why the host saw the upload break.
         if let Some(encryption) = encryption {

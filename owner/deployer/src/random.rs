@@ -1,22 +1,21 @@
 //! The owner's source of randomness.
 
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom as Provider};
 use rand_core::{TryCryptoRng, TryRng};
 
-/// The operating system's generator, through the cryptographic provider.
+/// The operating system's generator.
 ///
 /// # Panics
 ///
 /// Its methods panic when the operating system gives no randomness: nothing that is
 /// done here could be done without.
 #[derive(Debug, Default)]
-pub struct SystemRandom(Provider);
+pub struct SystemRandom;
 
 impl SystemRandom {
     /// The system's generator.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self
     }
 
     /// `N` random bytes.
@@ -28,9 +27,7 @@ impl SystemRandom {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        self.0
-            .fill(bytes)
-            .expect("the operating system gives randomness");
+        getrandom::fill(bytes).expect("the operating system gives randomness");
     }
 }
 

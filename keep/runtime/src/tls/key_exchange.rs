@@ -4,19 +4,18 @@
 //! host's. X25519MLKEM768 is as in draft-ietf-tls-ecdhe-mlkem: in shares and in the secret,
 //! the part of ML-KEM-768 (FIPS 203) comes before that of X25519 (RFC 7748).
 
-use ml_kem::{
-    Ciphertext, Decapsulate as _, DecapsulationKey, Encapsulate as _, EncapsulationKey, Key,
-    KeyExport as _, MlKem768, Seed,
+use libcrux_ml_kem::mlkem768::{
+    self, MlKem768Ciphertext as Ciphertext, MlKem768PrivateKey as DecapsulationKey,
+    MlKem768PublicKey as EncapsulationKey,
 };
 use rustls::{
     Error, NamedGroup, PeerMisbehaved, ProtocolVersion,
     crypto::{ActiveKeyExchange, CompletedKeyExchange, SharedSecret, SupportedKxGroup},
 };
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::provider::random;
-use crate::entropy::CpuRandom;
 
 /// The groups, the preferred one first.
 pub static GROUPS: [&dyn SupportedKxGroup; 2] = [&Hybrid, &Classical];
@@ -79,9 +78,9 @@ struct Hybrid;
 impl SupportedKxGroup for Hybrid {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         let seed = random::<64>()?;
-        let key = DecapsulationKey::<MlKem768>::from_seed(Seed::from(*seed));
+        let (key, public_key) = mlkem768::generate_key_pair(*seed).into_parts();
         let classical = ClassicalShare::new()?;
-        let public = [&key.encapsulation_key().to_bytes()[..], &classical.public].concat();
+        let public = [public_key.as_ref(), &classical.public].concat();
         Ok(Box::new(HybridShare {
             key,
             classical,
@@ -91,20 +90,20 @@ impl SupportedKxGroup for Hybrid {
 
     /// The server's side: only the client has a decapsulation key.
     fn start_and_complete(&self, peer: &[u8]) -> Result<CompletedKeyExchange, Error> {
-        let (peer_key, peer_public) = split(peer, ENCAPSULATION_KEY)?;
-        let peer_key =
-            Key::<EncapsulationKey<MlKem768>>::try_from(peer_key).map_err(|_| malformed())?;
-        let peer_key = EncapsulationKey::<MlKem768>::new(&peer_key).map_err(|_| malformed())?;
+        let (peer_key, peer_public) = split(peer, EncapsulationKey::len())?;
+        let peer_key = EncapsulationKey::try_from(peer_key).map_err(|_| malformed())?;
+        // FIPS 203, section 7.2.
+        if !mlkem768::validate_public_key(&peer_key) {
+            return Err(malformed());
+        }
         let classical = ClassicalShare::new()?;
         let classical_secret = classical.agree(peer_public)?;
-        let mut random = CpuRandom::new().map_err(|_| Error::FailedToGetRandomBytes)?;
-        let (ciphertext, mut secret) = peer_key.encapsulate_with_rng(&mut random);
-        let shared = joined(&secret, &classical_secret);
-        zeroize::Zeroize::zeroize(&mut secret[..]);
+        let (ciphertext, secret) = mlkem768::encapsulate(&peer_key, *random()?);
+        let secret = Zeroizing::new(secret);
         Ok(CompletedKeyExchange {
             group: self.name(),
-            pub_key: [&ciphertext[..], &classical.public].concat(),
-            secret: shared,
+            pub_key: [ciphertext.as_ref(), &classical.public].concat(),
+            secret: joined(&*secret, &classical_secret),
         })
     }
 
@@ -118,20 +117,24 @@ impl SupportedKxGroup for Hybrid {
 }
 
 struct HybridShare {
-    key: DecapsulationKey<MlKem768>,
+    key: DecapsulationKey,
     classical: ClassicalShare,
     public: Vec<u8>,
 }
 
+impl Drop for HybridShare {
+    fn drop(&mut self) {
+        self.key[0..].zeroize();
+    }
+}
+
 impl ActiveKeyExchange for HybridShare {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
-        let (ciphertext, peer_public) = split(peer, CIPHERTEXT)?;
-        let ciphertext = Ciphertext::<MlKem768>::try_from(ciphertext).map_err(|_| malformed())?;
+        let (ciphertext, peer_public) = split(peer, Ciphertext::len())?;
+        let ciphertext = Ciphertext::try_from(ciphertext).map_err(|_| malformed())?;
         let classical_secret = self.classical.agree(peer_public)?;
-        let mut secret = self.key.decapsulate(&ciphertext);
-        let shared = joined(&secret, &classical_secret);
-        zeroize::Zeroize::zeroize(&mut secret[..]);
-        Ok(shared)
+        let secret = Zeroizing::new(mlkem768::decapsulate(&self.key, &ciphertext));
+        Ok(joined(&*secret, &classical_secret))
     }
 
     // A server without ML-KEM need not ask for a share of X25519 alone.
@@ -151,10 +154,6 @@ impl ActiveKeyExchange for HybridShare {
         NamedGroup::X25519MLKEM768
     }
 }
-
-/// Bytes of ML-KEM-768's encapsulation key and ciphertext (FIPS 203, table 3).
-const ENCAPSULATION_KEY: usize = 1184;
-const CIPHERTEXT: usize = 1088;
 
 /// The two parts of a share whose first has `size` bytes.
 fn split(share: &[u8], size: usize) -> Result<(&[u8], &[u8]), Error> {
