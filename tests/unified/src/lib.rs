@@ -1,0 +1,1 @@
+//! Nothing: its dependencies' features are what it is for.
