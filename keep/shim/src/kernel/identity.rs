@@ -92,7 +92,7 @@ impl<P: Platform> Kernel<P> {
 }
 
 /// A processor faults on others.
-fn canonical(address: u64) -> Result<u64, Error> {
+pub(super) fn canonical(address: u64) -> Result<u64, Error> {
     const END: u64 = 1 << 47;
     if address < END {
         Ok(address)

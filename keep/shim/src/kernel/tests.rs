@@ -541,6 +541,12 @@ fn threads_begin_when_asked_for_and_leave_their_address_cleared() {
         fixture.call(__NR_clone, fork),
         Err(Error::EINVAL.as_result())
     );
+    // A base of FS that no processor takes.
+    let nowhere = [flags.into(), stack, id, id, 1 << 47, 0];
+    assert_eq!(
+        fixture.call(__NR_clone, nowhere),
+        Err(Error::EPERM.as_result())
+    );
     assert_eq!(fixture.call(__NR_clone, clone), Ok(2));
     assert_eq!(fixture.call(__NR_clone, clone), Ok(3));
     assert_eq!(

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use enarx_wire_hostcall::call::Operation;
 use linux_raw_sys::general::{self, SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
 
-use super::Kernel;
+use super::{Kernel, identity::canonical};
 use crate::{
     Error, UserMemory,
     memory::Access,
@@ -53,7 +53,7 @@ impl<P: Platform> Kernel<P> {
         let beginning = Registers {
             rax: 0,
             rsp: stack,
-            fs_base: thread_pointer,
+            fs_base: canonical(thread_pointer)?,
             ..*registers
         };
         let mut threads = self.threads.lock();
