@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use enarx_wire_launch::PAGE_SIZE;
@@ -231,15 +232,25 @@ pub(super) fn restrict(cpuid: &mut CpuId, ring: BodyRing) -> Result<(), &'static
         1 << 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 11 | 1 << 12 | 1 << 14;
     const HIDDEN_EDX: u32 = 1 << 2 | 1 << 3 | 1 << 8 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25;
     const HIDDEN_1_EAX: u32 = 1 << 5 | 1 << 21 | 1 << 22;
+    // Virtualization in the machine, and what hypervisors have beside a processor.
+    const VMX: u32 = 1 << 5;
+    const SVM: u32 = 1 << 2;
+    const SVM_FEATURES: u32 = 0x8000_000A;
+    const OF_HYPERVISORS: RangeInclusive<u32> = 0x4000_0000..=0x4FFF_FFFF;
+    cpuid.retain(|entry| {
+        entry.function != SVM_FEATURES && !OF_HYPERVISORS.contains(&entry.function)
+    });
     for entry in cpuid.as_mut_slice() {
         match (entry.function, entry.index) {
-            (1, _) if ring == BodyRing::Supervisor => {
+            (1, _) => {
                 for (bit, name) in NEEDED {
-                    if entry.ecx & 1 << bit == 0 {
+                    if ring == BodyRing::Supervisor && entry.ecx & 1 << bit == 0 {
                         return Err(name);
                     }
                 }
+                entry.ecx &= !VMX;
             }
+            (0x8000_0001, _) => entry.ecx &= !SVM,
             (7, 0) => {
                 entry.ebx &= !HIDDEN_EBX;
                 entry.ecx &= !HIDDEN_ECX;
@@ -260,4 +271,53 @@ pub(super) fn restrict(cpuid: &mut CpuId, ring: BodyRing) -> Result<(), &'static
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kvm_bindings::kvm_cpuid_entry2;
+
+    use super::*;
+
+    #[test]
+    fn machines_have_no_virtualization_and_nothing_of_kvms() {
+        let all = |function| kvm_cpuid_entry2 {
+            function,
+            eax: u32::MAX,
+            ebx: u32::MAX,
+            ecx: u32::MAX,
+            edx: u32::MAX,
+            ..kvm_cpuid_entry2::default()
+        };
+        let functions = [
+            1,
+            7,
+            0xD,
+            0x4000_0000,
+            0x4000_0001,
+            0x8000_0001,
+            0x8000_000A,
+            0x8000_001F,
+        ];
+        let mut cpuid = CpuId::from_entries(&functions.map(all)).unwrap();
+        restrict(&mut cpuid, BodyRing::Supervisor).unwrap();
+        let found = cpuid.as_slice().iter();
+        let found: Vec<_> = found.map(|entry| (entry.function, entry.ecx)).collect();
+        assert_eq!(found[0], (1, !(1 << 5)));
+        assert_eq!(found[3], (0x8000_0001, !(1 << 2)));
+        let left: Vec<_> = found.iter().map(|(function, _)| *function).collect();
+        assert_eq!(left, [1, 7, 0xD, 0x8000_0001, 0x8000_001F]);
+    }
+
+    #[test]
+    fn what_the_shim_cannot_do_without_is_named() {
+        let mut cpuid = CpuId::from_entries(&[kvm_cpuid_entry2 {
+            function: 1,
+            ecx: !(1 << 30),
+            ..kvm_cpuid_entry2::default()
+        }])
+        .unwrap();
+        assert_eq!(restrict(&mut cpuid, BodyRing::Supervisor), Err("RDRAND"));
+        assert_eq!(restrict(&mut cpuid, BodyRing::User), Ok(()));
+    }
 }
