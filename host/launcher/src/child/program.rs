@@ -190,6 +190,7 @@ fn instruction(code: u32, value: u32) -> sock_filter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::filter::{self, Program};
     use super::*;
 
     const UNKNOWN: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
@@ -225,16 +226,30 @@ mod tests {
 
     #[test]
     fn the_keeps_filter_answers_every_number_by_its_rule() {
-        let program =
-            super::super::filter::filter(super::super::filter::Program::Runtime { network: false });
-        let mut longest = 0;
-        for call in (0..2000).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
-            let (found, steps) = run(program, call, [u64::MAX; 6]);
-            longest = longest.max(steps);
-            assert_eq!(found, super::super::filter::expected(call), "call {call}");
+        for kind in [
+            Program::Runtime { network: false },
+            Program::MachineHost { network: false },
+        ] {
+            let program = filter::filter(kind);
+            let mut longest = 0;
+            for call in (0..2000).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
+                let (found, steps) = run(program, call, [u64::MAX; 6]);
+                longest = longest.max(steps);
+                let expected = filter::expected(kind, call);
+                assert_eq!(found, expected, "{kind:?}: call {call}");
+            }
+            println!("{} instructions, at most {longest} steps", program.len());
+            assert!(longest < 40);
         }
-        println!("{} instructions, at most {longest} steps", program.len());
-        assert!(longest < 40);
+    }
+
+    #[test]
+    fn a_machines_process_opens_no_files() {
+        let program = filter::filter(Program::MachineHost { network: true });
+        for call in [libc::SYS_openat, libc::SYS_open, libc::SYS_unlinkat] {
+            let (found, _) = run(program, call as u32, [0; 6]);
+            assert_eq!(found, UNKNOWN, "call {call}");
+        }
     }
 
     #[test]
