@@ -79,9 +79,7 @@ mod x86_64 {
         threads("fast sgx", in_enclave("sgx", true, MEMORY), 7);
         match File::options().read(true).write(true).open("/dev/kvm") {
             Ok(_) => {
-                // With more, programs get signals that they did not cause, on software KVM at
-                // least (docs/vm.md).
-                threads("kvm", in_machine(), 2);
+                threads("kvm", in_machine(), 7);
                 assert_eq!(sealing_key(in_machine(), 1, [0; 16]), None);
             }
             Err(error) => println!("not tried in a virtual machine: /dev/kvm: {error}"),

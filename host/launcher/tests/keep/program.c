@@ -223,6 +223,30 @@ static void use_memory(unsigned self)
     }
 }
 
+/* Memory that all threads touch for the first time at once, each a byte of every page: what one of them has
+ * written stays, whoever made the page. */
+static volatile char *fresh;
+
+static void touch_at_once(unsigned self)
+{
+    enum { PAGES = 16 };
+    for (int round = 0; round < 20; round++) {
+        if (self == 0) {
+            fresh = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            must(fresh != MAP_FAILED);
+        }
+        pthread_barrier_wait(&start);
+        for (int page = 0; page < PAGES; page++)
+            fresh[page * PAGE + (int)self] = (char)(round + 1);
+        pthread_barrier_wait(&start);
+        for (int page = 0; page < PAGES; page++)
+            must(fresh[page * PAGE + (int)self] == (char)(round + 1));
+        pthread_barrier_wait(&start);
+        if (self == 0)
+            must(munmap((void *)fresh, PAGES * PAGE) == 0);
+    }
+}
+
 static __thread unsigned own;
 
 static void *work(void *argument)
@@ -236,6 +260,7 @@ static void *work(void *argument)
         trap();
     }
     use_memory(self);
+    touch_at_once(self);
     pass_token(self);
     wait_in_vain();
     must(own == self);

@@ -1,8 +1,8 @@
 //! Private memory: who has which of it.
 //!
 //! The shim's own memory (its heap and page tables) grows from the bottom, mapped where it lies; that of
-//! the runtime from the top, mapped where the runtime wants it and nowhere else. None of it ever
-//! comes back: what the runtime unmaps stays with its address. So what lies above one end and below
+//! the runtime from the top, mapped where the runtime wants it, and for the shim in a place of its own
+//! ([`own`](super::paging::own)). None of it ever comes back: what the runtime unmaps stays with its address. So what lies above one end and below
 //! the other was accepted, once, when that end got there, and nothing between them.
 
 use core::{ptr, sync::atomic::Ordering};

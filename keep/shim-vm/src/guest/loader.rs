@@ -9,13 +9,7 @@ use enarx_keep_shim::{
 use enarx_wire_launch::vm::{GuestInfo, GuestSegment, layout};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    frames,
-    paging::{self, Staging},
-    platform::Machine,
-    stop,
-    tables::LARGE_PAGE,
-};
+use super::{frames, paging, platform::Machine, stop, tables::LARGE_PAGE};
 
 /// Loads the runtime that `info` describes, and registers its pages with `space`.
 ///
@@ -29,10 +23,13 @@ pub fn load(info: &GuestInfo, space: &mut AddressSpace) {
     let Some(frame) = frames::take(room, LARGE_PAGE) else {
         stop(Stop::Memory)
     };
-    let staging = Staging::new(frame, room);
-    copy_in(staging.address(), size);
-    // SAFETY: the copy, which nobody writes any more, mapped for as long as `staging` lives.
-    let file = unsafe { slice::from_raw_parts(staging.address() as *const u8, size as usize) };
+    let copy = paging::own(frame);
+    for offset in (LARGE_PAGE..room).step_by(LARGE_PAGE as usize) {
+        paging::own(frame + offset);
+    }
+    copy_in(copy, size);
+    // SAFETY: the copy, which nobody writes any more.
+    let file = unsafe { slice::from_raw_parts(copy as *const u8, size as usize) };
     if Sha256::digest(file)[..] != info.runtime_digest {
         stop(Stop::Runtime);
     }

@@ -20,20 +20,22 @@ use super::{
     platform::Machine,
     processor_page, stop,
     tables::{FIRST_TABLES, INNER, LARGE_PAGE, READ_WRITE, Table, address_in, bit, private},
+    tee::tee,
 };
 
 impl Pages for Machine {
     fn add(&self, range: Range<u64>) {
-        let length = range.end - range.start;
-        let start = range.start;
         each(range, |entry, _| {
             let kept = address_in(entry.load(Ordering::Relaxed));
             let new = || frames::take(PAGE, PAGE).unwrap_or_else(|| stop(Stop::Memory));
             let frame = if kept == 0 { new() } else { kept };
+            if kept != 0 || !tee().gives_zeros() {
+                // SAFETY: a page that was the runtime's, or is to be, mapped to nothing else now. Once the
+                // runtime can reach it, other threads write there.
+                unsafe { ptr::write_bytes(own(frame) as *mut u8, 0, PAGE as usize) };
+            }
             entry.store(private(frame, READ_WRITE), Ordering::Release);
         });
-        // SAFETY: pages that were just mapped here, which nothing uses yet.
-        unsafe { ptr::write_bytes(start as *mut u8, 0, length as usize) };
     }
 
     /// The memory stays with its address, until pages are added there again: other processors may
@@ -78,42 +80,18 @@ pub fn map(range: Range<u64>, mut frame: u64, access: Access) {
     });
 }
 
-/// While this lives, memory is mapped for the shim alone, in a place that has nothing else.
-pub struct Staging {
-    range: Range<u64>,
-}
-
-/// Where that is.
-const STAGING: u64 = 1 << 39;
-
-impl Staging {
-    /// Maps `bytes` of memory from `frame` on, both multiples of 2 MiB. There is one of these
-    /// at a time.
-    pub fn new(frame: u64, bytes: u64) -> Self {
-        let range = STAGING..STAGING + bytes;
-        let user = if body_in_ring_3() { bit::USER } else { 0 };
-        let bits = READ_WRITE & !bit::USER | user | bit::LARGE;
-        for offset in (0..bytes).step_by(LARGE_PAGE as usize) {
-            let table = table(STAGING + offset, 1);
-            let index = index(STAGING + offset, 1);
-            table.0[index].store(private(frame + offset, bits), Ordering::Release);
-        }
-        Self { range }
-    }
-
-    /// Where it begins.
-    pub fn address(&self) -> u64 {
-        self.range.start
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        for address in self.range.clone().step_by(LARGE_PAGE as usize) {
-            table(address, 1).0[index(address, 1)].store(0, Ordering::Release);
-        }
-        forget_all();
-    }
+/// Where the shim itself reaches the memory at `frame`, which the runtime has elsewhere or is to have. The
+/// 2 MiB around it are mapped there from now on.
+pub fn own(frame: u64) -> u64 {
+    /// Behind all that the runtime maps.
+    const OWN: u64 = layout::USER_END;
+    let address = OWN + frame;
+    let user = if body_in_ring_3() { bit::USER } else { 0 };
+    let bits = READ_WRITE & !bit::USER | user | bit::LARGE;
+    let entry = &table(address, 1).0[index(address, 1)];
+    let large = frame / LARGE_PAGE * LARGE_PAGE;
+    entry.store(private(large, bits), Ordering::Release);
+    address
 }
 
 fn change(range: Range<u64>, access: Access) {
@@ -171,7 +149,7 @@ fn table(address: u64, level: u32) -> &'static Table {
         }
         // SAFETY: entries above the lowest level that are present name tables, which are mapped
         // where they lie and never go away: none of them is in a place that has large pages but
-        // `STAGING`, of which nobody asks for the lowest level.
+        // that of `own`, which asks for no lower level.
         table = unsafe { &*(address_in(found) as *const Table) };
     }
     table

@@ -57,6 +57,11 @@ impl Tee for Snp {
         }
     }
 
+    /// What is in a page that is validated is what its ciphertext comes to.
+    fn gives_zeros(&self) -> bool {
+        false
+    }
+
     fn ring(&self, value: u32) {
         Ghcb::current().write_to_port(layout::DOORBELL_PORT, value);
     }
