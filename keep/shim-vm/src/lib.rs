@@ -23,6 +23,7 @@
 
 extern crate alloc;
 
+pub mod exceptions;
 #[cfg(panic = "abort")]
 mod guest;
 pub mod snp;

@@ -32,6 +32,9 @@ mod tee;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod adversary;
 #[cfg(all(test, target_arch = "x86_64"))]
+#[path = "../../tests/elf/mod.rs"]
+mod elf;
+#[cfg(all(test, target_arch = "x86_64"))]
 mod qemu;
 
 pub use backend::KvmBackend;

@@ -3,6 +3,12 @@
 //!
 //! The machine's memory is a file that both map. The doorbell is a port behind a stream, and
 //! the shim waits in shared memory for its answers.
+//!
+//! The emulator can stop between any two instructions, and go on with an interrupt that nothing holds
+//! back: what a hostile host does.
+
+mod debugger;
+mod interrupts;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -29,7 +35,7 @@ enum End {
 
 /// A Keep of one processor.
 struct Guest {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     memory: NonNull<u8>,
     doorbell: UnixStream,
     qemu: Child,
@@ -43,6 +49,18 @@ const MACHINE_MEMORY: usize = 1 << 30;
 impl Guest {
     /// A Keep on `platform` whose measured runtime is `runtime`, and that finds `offered`.
     fn start(platform: Platform, runtime: &[u8], offered: &[u8]) -> Self {
+        Self::start_with(platform, runtime, offered, |_| {
+            vec!["-cpu".into(), "max".into()]
+        })
+    }
+
+    /// The same, with more arguments for an emulator that has this directory.
+    fn start_with(
+        platform: Platform,
+        runtime: &[u8],
+        offered: &[u8],
+        more: impl FnOnce(&Path) -> Vec<String>,
+    ) -> Self {
         let image = KeepImage {
             runtime,
             runtime_digest: [1; 48],
@@ -82,7 +100,8 @@ impl Guest {
                 "-M",
                 "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,memory-backend=m",
             ])
-            .args(["-accel", "tcg", "-cpu", "max", "-m", "1024"])
+            .args(["-accel", "tcg", "-m", "1024"])
+            .args(more(directory.path()))
             .args([
                 "-nodefaults",
                 "-no-user-config",
@@ -108,7 +127,7 @@ impl Guest {
         let evidence = DeviceEvidence::new(device);
         let (services, outside) = services(Box::new(evidence), 1);
         Self {
-            _directory: directory,
+            directory,
             memory,
             doorbell,
             qemu,

@@ -21,6 +21,7 @@ use super::{
     main_thread, processor_page as page,
     tables::{self, SEGMENT_TABLE, SUPERVISOR_GATES, USER_GATES, bit, selector},
 };
+use crate::exceptions::NO_ADDRESS;
 
 global_asm!(
     // Xen's ELF note "physical entry point", by which monitors find a PVH guest's entry.
@@ -119,10 +120,9 @@ global_asm!(
     "  lea rsp, [rbx + {STACK_END}]",
     "  lea r8, [rbx + {PROCESSOR_PAGE}]",
     "  mov [r8 + {STACK}], rsp",
-    // The task state: the stack for exceptions, that for double faults, no ports.
+    // The task state: the stack for exceptions, of ring 3 alone and of all; no ports.
     "  lea rax, [r8 + {FRAME_END}]",
     "  mov [r8 + {TASK_STATE} + 4], rax",
-    "  lea rax, [rbx + {FAULT_STACK_END}]",
     "  mov [r8 + {TASK_STATE} + 36], rax",
     "  mov word ptr [r8 + {TASK_STATE} + 102], {TASK_STATE_SIZE}",
     "  shl esi, 4",
@@ -159,10 +159,15 @@ global_asm!(
     "  cmp byte ptr [rip + guest_body_in_ring_3], 0",
     "  jne 5f",
     //
-    // The body in ring 0.
+    // The body in ring 0. The runtime's GS has no base, and no page has faulted.
     "  mov eax, offset guest_system_call",
     "  wrmsr",
     "  lidt [rip + guest_supervisor_gates]",
+    "  mov ecx, 0xC0000102",
+    "  xor eax, eax",
+    "  wrmsr",
+    "  mov rax, {NO_ADDRESS}",
+    "  mov cr2, rax",
     // XCR0: x87, SSE, AVX. In ring 3 it is the host's, which has them too.
     "  mov rax, cr4",
     "  bts rax, {OSXSAVE}",
@@ -257,10 +262,10 @@ global_asm!(
     WINDOWS = const layout::WINDOWS,
     WINDOW_SIZE = const layout::WINDOW_SIZE,
     STACK_END = const window::STACK_END,
-    FAULT_STACK_END = const window::FAULT_STACK_END,
     PROCESSOR_PAGE = const window::PROCESSOR_PAGE,
     STACK = const page::STACK,
     FRAME_END = const page::FRAME_END,
+    NO_ADDRESS = const NO_ADDRESS,
     BODY = const page::BODY,
     TASK_STATE = const page::TASK_STATE,
     TASK_STATE_SIZE = const page::TASK_STATE_SIZE,

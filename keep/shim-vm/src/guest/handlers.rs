@@ -5,6 +5,10 @@
 //! is nested: the shim itself causes no exceptions but those that stop the Keep, and one kind that
 //! is over at once, when this processor remembers an access that another one has changed since.
 //!
+//! A host can raise exceptions between any two instructions. In ring 0 all of them are taken in the
+//! processor's page, whatever stack and GS there were. Where they interrupt the code of this file, in which
+//! both may be the runtime's, the Keep stops: the page's address is that of the stack then.
+//!
 //! Where the body runs in ring 3, a handler's first instructions do no more than go there, since
 //! each of them is emulated; and SYSCALL may or may not have entered ring 0.
 
@@ -17,7 +21,7 @@ use super::{
     processor_page as page, serve,
     tables::{self, selector},
 };
-use crate::snp::cpuid;
+use crate::{exceptions::NO_ADDRESS, snp::cpuid};
 
 /// The ways into the shim, as `serve` is told.
 pub mod way {
@@ -76,6 +80,9 @@ global_asm!(
     "  push rax",
     "  mov rax, cr2",
     "  push rax",
+    // A page fault that the host makes up is at no address.
+    "  mov rax, {NO_ADDRESS}",
+    "  mov cr2, rax",
     "  test byte ptr [rsp + 40], 3",
     "  jz 1f",
     "  swapgs",
@@ -83,10 +90,13 @@ global_asm!(
     "  jmp guest_save_exception",
     // The shim's own. It may be that of an access to the runtime's memory which the tables
     // permit by now; the second time at the same place it is not.
-    "1: cmp dword ptr [rsp + 16], 14",
+    "1: cmp qword ptr [rsp + 32], offset guest_handlers_end",
+    "  jb 2f",
+    "  cmp dword ptr [rsp + 16], 14",
     "  jne 2f",
     "  test dword ptr [rsp + 4], {RUNTIME_MASK}",
     "  jz 2f",
+    "  mov rax, [rsp]",
     "  cmp gs:[{FAULTED}], rax",
     "  je 2f",
     "  mov gs:[{FAULTED}], rax",
@@ -95,8 +105,10 @@ global_asm!(
     "  pop rax",
     "  add rsp, 16",
     "  iretq",
-    "2: cld",
-    "  and rsp, -16",
+    "2: and rsp, -4096",
+    "  wrgsbase rsp",
+    "  push 2",
+    "  popfq",
     "  call {failed}",
     "  ud2",
     //
@@ -169,6 +181,15 @@ global_asm!(
     // In ring 3 after an exception; the stack is the shim's already.
     "guest_user_exception:",
     "guest_save_exception:",
+    // Flags that a system call clears.
+    "  push 2",
+    "  popfq",
+    "  mov rax, gs:[{FRAME_ADDRESS}]",
+    "  mov gs:[{ADDRESS}], rax",
+    "  mov eax, gs:[{FRAME_VECTOR}]",
+    "  mov gs:[{VECTOR}], eax",
+    "  mov eax, gs:[{FRAME_CODE}]",
+    "  mov gs:[{CODE}], eax",
     "  mov rax, gs:[{FRAME_RAX}]",
     "  mov gs:[{RAX}], rax",
     "  mov gs:[{RCX}], rcx",
@@ -225,7 +246,6 @@ global_asm!(
     "  mov edi, eax",
     "  rdfsbase rax",
     "  mov gs:[{FS_BASE}], rax",
-    "  cld",
     "  mov eax, 7",
     "  xor edx, edx",
     "  xsave64 gs:[{EXTENDED}]",
@@ -263,8 +283,11 @@ global_asm!(
     "  mov rax, gs:[{RAX}]",
     "  cmp byte ptr [rip + guest_body_in_ring_3], 0",
     "  jne 8f",
+    // No interrupts: there is no device.
+    "  btr qword ptr [rsp + 16], 9",
     "  swapgs",
     "8: iretq",
+    "guest_handlers_end:",
     ".text",
     HANDLER_SIZE = const tables::HANDLER_SIZE,
     USER_HANDLERS = const tables::USER_HANDLERS - tables::SUPERVISOR_HANDLERS,
@@ -278,14 +301,21 @@ global_asm!(
     MOST_ENTRIES = const cpuid::MOST_ENTRIES,
     ENTRIES = const cpuid::ENTRIES,
     ENTRY_SIZE = const cpuid::ENTRY_SIZE,
+    NO_ADDRESS = const NO_ADDRESS,
     STACK = const page::STACK,
     FAULTED = const page::FAULTED,
     EXTENDED = const page::EXTENDED,
     FRAME_SIZE = const page::FRAME_SIZE,
+    FRAME_ADDRESS = const page::FRAME_ADDRESS,
+    FRAME_VECTOR = const page::FRAME_VECTOR,
+    FRAME_CODE = const page::FRAME_CODE,
     FRAME_RAX = const page::FRAME_RAX,
     FRAME_RIP = const page::FRAME_RIP,
     FRAME_RFLAGS = const page::FRAME_RFLAGS,
     FRAME_RSP = const page::FRAME_RSP,
+    ADDRESS = const page::ADDRESS,
+    VECTOR = const page::VECTOR,
+    CODE = const page::CODE,
     RAX = const page::REGISTERS + core::mem::offset_of!(Registers, rax),
     RCX = const page::REGISTERS + core::mem::offset_of!(Registers, rcx),
     RDX = const page::REGISTERS + core::mem::offset_of!(Registers, rdx),

@@ -19,11 +19,21 @@ pub struct ProcessorPage {
     stack: u64,
     /// Where an access of the shim itself faulted last.
     faulted: u64,
-    /// What the latest exception left. The processor itself pushes all from `code` on.
+    /// The runtime's latest exception.
+    cause: Cause,
+    /// What the latest exception left, be it the runtime's or the shim's own. The processor itself pushes
+    /// all from `code` on.
     frame: ExceptionFrame,
     /// Where the handlers for a body in ring 3 go on: what IRETQ takes.
     body: ReturnFrame,
     task_state: [u32; TASK_STATE_SIZE / 4],
+}
+
+#[repr(C)]
+struct Cause {
+    address: u64,
+    vector: u32,
+    code: u32,
 }
 
 #[repr(C)]
@@ -57,6 +67,9 @@ pub const EXTENDED: usize = offset_of!(ProcessorPage, extended);
 pub const REGISTERS: usize = offset_of!(ProcessorPage, registers);
 pub const STACK: usize = offset_of!(ProcessorPage, stack);
 pub const FRAME: usize = offset_of!(ProcessorPage, frame);
+pub const FRAME_ADDRESS: usize = FRAME + offset_of!(ExceptionFrame, address);
+pub const FRAME_VECTOR: usize = FRAME + offset_of!(ExceptionFrame, vector);
+pub const FRAME_CODE: usize = FRAME + offset_of!(ExceptionFrame, code);
 pub const FRAME_RAX: usize = FRAME + offset_of!(ExceptionFrame, rax);
 pub const FRAME_RIP: usize = FRAME + offset_of!(ExceptionFrame, rip);
 pub const FRAME_RFLAGS: usize = FRAME + offset_of!(ExceptionFrame, rflags);
@@ -67,8 +80,13 @@ pub const FRAME_END: usize = FRAME + FRAME_SIZE;
 pub const BODY: usize = offset_of!(ProcessorPage, body);
 pub const TASK_STATE: usize = offset_of!(ProcessorPage, task_state);
 pub const FAULTED: usize = offset_of!(ProcessorPage, faulted);
+pub const ADDRESS: usize = offset_of!(ProcessorPage, cause) + offset_of!(Cause, address);
+pub const VECTOR: usize = offset_of!(ProcessorPage, cause) + offset_of!(Cause, vector);
+pub const CODE: usize = offset_of!(ProcessorPage, cause) + offset_of!(Cause, code);
 
 const _: () = {
+    // For the shim's own exceptions, that cannot go on, the page's base is the end of a stack.
+    assert!(window::FAULT_STACK_END == window::PROCESSOR_PAGE);
     // The processor aligns its stack, and the handlers find the frames one behind the other.
     assert!(FRAME_END.is_multiple_of(16));
     assert!(BODY == FRAME_END);
@@ -92,9 +110,9 @@ impl ProcessorPage {
     /// The exception that the handler found.
     pub fn exception(&self) -> Exception {
         Exception {
-            vector: self.frame.vector as u8,
-            code: self.frame.code as u32,
-            address: self.frame.address,
+            vector: self.cause.vector as u8,
+            code: self.cause.code,
+            address: self.cause.address,
         }
     }
 

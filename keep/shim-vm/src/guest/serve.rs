@@ -1,11 +1,12 @@
 //! What the shim does when the runtime has come to it.
 
-use enarx_keep_shim::{Next, Stop, vector};
+use enarx_keep_shim::{Next, Stop};
 use enarx_wire_launch::vm::layout;
 
 use super::{
     KERNEL, access, handlers::way, host, paging, processor_page::ProcessorPage, stop, tee::tee,
 };
+use crate::exceptions::can_be_of_program;
 
 /// Serves the system call or the exception that the handlers have saved.
 pub extern "C" fn serve(from: u32) {
@@ -32,8 +33,7 @@ pub extern "C" fn serve(from: u32) {
             if tee().exception(&exception, &mut page.registers) {
                 return;
             }
-            // Others are no program's doing.
-            if !OF_PROGRAMS.contains(&exception.vector) {
+            if !can_be_of_program(&exception, page.registers.rflags, &page.extended) {
                 stop(Stop::Exception);
             }
             kernel.exception(exception, &mut page.registers, &mut page.extended);
@@ -48,19 +48,3 @@ pub extern "C" fn serve(from: u32) {
 pub extern "C" fn failed() -> ! {
     stop(Stop::Exception)
 }
-
-/// Exceptions that instructions of a program cause.
-const OF_PROGRAMS: [u8; 12] = [
-    vector::DIVIDE,
-    vector::DEBUG,
-    vector::BREAKPOINT,
-    vector::OVERFLOW,
-    vector::BOUND,
-    vector::INVALID_OPCODE,
-    vector::STACK,
-    vector::PROTECTION,
-    vector::PAGE_FAULT,
-    vector::X87,
-    vector::ALIGNMENT,
-    vector::SIMD,
-];

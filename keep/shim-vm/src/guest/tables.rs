@@ -214,25 +214,26 @@ pub const USER_HANDLERS: u64 = SUPERVISOR_HANDLERS + HANDLER_SIZE * EXCEPTIONS a
 #[repr(C, align(16))]
 pub struct Gates([[u64; 2]; EXCEPTIONS]);
 
-/// The gates that lead to handlers from `handlers` on.
-const fn gates(handlers: u64) -> Gates {
-    const DOUBLE_FAULT: usize = 8;
+/// The gates that lead to handlers from `handlers` on. Where `always` says so, they have a stack of their own
+/// even in ring 0.
+const fn gates(handlers: u64, always: bool) -> Gates {
     const BREAKPOINT: usize = 3;
     /// A present interrupt gate (AMD64 APM volume 2, 4.8.4).
     const GATE: u64 = 0x8E << 40;
     /// The instruction INT3 may use it.
     const FOR_USERS: u64 = 3 << 45;
-    const FAULT_STACK: u64 = 1 << 32;
+    const STACK: u64 = 1 << 32;
     let mut gates = [[0; 2]; EXCEPTIONS];
     let mut index = 0;
     while index < EXCEPTIONS {
         let handler = handlers + HANDLER_SIZE * index as u64;
         let kind = match index {
             BREAKPOINT => GATE | FOR_USERS,
-            DOUBLE_FAULT => GATE | FAULT_STACK,
             _ => GATE,
         };
+        let stack = if always { STACK } else { 0 };
         gates[index][0] = kind
+            | stack
             | (selector::CODE as u64) << 16
             | handler & 0xFFFF
             | (handler >> 16 & 0xFFFF) << 48;
@@ -242,10 +243,10 @@ const fn gates(handlers: u64) -> Gates {
 }
 
 /// The gates where the body runs in ring 0.
-pub static SUPERVISOR_GATES: Gates = gates(SUPERVISOR_HANDLERS);
+pub static SUPERVISOR_GATES: Gates = gates(SUPERVISOR_HANDLERS, true);
 
 /// The gates where the body runs in ring 3.
-pub static USER_GATES: Gates = gates(USER_HANDLERS);
+pub static USER_GATES: Gates = gates(USER_HANDLERS, false);
 
 /// Size of either less one, as LIDT wants it.
 pub const GATES_LIMIT: u16 = (EXCEPTIONS * 16 - 1) as u16;

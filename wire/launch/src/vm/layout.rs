@@ -68,7 +68,7 @@ pub mod window {
     pub const STACK: u64 = 0x1000;
     /// Its end.
     pub const STACK_END: u64 = 0x1_4000;
-    /// The stack on which a double fault is noticed.
+    /// The stack on which the shim stops after an exception of its own.
     pub const FAULT_STACK: u64 = 0x1_5000;
     /// Its end.
     pub const FAULT_STACK_END: u64 = 0x1_6000;

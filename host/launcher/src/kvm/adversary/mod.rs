@@ -4,9 +4,6 @@
 mod host;
 mod program;
 
-#[path = "../../../tests/elf/mod.rs"]
-mod elf;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

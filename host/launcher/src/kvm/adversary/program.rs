@@ -7,7 +7,7 @@ use enarx_wire_hostcall::attestation::REPORT_DATA_SIZE;
 use enarx_wire_launch::vm::file_digest;
 use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
 
-use super::elf::{Part, static_pie};
+use crate::kvm::elf::{Part, static_pie};
 
 /// What the program keeps in private memory, and nobody else may see. Its file has the complement.
 pub const CANARY: u64 = 0x5EC2_E7C0_FFEE_D00D;

@@ -1,0 +1,126 @@
+//! A host that interrupts the shim where the stack and GS may be the runtime's: the Keep stops, and not
+//! a word of the runtime's memory has changed.
+
+use std::arch::global_asm;
+
+use enarx_wire_launch::Platform;
+use enarx_wire_launch::vm::layout;
+
+use super::debugger::Debugger;
+use super::{End, Guest, KEEP_MEMORY};
+use crate::kvm::elf::{Part, static_pie};
+
+const PATTERN: u64 = 0x0123_4567_89AB_CDEF;
+
+// Has its stack and the base of GS in a page that is full of a pattern, and makes system calls.
+global_asm!(
+    ".pushsection .rodata",
+    ".balign 16",
+    "enarx_interrupted_program:",
+    "lea rbx, [rsp - 0x3000]",
+    "and rbx, -4096",
+    "mov rdi, rbx",
+    "mov rax, {PATTERN}",
+    "mov ecx, 512",
+    "rep stosq",
+    "wrgsbase rbx",
+    "lea rsp, [rbx + 2048]",
+    // getpid
+    "2: mov eax, 39",
+    "syscall",
+    "jmp 2b",
+    "enarx_interrupted_program_end:",
+    ".popsection",
+    PATTERN = const PATTERN,
+);
+
+unsafe extern "C" {
+    static enarx_interrupted_program: u8;
+    static enarx_interrupted_program_end: u8;
+}
+
+fn program() -> Vec<u8> {
+    // SAFETY: both symbols are defined above, around bytes that never change.
+    let code = unsafe {
+        let start = &raw const enarx_interrupted_program;
+        let end = &raw const enarx_interrupted_program_end;
+        std::slice::from_raw_parts(start, end.addr() - start.addr())
+    };
+    let size = code.len() as u64;
+    static_pie(code, &[Part { access: 5, size }])
+}
+
+/// Where the shim is interrupted: so many instructions after the first one of a system call, or after the
+/// last but one of its end.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Call(u32),
+    End(u32),
+}
+
+#[test]
+fn a_shim_that_is_interrupted_stops_and_writes_nowhere_else() {
+    // SWAPGS, then the stack pointer is saved; SWAPGS, IRETQ.
+    const CALL: &[u8] = b"\x0F\x01\xF8\x65\x48\x89\x24\x25";
+    const END: &[u8] = b"\x0F\x01\xF8\x48\xCF";
+    let program = program();
+    // The runtime's stack and GS; its stack; neither; what is compiled. Both the shim's; GS the runtime's;
+    // the runtime itself.
+    let calls = [0, 1, 2, 25, 60].map(Moment::Call);
+    let ends = [0, 1, 2].map(Moment::End);
+    for moment in calls.into_iter().chain(ends) {
+        let mut guest = Guest::start_with(Platform::Kvm, &program, &program, |directory| {
+            let mut arguments = Debugger::arguments(directory);
+            // Without SMAP such writes succeed; with a controller in the way NMIs would be masked.
+            arguments.extend(["-cpu", "max,-smap,-apic"].map(str::to_owned));
+            arguments
+        });
+        let mut debugger = Debugger::connect(guest.directory.path());
+        debugger.run_to(find(&guest, CALL));
+        let steps = match moment {
+            Moment::Call(steps) => steps,
+            Moment::End(steps) => {
+                debugger.run_to(find(&guest, END));
+                steps
+            }
+        };
+        for _ in 0..steps {
+            debugger.step();
+        }
+        let at = debugger.next();
+        let is_runtime = (layout::RUNTIME..layout::RUNTIME_END).contains(&at);
+        assert_eq!(is_runtime, matches!(moment, Moment::End(2)), "{at:#x}");
+        debugger.interrupt();
+        const EXCEPTION: u8 = 13;
+        assert_eq!(guest.serve(), End::Abort(EXCEPTION), "{moment:?}");
+        assert_eq!(patterned_pages(&guest), 1, "{moment:?}");
+    }
+}
+
+/// The address of the one place in the shim's code that has these bytes.
+fn find(guest: &Guest, bytes: &[u8]) -> u64 {
+    let code = memory(guest, layout::SHIM, layout::SHIM_CONSTANTS);
+    let mut found = code.windows(bytes.len()).enumerate();
+    let mut next = || found.find(|(_, window)| *window == bytes);
+    let (offset, _) = next().unwrap();
+    assert!(next().is_none());
+    layout::SHIM + offset as u64
+}
+
+/// Pages of the runtime's memory that have nothing but the pattern.
+fn patterned_pages(guest: &Guest) -> usize {
+    const LOOKED_AT: u64 = 4 << 20;
+    let file = program().len() as u64;
+    let end = layout::PRIVATE + layout::private_bytes(KEEP_MEMORY, file);
+    let pages = memory(guest, end - LOOKED_AT, end);
+    let pattern = PATTERN.to_le_bytes().repeat(512);
+    pages.chunks(4096).filter(|page| *page == pattern).count()
+}
+
+fn memory(guest: &Guest, from: u64, to: u64) -> &[u8] {
+    // SAFETY: within the memory, which stays mapped; nothing that the machine still does writes there.
+    unsafe {
+        let start = guest.memory.as_ptr().add(from as usize);
+        std::slice::from_raw_parts(start, (to - from) as usize)
+    }
+}
