@@ -1,9 +1,6 @@
 //! How threads begin.
 
-use core::{
-    ptr,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::ptr;
 
 use enarx_keep_shim::{
     Beginning, Kernel, Program, Registers, Stop, begin_program,
@@ -28,9 +25,6 @@ use super::{
 /// somebody must have asked.
 pub extern "C" fn begin() -> ! {
     let index = processor_page::index();
-    if BEGUN[index as usize].swap(true, Ordering::SeqCst) {
-        stop(Stop::Entry);
-    }
     if index == 0 {
         choose_tee();
     }
@@ -51,10 +45,6 @@ pub extern "C" fn begin() -> ! {
     // SAFETY: the registers are those of a program that was verified, or of a thread that it made.
     unsafe { guest_go() }
 }
-
-/// Processors that have begun.
-static BEGUN: [AtomicBool; layout::PROCESSORS as usize] =
-    [const { AtomicBool::new(false) }; layout::PROCESSORS as usize];
 
 /// Size of the first thread's stack, as Linux has it.
 const STACK_SIZE: u64 = 8 << 20;
