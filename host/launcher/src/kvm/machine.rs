@@ -304,6 +304,12 @@ impl Machine {
         }
     }
 
+    /// What the machine shares with its host.
+    #[cfg(test)]
+    pub(super) const fn shared(&self) -> &Memory {
+        &self.shared
+    }
+
     /// The host's end of the block of processor `index`, for as long as the machine.
     ///
     /// # Panics

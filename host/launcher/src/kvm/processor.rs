@@ -106,6 +106,15 @@ impl Processor {
         }
     }
 
+    /// Has it begin with another index than its own: what a hostile host can do.
+    #[cfg(test)]
+    pub(super) fn pretend(&self, index: u32) {
+        let vcpu = self.vcpu.borrow();
+        let mut registers = vcpu.get_regs().unwrap();
+        registers.rsi = index.into();
+        vcpu.set_regs(&registers).unwrap();
+    }
+
     /// Runs until the processor leaves the machine for its host.
     pub(super) fn run(&self) -> Exit {
         let mut vcpu = self.vcpu.borrow_mut();

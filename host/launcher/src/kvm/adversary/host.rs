@@ -1,4 +1,4 @@
-//! A host that plays SEV-SNP and, at one moment, does something that it must not.
+//! A host that may play a TEE and, at one moment, does something that it must not.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -12,10 +12,10 @@ use enarx_wire_launch::{PAGE_SIZE, Platform};
 use kvm_bindings::CpuId;
 use rustix::io::Errno;
 
-use super::program::{self, CANARY, DENIED, DIAGNOSTICS, REPORT_BYTE, REPORT_SIZE, RIGHT};
+use super::program::{self, CANARY, DENIED, DIAGNOSTICS, FORGED, REPORT_BYTE, REPORT_SIZE, RIGHT};
 use crate::kvm::machine::Machine;
 use crate::kvm::memory::Memory;
-use crate::kvm::played::{Marks, PageStates, Playable, PlayableSnp, Played};
+use crate::kvm::played::{Marks, PageStates, Playable, Played, playable};
 use crate::kvm::processor::Exit;
 use crate::kvm::services::DeviceEvidence;
 use crate::kvm::software;
@@ -28,6 +28,8 @@ pub enum End {
     Right,
     /// It was refused something, and knows it.
     Denied,
+    /// It has evidence that is none, which its owner can tell.
+    Forged,
     /// The Keep stopped itself, for this reason.
     Stopped(u8),
     /// Hardware would not let it go on.
@@ -36,11 +38,14 @@ pub enum End {
 
 /// A moment at which the host can do something.
 pub enum Moment<'a> {
+    /// The machine is loaded.
+    Start,
     /// A page is loaded.
     Load(GuestPageKind, &'a mut [u8; PAGE_SIZE]),
     /// The guest reads a register, and is to get this.
     Read(u64, &'a mut u64),
-    /// The guest leaves by its GHCB, with this code; the host does what it asks unless this says otherwise.
+    /// The guest leaves for something with this number, by its GHCB or `TDG.VP.VMCALL`; the host does what it
+    /// asks unless this says otherwise.
     Before(u64, &'a mut bool),
     /// It has done so.
     After(u64),
@@ -52,7 +57,7 @@ pub enum Moment<'a> {
 #[derive(Clone)]
 pub struct Hand {
     shared: Shared,
-    pages: Arc<PageStates>,
+    pages: Option<Arc<PageStates>>,
 }
 
 #[derive(Clone, Copy)]
@@ -79,15 +84,22 @@ impl Hand {
         unsafe { self.word(offset).write_volatile(value) };
     }
 
+    /// Writes how the host wants to be spoken to.
+    pub fn write_boot_page(&self, value: u64) {
+        // SAFETY: as in `read`.
+        unsafe { self.shared.base.cast::<u64>().write_volatile(value) };
+    }
+
     /// Gives another page in the place of this one.
     pub fn take_away(&self, address: u64) {
-        self.pages.take_away(address);
+        self.pages.as_ref().unwrap().take_away(address);
     }
 
     /// Makes a page private and accepts it in the guest's place.
     pub fn accept(&self, address: u64) {
-        let _ = self.pages.make_private(address, 1);
-        let _ = self.pages.accept(address, 1);
+        let pages = self.pages.as_ref().unwrap();
+        let _ = pages.make_private(address, 1);
+        let _ = pages.accept(address, 1);
     }
 
     fn word(&self, offset: u64) -> NonNull<u64> {
@@ -101,43 +113,61 @@ impl Hand {
 /// What the host does at each moment. Before there is a machine, it has nothing in its hands.
 pub type Act = Box<dyn FnMut(Moment<'_>, Option<&Hand>) + Send>;
 
-/// Runs one Keep that meets `act`; panics if it was wrong, or if its secret got out.
-pub fn run(act: Act) -> End {
-    run_with_intruder(act, None)
+/// A processor that the host starts, and that nobody asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Intruder {
+    /// Calls that the first processor has made then.
+    pub after: usize,
+    /// The index that it begins with.
+    pub index: u32,
 }
 
-/// The same, for a host that also starts the second processor, which nobody asked for, after so many calls
-/// of the first one.
-pub fn run_with_intruder(act: Act, calls: Option<usize>) -> End {
+/// Runs one Keep that meets `act`; panics if it was wrong, or if its secret got out.
+pub fn run(platform: Platform, act: Act, intruder: Option<Intruder>) -> End {
     let runtime = program::file();
     let image = program::image(&runtime);
     let (ours, device) = UnixStream::pair().unwrap();
     let act = Arc::new(Mutex::new(act));
-    let hand = Arc::new(Mutex::new(None));
-    let tee = HostilePlayable {
-        honest: PlayableSnp::new(DeviceEvidence::new(ours)).unwrap(),
-        act: Arc::clone(&act),
-        hand: Arc::clone(&hand),
-    };
+    let played = Arc::new(Mutex::new(None));
+    let evidence = DeviceEvidence::new(ours.try_clone().unwrap());
+    let tee = playable(platform, evidence).unwrap().map(|honest| {
+        Box::new(HostilePlayable {
+            honest,
+            act: Arc::clone(&act),
+            pages: Arc::clone(&played),
+        }) as Box<dyn Playable>
+    });
     let answering = std::thread::spawn(move || answer_reports(device));
-    let pages = GuestPages::played(Platform::Snp, &image, MEMORY).unwrap();
+    let pages = match &tee {
+        Some(_) => GuestPages::played(platform, &image, MEMORY),
+        None => GuestPages::new(platform, &image, MEMORY),
+    };
     let ring = software::body_ring();
-    let machine = Machine::new(&image, &pages, MEMORY, ring, Some(Box::new(tee))).unwrap();
-    let hand: Hand = hand.lock().unwrap().clone().unwrap();
-    let (_, nobody) = UnixStream::pair().unwrap();
-    let (services, mut outside) = services(Box::new(DeviceEvidence::new(nobody)), 1);
+    let machine = Machine::new(&image, &pages.unwrap(), MEMORY, ring, tee).unwrap();
+    let hand = Hand {
+        shared: Shared::of(machine.shared()),
+        pages: played.lock().unwrap().take(),
+    };
+    let (services, mut outside) = services(Box::new(DeviceEvidence::new(ours)), 1);
     outside.channel.write_all(b"?").unwrap();
+    act.lock().unwrap()(Moment::Start, Some(&hand));
 
     let processor = machine.processor(0).unwrap();
     let block = machine.block(0);
     let mut payload = Vec::new();
     let mut made = 0;
     let end = loop {
-        if calls == Some(made) {
-            let left = machine.processor(1).unwrap().run();
+        if let Some(Intruder { after, index }) = intruder
+            && after == made
+        {
+            let second = machine.processor(1).unwrap();
+            second.pretend(index);
+            let left = second.run();
             let stops =
                 matches!(&left, Exit::Doorbell(value) if value & 0xFF == Leave::Abort as u32);
-            assert!(stops || matches!(left, Exit::Other(_)), "{left:?}");
+            // Its own index may stop the Keep. Another one gets it nowhere.
+            let hangs = matches!(&left, Exit::Other(what) if what.starts_with("Hlt"));
+            assert!(stops && index == 1 || hangs, "{left:?}");
         }
         made += 1;
         let value = match processor.run() {
@@ -157,6 +187,7 @@ pub fn run_with_intruder(act: Act, calls: Option<usize>) -> End {
             Served::Answer(result) => block.answer(&request, result, &payload),
             Served::Exit(RIGHT) => break End::Right,
             Served::Exit(DENIED) => break End::Denied,
+            Served::Exit(FORGED) => break End::Forged,
             Served::Exit(status) => panic!("the program was wronged: {status}"),
         }
         act.lock().unwrap()(Moment::Answered, Some(&hand));
@@ -180,7 +211,7 @@ pub fn run_with_intruder(act: Act, calls: Option<usize>) -> End {
         assert_eq!(diagnostics, DIAGNOSTICS);
     }
     assert!(!hand.shared.contains(CANARY), "the Keep's secret got out");
-    drop((processor, machine));
+    drop((processor, machine, services));
     let _ = answering.join();
     end
 }
@@ -188,6 +219,13 @@ pub fn run_with_intruder(act: Act, calls: Option<usize>) -> End {
 const MEMORY: u64 = 16 << 20;
 
 impl Shared {
+    fn of(memory: &Memory) -> Self {
+        Self {
+            base: memory.base(),
+            size: memory.size() as usize,
+        }
+    }
+
     fn contains(&self, word: u64) -> bool {
         // SAFETY: within the memory, in which no machine runs now.
         let bytes = unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.size) };
@@ -225,9 +263,9 @@ impl Starter for NoThreads {
 type SharedAct = Arc<Mutex<Act>>;
 
 struct HostilePlayable {
-    honest: PlayableSnp,
+    honest: Box<dyn Playable>,
     act: SharedAct,
-    hand: Arc<Mutex<Option<Hand>>>,
+    pages: Arc<Mutex<Option<Arc<PageStates>>>>,
 }
 
 impl Playable for HostilePlayable {
@@ -241,17 +279,18 @@ impl Playable for HostilePlayable {
         Some(contents)
     }
 
+    fn resets(&self) -> bool {
+        self.honest.resets()
+    }
+
     fn play(self: Box<Self>, pages: Arc<PageStates>, shared: &Memory) -> Arc<dyn Played> {
         let hand = Hand {
-            shared: Shared {
-                base: shared.base(),
-                size: shared.size() as usize,
-            },
-            pages: Arc::clone(&pages),
+            shared: Shared::of(shared),
+            pages: Some(Arc::clone(&pages)),
         };
-        *self.hand.lock().unwrap() = Some(hand.clone());
+        *self.pages.lock().unwrap() = Some(Arc::clone(&pages));
         Arc::new(Hostile {
-            honest: Box::new(self.honest).play(pages, shared),
+            honest: self.honest.play(pages, shared),
             act: self.act,
             hand,
         })
@@ -264,17 +303,35 @@ struct Hostile {
     hand: Hand,
 }
 
-/// Offset in a GHCB of the exit's code.
+/// Offset in a block of the code in its GHCB.
 const CODE: u64 = layout::GHCB + 0x390;
+
+/// Offsets in a block of registers of a call of the TDX module: the function (RAX), and if that is to ask the
+/// host, what comes of it (R10) and what it is asked for (R11).
+const TDX_LEAF: u64 = layout::TDX_CALL;
+pub const TDX_STATUS: u64 = layout::TDX_CALL + 8 * 5;
+pub const TDX_FUNCTION: u64 = layout::TDX_CALL + 8 * 6;
+
+impl Hostile {
+    /// What the guest leaves for, if it leaves for the host.
+    fn asked(&self, register: u64, value: u64) -> Option<u64> {
+        const HOST: u64 = 0;
+        match layout::DOORBELL + register {
+            layout::played::GHCB if value & 0xFFF == 0 => Some(self.hand.read(CODE)),
+            layout::played::TDCALL if self.hand.read(TDX_LEAF) == HOST => {
+                Some(self.hand.read(TDX_FUNCTION))
+            }
+            _ => None,
+        }
+    }
+}
 
 impl Played for Hostile {
     fn write(&self, processor: u32, register: u64, value: u64) -> Result<Option<u32>, String> {
-        let is_exit = layout::DOORBELL + register == layout::played::GHCB && value & 0xFFF == 0;
         let mut act = self.act.lock().unwrap();
-        if !is_exit {
+        let Some(code) = self.asked(register, value) else {
             return self.honest.write(processor, register, value);
-        }
-        let code = self.hand.read(CODE);
+        };
         let mut does = true;
         act(Moment::Before(code, &mut does), Some(&self.hand));
         let left = if does {

@@ -1,88 +1,87 @@
-//! Keeps in played SEV-SNP whose hosts lie: each of them ends right, knows that it was refused
-//! something, or stops, and its secret is never where the host can read.
+//! Keeps whose hosts lie, where they play a TEE and where there is none: each of them ends right, knows
+//! that it was refused something, or stops, and its secret is never where the host can read (but where
+//! there is no TEE, in all that it can read anyway).
 
 mod host;
 mod program;
+mod snp;
+mod tdx;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use enarx_wire_hostcall::call::PAYLOAD_OFFSET;
-use enarx_wire_launch::vm::{GuestPageKind, layout};
+use enarx_wire_launch::Platform;
+use enarx_wire_launch::vm::layout;
 
-use host::{Act, End, Hand, Moment, run, run_with_intruder};
+use host::{Act, End, Hand, Intruder, Moment, run};
 
 /// Reasons for which a Keep stops itself (`enarx-keep-shim`, `Stop`).
 mod stop {
     pub const SEQUENCE: u8 = 1;
     pub const RESULT: u8 = 2;
     pub const LENGTH: u8 = 3;
+    pub const LAUNCH: u8 = 8;
     pub const PAGE: u8 = 9;
     pub const TEE: u8 = 15;
 }
 
-/// Exit codes of a GHCB.
-const PAGE_STATE_CHANGE: u64 = 0x8000_0010;
-const GUEST_REQUEST: u64 = 0x8000_0011;
-
-/// Offsets of fields of a GHCB from a processor's block.
-const FIRST: u64 = layout::GHCB + 0x398;
-const SECOND: u64 = layout::GHCB + 0x3A0;
-const LIST: u64 = layout::GHCB + 0x800;
-
-/// What an honest host sees of the Keep.
-#[derive(Debug, Clone, Default)]
-struct Seen {
-    registers: usize,
-    validations: usize,
-    exits: usize,
-    changes: Vec<u64>,
-    messages: usize,
-    answers: usize,
+/// Keeps of one kind, and what they came to.
+struct Counts {
+    platform: Platform,
+    ends: BTreeMap<String, usize>,
 }
-
-/// Counts what Keeps came to.
-#[derive(Default)]
-struct Counts(BTreeMap<String, usize>);
 
 impl Counts {
     fn expect(&mut self, what: &str, act: Act, allowed: impl Fn(End) -> bool) {
-        self.count(what, run(act), allowed);
+        self.expect_with(what, act, None, allowed);
     }
 
-    fn count(&mut self, what: &str, end: End, allowed: impl Fn(End) -> bool) {
+    fn expect_with(
+        &mut self,
+        what: &str,
+        act: Act,
+        intruder: Option<Intruder>,
+        allowed: impl Fn(End) -> bool,
+    ) {
+        let end = run(self.platform, act, intruder);
         assert!(allowed(end), "{what}: {end:?}");
-        *self.0.entry(format!("{end:?}")).or_default() += 1;
+        *self.ends.entry(format!("{end:?}")).or_default() += 1;
     }
 }
 
-/// What an honest host sees.
-fn look() -> Seen {
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let noted = Arc::clone(&seen);
-    let end = run(Box::new(move |moment, hand| {
-        let mut seen = noted.lock().unwrap();
-        match moment {
-            Moment::Read(register, _) if is_validation(register) => seen.validations += 1,
-            Moment::Read(..) => seen.registers += 1,
-            Moment::After(code) => {
-                seen.exits += 1;
-                seen.messages += usize::from(code == GUEST_REQUEST);
-            }
-            Moment::Before(PAGE_STATE_CHANGE, _) => {
-                let entry = hand.unwrap().read(LIST + 8);
-                seen.changes.push(entry & 0x000F_FFFF_FFFF_F000);
-            }
-            Moment::Answered => seen.answers += 1,
-            _ => {}
-        }
-    }));
-    assert_eq!(end, End::Right);
-    Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+/// Tries what hosts of every kind can do, and then `own`.
+fn try_all(platform: Platform, own: impl FnOnce(&mut Counts)) {
+    if let Err(error) = super::machine::open_kvm() {
+        println!("nothing tried: /dev/kvm: {error}");
+        return;
+    }
+    let mut counts = Counts {
+        platform,
+        ends: BTreeMap::new(),
+    };
+    let answered = Arc::new(Mutex::new(0));
+    let noted = Arc::clone(&answered);
+    let honest: Act = Box::new(move |moment, _| {
+        *noted.lock().unwrap() += usize::from(is_answer(&moment));
+    });
+    counts.expect("an honest host", honest, |end| end == End::Right);
+    let calls = *answered.lock().unwrap();
+    boot_pages(&mut counts);
+    answers(calls, &mut counts);
+    intruders(calls, &mut counts);
+    own(&mut counts);
+    let all: usize = counts.ends.values().sum();
+    println!(
+        "{platform:?}: {all} Keeps with hostile hosts: {:?}",
+        counts.ends
+    );
 }
 
-fn is_validation(register: u64) -> bool {
-    layout::DOORBELL + register == layout::played::PVALIDATE
+/// Without a TEE, all that a host can do there it can do elsewhere too.
+#[test]
+fn keeps_in_machines_without_a_tee_are_right_or_stop() {
+    try_all(Platform::Kvm, |_| {});
 }
 
 /// Acts at the moment number `at` of those that `is` says.
@@ -107,133 +106,27 @@ const fn is_exit(moment: &Moment<'_>) -> bool {
     matches!(moment, Moment::After(_))
 }
 
-const fn is_message(moment: &Moment<'_>) -> bool {
-    matches!(moment, Moment::After(GUEST_REQUEST))
+const fn is_answer(moment: &Moment<'_>) -> bool {
+    matches!(moment, Moment::Answered)
 }
 
-#[test]
-fn keeps_in_played_snp_are_right_or_stop() {
-    if let Err(error) = super::machine::open_kvm() {
-        println!("nothing tried: /dev/kvm: {error}");
-        return;
-    }
-    let seen = look();
-    println!("{seen:?}");
-    let mut counts = Counts::default();
-    registers(&seen, &mut counts);
-    validations(&seen, &mut counts);
-    exits(&seen, &mut counts);
-    pages(&seen, &mut counts);
-    messages(&seen, &mut counts);
-    firmware_pages(&mut counts);
-    answers(&seen, &mut counts);
-    intruders(&seen, &mut counts);
-    let all: usize = counts.0.values().sum();
-    println!("{all} Keeps with hostile hosts: {:?}", counts.0);
-}
-
-/// What the hypervisor says by the register alone: version, bit, features, where the page lies.
-fn registers(seen: &Seen, counts: &mut Counts) {
-    let is = |moment: &Moment<'_>| matches!(moment, Moment::Read(register, _) if !is_validation(*register));
-    for index in 0..seen.registers {
-        for lie in [
-            |_| 0,
-            |_| u64::MAX,
-            |value: u64| value ^ 1,
-            |value| value ^ 1 << 12,
-            |value| value ^ 1 << 24,
-            |value| value ^ 1 << 32 ^ 1 << 48,
-        ] {
-            let act = at(index, is, move |moment, _| {
-                if let Moment::Read(_, value) = moment {
-                    *value = lie(*value);
-                }
-            });
-            // Without a GHCB it cannot even say why it stops; and of some bits nothing depends.
-            counts.expect("register", act, |end| {
-                matches!(end, End::Stopped(stop::TEE) | End::Halted | End::Right)
-            });
-        }
-    }
-}
-
-/// A page that cannot be validated, or that was validated already, is never used.
-fn validations(seen: &Seen, counts: &mut Counts) {
-    let is = |moment: &Moment<'_>| matches!(moment, Moment::Read(register, _) if is_validation(*register));
-    for index in 0..seen.validations {
-        for lie in [1, 6, 1 << 32, u64::MAX] {
-            let act = at(index, is, move |moment, _| {
-                if let Moment::Read(_, value) = moment {
-                    *value = lie;
-                }
-            });
-            counts.expect("validation", act, |end| end == End::Stopped(stop::PAGE));
-        }
-    }
-}
-
-/// Errors of the hypervisor's, and lists of pages that it says it is through with.
-fn exits(seen: &Seen, counts: &mut Counts) {
-    for index in 0..seen.exits {
-        for error in [1, 2, u64::MAX] {
-            let act = at(index, is_exit, move |_, hand| hand.write(FIRST, error));
-            // At the last one, the runtime has ended.
-            let last = index + 1 == seen.exits;
-            counts.expect("error", act, |end| {
-                matches!(end, End::Stopped(_)) || last && end == End::Right
-            });
-        }
-    }
-    let is_change = |moment: &Moment<'_>| matches!(moment, Moment::After(PAGE_STATE_CHANGE));
-    let is_asked = |moment: &Moment<'_>| matches!(moment, Moment::Before(PAGE_STATE_CHANGE, _));
-    for index in 0..seen.changes.len() {
-        let act = at(index, is_change, |_, hand| hand.write(SECOND, 1));
-        counts.expect("status", act, |end| end == End::Stopped(stop::PAGE));
-        // Not at all, backwards.
-        for header in [0, 0xFFFF_0000] {
-            let act = at(index, is_change, move |_, hand| hand.write(LIST, header));
-            counts.expect("list", act, |end| end == End::Stopped(stop::PAGE));
-        }
-        // Further than it goes; without doing anything.
-        for does in [true, false] {
-            let mut count = 0;
-            let act: Act = Box::new(move |moment, hand| {
-                let now = count == index;
-                match moment {
-                    Moment::Before(PAGE_STATE_CHANGE, done) if now => *done = does,
-                    Moment::After(PAGE_STATE_CHANGE) => {
-                        if now {
-                            let hand = hand.unwrap();
-                            hand.write(FIRST, 0);
-                            hand.write(SECOND, 0);
-                            hand.write(LIST, 0xFFFF);
-                        }
-                        count += 1;
-                    }
-                    _ => {}
-                }
-            });
-            counts.expect("list", act, |end| match does {
-                true => end == End::Right,
-                false => end == End::Stopped(stop::PAGE),
-            });
-        }
-        // Other pages than were asked for.
-        let act = at(index, is_asked, |_, hand| {
-            hand.write(LIST + 8, hand.read(LIST + 8) + 0x1000);
+/// How the host wants to be spoken to: as no host does.
+fn boot_pages(counts: &mut Counts) {
+    for page in [0, 3, 1 << 32, 3 << 32, u64::MAX] {
+        let act: Act = Box::new(move |moment, hand| {
+            if let (Moment::Start, Some(hand)) = (moment, hand) {
+                hand.write_boot_page(page);
+            }
         });
-        counts.expect("other pages", act, |end| end == End::Stopped(stop::PAGE));
+        counts.expect("boot page", act, |end| {
+            matches!(end, End::Stopped(stop::LAUNCH) | End::Halted)
+        });
     }
 }
 
-/// Pages that are validated behind the guest's back, dropped, or replaced by others.
-fn pages(seen: &Seen, counts: &mut Counts) {
-    let is_change = |moment: &Moment<'_>| matches!(moment, Moment::After(PAGE_STATE_CHANGE));
-    for (index, page) in seen.changes.iter().copied().enumerate() {
-        let act = at(index, is_change, move |_, hand| hand.accept(page));
-        counts.expect("accepted", act, |end| end == End::Stopped(stop::PAGE));
-    }
-    let mut kept: Vec<u64> = [
+/// Pages that are taken away, or replaced by others: those that are there at the launch, and `changed`.
+fn taken_away(changed: &[u64], exits: usize, counts: &mut Counts) {
+    let mut pages: Vec<u64> = [
         layout::SHIM,
         layout::SHIM_CONSTANTS,
         layout::SHIM_DATA,
@@ -242,9 +135,9 @@ fn pages(seen: &Seen, counts: &mut Counts) {
         layout::FIRST_STACK.end - 0x1000,
     ]
     .into();
-    kept.extend(&seen.changes);
-    for page in kept {
-        for index in (0..seen.exits).step_by(5).chain([seen.exits - 1]) {
+    pages.extend(changed);
+    for page in pages {
+        for index in (0..exits).step_by(5).chain([exits - 1]) {
             let act = at(index, is_exit, move |_, hand| hand.take_away(page));
             counts.expect("taken away", act, |end| {
                 matches!(end, End::Right | End::Halted | End::Stopped(_))
@@ -253,153 +146,54 @@ fn pages(seen: &Seen, counts: &mut Counts) {
     }
 }
 
-/// What the host makes of messages to the firmware.
-fn messages(seen: &Seen, counts: &mut Counts) {
-    const RESPONSE: u64 = layout::GUEST_RESPONSE;
-    assert_eq!(seen.messages, usize::from(program::REPORTS));
-    for index in 0..seen.messages {
-        let header = [0, 8, 0x20, 0x30, 0x38, 0x60];
-        let payload = (0x68..0x60 + 32 + 1184).step_by(64);
-        for offset in header.into_iter().chain(payload) {
-            let act = at(index, is_message, move |_, hand| {
-                let at = RESPONSE + offset / 8 * 8;
-                hand.write(at, hand.read(at) ^ 1 << (offset % 64));
-            });
-            counts.expect("forged", act, |end| end == End::Denied);
-        }
-        // The request itself, and nothing.
-        for from in [Some(layout::GUEST_REQUEST), None] {
-            let act = at(index, is_message, move |_, hand| {
-                for word in (0..4096).step_by(8) {
-                    let value = from.map_or(0, |from| hand.read(from + word));
-                    hand.write(RESPONSE + word, value);
-                }
-            });
-            counts.expect("reflected", act, |end| end == End::Denied);
-        }
-        for status in [1, 0x16, 1 << 32, 3 << 32, u64::MAX] {
-            let act = at(index, is_message, move |_, hand| hand.write(SECOND, status));
-            counts.expect("status", act, |end| end == End::Denied);
-        }
-    }
-    replayed(counts);
-    busy(counts);
-}
-
-/// The answer to an earlier request.
-fn replayed(counts: &mut Counts) {
-    let mut earlier: Vec<u64> = Vec::new();
-    let act: Act = Box::new(move |moment, hand| {
-        if let (true, Some(hand)) = (is_message(&moment), hand) {
-            for (index, word) in (0..4096).step_by(8).enumerate() {
-                match earlier.get(index) {
-                    Some(value) => hand.write(layout::GUEST_RESPONSE + word, *value),
-                    None => earlier.push(hand.read(layout::GUEST_RESPONSE + word)),
-                }
-            }
-        }
-    });
-    counts.expect("replayed", act, |end| end == End::Denied);
-}
-
-/// A firmware that is busy at first is asked the same again, with the same bytes: no initialization vector
-/// is ever used for others.
-fn busy(counts: &mut Counts) {
-    const BUSY: u64 = 2 << 32;
-    for times in [1, 5, 2000] {
-        let (mut left, mut requests) = (times, BTreeMap::new());
-        let act: Act = Box::new(move |moment, hand| match (moment, hand) {
-            (Moment::Before(GUEST_REQUEST, does), Some(hand)) => {
-                let words = (0..4096).step_by(8);
-                let request: Vec<_> = words
-                    .map(|word| hand.read(layout::GUEST_REQUEST + word))
-                    .collect();
-                let sequence = request[4];
-                let same = requests.entry(sequence).or_insert_with(|| request.clone());
-                assert_eq!(*same, request);
-                *does = left == 0;
-            }
-            (Moment::After(GUEST_REQUEST), Some(hand)) if left > 0 => {
-                left -= 1;
-                hand.write(FIRST, 0);
-                hand.write(SECOND, BUSY);
-            }
-            _ => {}
-        });
-        let expected = if times > 1000 {
-            End::Denied
-        } else {
-            End::Right
-        };
-        counts.expect("busy", act, |end| end == expected);
-    }
-}
-
-/// Pages that say what no SEV-SNP machine is.
-fn firmware_pages(counts: &mut Counts) {
-    let lies: [(GuestPageKind, usize, u8); 5] = [
-        // More entries than there can be.
-        (GuestPageKind::Cpuid, 0, 65),
-        (GuestPageKind::Cpuid, 3, 1),
-        // Not SEV-SNP; another bit; another function.
-        (GuestPageKind::Cpuid, 16 + 24, 0),
-        (GuestPageKind::Cpuid, 16 + 28, 51),
-        (GuestPageKind::Cpuid, 16, 0),
-    ];
-    let secrets = (GuestPageKind::Secrets, 0, 1);
-    for (kind, offset, value) in lies.into_iter().chain([secrets]) {
-        let act: Act = Box::new(move |moment, _| {
-            if let Moment::Load(loaded, contents) = moment
-                && loaded == kind
-            {
-                contents[offset] = value;
-            }
-        });
-        counts.expect("firmware page", act, |end| end == End::Stopped(stop::TEE));
-    }
-    // With another key there is no firmware for the guest.
-    let act: Act = Box::new(|moment, _| {
-        if let Moment::Load(GuestPageKind::Secrets, contents) = moment {
-            contents[0x20] ^= 1;
-        }
-    });
-    counts.expect("other key", act, |end| end == End::Denied);
-}
-
 /// Answers to the Keep's own calls.
-fn answers(seen: &Seen, counts: &mut Counts) {
+fn answers(calls: usize, counts: &mut Counts) {
     const ANSWER_SEQUENCE: u64 = 64;
     const ANSWER_RESULT: u64 = 72;
     const ANSWER_LENGTH: u64 = 80;
-    let is = |moment: &Moment<'_>| matches!(moment, Moment::Answered);
-    for index in 0..seen.answers {
+    for index in 0..calls {
         for (word, lies, reason) in [
             (ANSWER_SEQUENCE, [0, u64::MAX], stop::SEQUENCE),
             (ANSWER_RESULT, [1 << 62, 1 << 63], stop::RESULT),
             (ANSWER_LENGTH, [1 << 40, u64::MAX], stop::LENGTH),
         ] {
             for lie in lies {
-                let act = at(index, is, move |_, hand| hand.write(word, lie));
+                let act = at(index, is_answer, move |_, hand| hand.write(word, lie));
                 counts.expect("answer", act, |end| end == End::Stopped(reason));
             }
         }
-        let act = at(index, is, |_, hand| {
+        let act = at(index, is_answer, |_, hand| {
             let word = PAYLOAD_OFFSET as u64;
             hand.write(word, hand.read(word) ^ u64::MAX);
         });
-        counts.expect("payload", act, |end| {
-            matches!(end, End::Right | End::Denied | End::Stopped(_))
+        // Without a TEE, evidence is such an answer.
+        let forged = counts.platform == Platform::Kvm;
+        counts.expect("payload", act, |end| match end {
+            End::Forged => forged,
+            End::Right | End::Denied | End::Stopped(_) => true,
+            End::Halted => false,
         });
     }
 }
 
-/// A processor that nobody asked for. Before the first one has made page tables, it goes nowhere.
-fn intruders(seen: &Seen, counts: &mut Counts) {
-    for calls in 0..=seen.answers {
-        let end = run_with_intruder(Box::new(|_, _| {}), Some(calls));
-        counts.count("intruder", end, |end| match calls {
+/// Processors that nobody asked for. Before the first one has made page tables, they go nowhere; nor do
+/// those ever whose index another one has, or that have none.
+fn intruders(calls: usize, counts: &mut Counts) {
+    for after in 0..=calls {
+        let asks_for_thread = Some(Intruder { after, index: 1 });
+        counts.expect_with("intruder", honest(), asks_for_thread, |end| match after {
             0 => end == End::Right,
             _ => matches!(end, End::Stopped(_)),
         });
     }
+    for after in 1..=calls {
+        for index in [0, layout::PROCESSORS, u32::MAX] {
+            let intruder = Some(Intruder { after, index });
+            counts.expect_with("twin", honest(), intruder, |end| end == End::Right);
+        }
+    }
+}
+
+fn honest() -> Act {
+    Box::new(|_, _| {})
 }

@@ -18,6 +18,9 @@ pub const RIGHT: i32 = 7;
 /// Its status if it was refused something that a host can refuse.
 pub const DENIED: i32 = 9;
 
+/// Its status if evidence is not what it was when it was made.
+pub const FORGED: i32 = 8;
+
 /// What it tells its host's operator.
 pub const DIAGNOSTICS: &str = "hello";
 
@@ -79,13 +82,13 @@ global_asm!(
     "cmp rax, 8",
     "je 7f",
     "cmp rax, 8 + {REPORT_SIZE}",
-    "jne 8f",
+    "jne 6f",
     "cmp [rsp + 8], r14b",
-    "jne 8f",
+    "jne 6f",
     "cmp byte ptr [rsp + 8 + {REPORT_DATA_SIZE}], {REPORT_BYTE}",
-    "jne 8f",
+    "jne 6f",
     "cmp byte ptr [rsp + 7 + {REPORT_SIZE}], {REPORT_BYTE}",
-    "jne 8f",
+    "jne 6f",
     "dec r14d",
     "jnz 3b",
     // read(3, ...), write(3, ...)
@@ -113,6 +116,8 @@ global_asm!(
     "jne 8f",
     "mov edi, {RIGHT}",
     "jmp 5f",
+    "6: mov edi, {FORGED}",
+    "jmp 5f",
     "7: mov edi, {DENIED}",
     "jmp 5f",
     "8: mov edi, 1",
@@ -129,6 +134,7 @@ global_asm!(
     REPORT_DATA_SIZE = const REPORT_DATA_SIZE,
     RIGHT = const RIGHT,
     DENIED = const DENIED,
+    FORGED = const FORGED,
 );
 
 unsafe extern "C" {

@@ -23,7 +23,7 @@ use super::services::DeviceEvidence;
 
 pub(super) use pages::PageStates;
 use pages::Refusal;
-pub(super) use snp::PlayableSnp;
+use snp::PlayableSnp;
 use tdx::PlayableTdx;
 
 /// A TEE of one machine.
