@@ -61,9 +61,9 @@ mod x86_64 {
             let simulator = Simulator::SecureProcessor(&processor);
             launch(&ProcessBackend::new(None), simulator, MEMORY)
         };
-        let in_machine = || {
+        let in_machine = |backend: &KvmBackend| {
             let simulator = Simulator::SecureProcessor(&processor);
-            launch(&KvmBackend::new(), simulator, MEMORY)
+            launch(backend, simulator, MEMORY)
         };
         let in_enclave = |machine: &str, fast, memory_bytes| {
             let directory = directory.path().join(machine);
@@ -79,8 +79,11 @@ mod x86_64 {
         threads("fast sgx", in_enclave("sgx", true, MEMORY), 7);
         match File::options().read(true).write(true).open("/dev/kvm") {
             Ok(_) => {
-                threads("kvm", in_machine(), 7);
-                assert_eq!(sealing_key(in_machine(), 1, [0; 16]), None);
+                let (kvm, snp) = (KvmBackend::new(), KvmBackend::snp(None));
+                threads("kvm", in_machine(&kvm), 7);
+                // Where new memory is zeroed before threads can reach it.
+                threads("snp", in_machine(&snp), 7);
+                assert_eq!(sealing_key(in_machine(&kvm), 1, [0; 16]), None);
             }
             Err(error) => println!("not tried in a virtual machine: /dev/kvm: {error}"),
         }
