@@ -1,7 +1,8 @@
 //! A host that interrupts the shim where the stack and GS may be the runtime's: the Keep stops, and not
-//! a word of the runtime's memory has changed.
+//! a word of the runtime's memory has changed. What the runtime causes itself is a signal.
 
 use std::arch::global_asm;
+use std::io::Write as _;
 
 use enarx_wire_launch::Platform;
 use enarx_wire_launch::vm::layout;
@@ -34,20 +35,95 @@ global_asm!(
     PATTERN = const PATTERN,
 );
 
+// Causes the exception that a byte of the channel names. (The emulator has neither alignment checks nor
+// exceptions of SSE.)
+global_asm!(
+    ".pushsection .rodata",
+    ".balign 16",
+    "enarx_excepted_program:",
+    "push 0",
+    "xor eax, eax",
+    "mov edi, 3",
+    "mov rsi, rsp",
+    "mov edx, 1",
+    "syscall",
+    "pop rax",
+    ".irp name, d, i, n, b, t, f, g, h, s",
+    "cmp al, '\\name'",
+    "je enarx_excepted_\\name",
+    ".endr",
+    "enarx_excepted_d: xor ecx, ecx",
+    "div ecx",
+    "enarx_excepted_i: ud2",
+    "enarx_excepted_n: mov eax, [rdx * 8 + 0x1000]",
+    "enarx_excepted_b: int3",
+    "enarx_excepted_t: pushfq",
+    "or dword ptr [rsp], 0x100",
+    "popfq",
+    "nop",
+    // All exceptions of x87 but for inexact results; then 1 is divided by 0.
+    "enarx_excepted_f: push 0x360",
+    "fldcw [rsp]",
+    "fld1",
+    "fldz",
+    "fdivp",
+    "fwait",
+    "enarx_excepted_g: int 0x80",
+    "enarx_excepted_h: hlt",
+    "enarx_excepted_s: bts rbp, 63",
+    "mov eax, [rbp]",
+    "enarx_excepted_program_end:",
+    ".popsection",
+);
+
 unsafe extern "C" {
     static enarx_interrupted_program: u8;
     static enarx_interrupted_program_end: u8;
+    static enarx_excepted_program: u8;
+    static enarx_excepted_program_end: u8;
 }
 
 fn program() -> Vec<u8> {
-    // SAFETY: both symbols are defined above, around bytes that never change.
-    let code = unsafe {
-        let start = &raw const enarx_interrupted_program;
-        let end = &raw const enarx_interrupted_program_end;
-        std::slice::from_raw_parts(start, end.addr() - start.addr())
-    };
+    file(
+        &raw const enarx_interrupted_program,
+        &raw const enarx_interrupted_program_end,
+    )
+}
+
+/// A file with the code between two of the symbols above.
+fn file(start: *const u8, end: *const u8) -> Vec<u8> {
+    // SAFETY: around bytes that never change, all of them.
+    let code = unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) };
     let size = code.len() as u64;
     static_pie(code, &[Part { access: 5, size }])
+}
+
+#[test]
+fn what_the_runtime_causes_is_a_signal() {
+    const ILLEGAL: i32 = 4;
+    const TRAP: i32 = 5;
+    const ARITHMETIC: i32 = 8;
+    const SEGMENT: i32 = 11;
+    let program = file(
+        &raw const enarx_excepted_program,
+        &raw const enarx_excepted_program_end,
+    );
+    for (name, signal) in [
+        (b'd', ARITHMETIC),
+        (b'i', ILLEGAL),
+        (b'n', SEGMENT),
+        (b'b', TRAP),
+        (b't', TRAP),
+        (b'f', ARITHMETIC),
+        (b'g', SEGMENT),
+        (b'h', SEGMENT),
+        (b's', SEGMENT),
+    ] {
+        let mut guest = Guest::start(Platform::Kvm, &program, &program);
+        guest.outside.channel.write_all(&[name]).unwrap();
+        let end = guest.serve();
+        assert_eq!(end, End::Exit(128 + signal), "{}", char::from(name));
+    }
 }
 
 /// Where the shim is interrupted: so many instructions after the first one of a system call, or after the
