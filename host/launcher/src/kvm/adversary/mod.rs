@@ -60,13 +60,9 @@ fn try_all(platform: Platform, own: impl FnOnce(&mut Counts)) {
         platform,
         ends: BTreeMap::new(),
     };
-    let answered = Arc::new(Mutex::new(0));
-    let noted = Arc::clone(&answered);
-    let honest: Act = Box::new(move |moment, _| {
-        *noted.lock().unwrap() += usize::from(is_answer(&moment));
+    let calls = look(platform, |calls, moment, _| {
+        *calls += usize::from(is_answer(&moment));
     });
-    counts.expect("an honest host", honest, |end| end == End::Right);
-    let calls = *answered.lock().unwrap();
     boot_pages(&mut counts);
     answers(calls, &mut counts);
     intruders(calls, &mut counts);
@@ -82,6 +78,18 @@ fn try_all(platform: Platform, own: impl FnOnce(&mut Counts)) {
 #[test]
 fn keeps_in_machines_without_a_tee_are_right_or_stop() {
     try_all(Platform::Kvm, |_| {});
+}
+
+/// What an honest host notes of a Keep.
+fn look<T: Default + Send + 'static>(
+    platform: Platform,
+    note: impl Fn(&mut T, Moment<'_>, Option<&Hand>) + Send + 'static,
+) -> T {
+    let noted = Arc::new(Mutex::new(T::default()));
+    let notes = Arc::clone(&noted);
+    let act: Act = Box::new(move |moment, hand| note(&mut notes.lock().unwrap(), moment, hand));
+    assert_eq!(run(platform, act, None), End::Right);
+    Arc::into_inner(noted).unwrap().into_inner().unwrap()
 }
 
 /// Acts at the moment number `at` of those that `is` says.

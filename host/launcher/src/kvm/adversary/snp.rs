@@ -1,12 +1,11 @@
 //! What only a host that plays SEV-SNP can do.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
 use enarx_wire_launch::Platform;
 use enarx_wire_launch::vm::{GuestPageKind, layout};
 
-use super::host::{Act, End, Moment, run};
+use super::host::{Act, End, Moment};
 use super::{Counts, at, is_exit, program, stop, taken_away, try_all};
 
 /// Exit codes of a GHCB.
@@ -44,11 +43,9 @@ struct Seen {
 
 /// What an honest host sees.
 fn look() -> Seen {
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let noted = Arc::clone(&seen);
-    let act: Act = Box::new(move |moment, hand| {
-        let mut seen = noted.lock().unwrap();
-        match moment {
+    super::look(
+        Platform::Snp,
+        |seen: &mut Seen, moment, hand| match moment {
             Moment::Read(register, _) if is_validation(register) => seen.validations += 1,
             Moment::Read(..) => seen.registers += 1,
             Moment::After(code) => {
@@ -60,10 +57,8 @@ fn look() -> Seen {
                 seen.changes.push(entry & 0x000F_FFFF_FFFF_F000);
             }
             _ => {}
-        }
-    });
-    assert_eq!(run(Platform::Snp, act, None), End::Right);
-    Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+        },
+    )
 }
 
 fn is_validation(register: u64) -> bool {

@@ -1,12 +1,10 @@
 //! What only a host that plays TDX can do. The TDX module itself does not lie: what its host answers are
 //! two registers, and the buffer of quotes.
 
-use std::sync::{Arc, Mutex};
-
 use enarx_wire_launch::Platform;
 use enarx_wire_launch::vm::layout;
 
-use super::host::{Act, End, Hand, Moment, TDX_FUNCTION, TDX_STATUS, run};
+use super::host::{End, Hand, Moment, TDX_FUNCTION, TDX_STATUS};
 use super::{Counts, at, is_exit, program, stop, taken_away, try_all};
 
 /// What the domain asks its host for (`TDG.VP.VMCALL`).
@@ -42,21 +40,17 @@ struct Seen {
 }
 
 fn look() -> Seen {
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let noted = Arc::clone(&seen);
-    let act: Act = Box::new(move |moment, hand| {
-        let mut seen = noted.lock().unwrap();
-        match moment {
+    super::look(
+        Platform::Tdx,
+        |seen: &mut Seen, moment, hand| match moment {
             Moment::After(code) => {
                 seen.exits += 1;
                 seen.quotes += usize::from(code == GET_QUOTE);
             }
             Moment::Before(MAP_PAGES, _) => seen.changes.push(hand.unwrap().read(ARGUMENT)),
             _ => {}
-        }
-    });
-    assert_eq!(run(Platform::Tdx, act, None), End::Right);
-    Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+        },
+    )
 }
 
 /// Errors, of whatever was asked for.
