@@ -19,6 +19,8 @@ pub struct Environment {
     pub backend: Backend,
     /// The wasmtime command, where there is one.
     pub wasmtime: Option<PathBuf>,
+    /// The interpreter that the user named.
+    pub python: Option<PathBuf>,
     enarx: Option<PathBuf>,
     directory: TempDir,
 }
@@ -52,6 +54,7 @@ impl Environment {
             quick: options.quick,
             backend: options.backend,
             wasmtime,
+            python: options.python.as_deref().map(existing).transpose()?,
             enarx,
             directory: TempDir::with_prefix("enarx-benches-")?,
         })
@@ -106,11 +109,11 @@ impl Environment {
         self.command(path.expect("prepared for every benchmark that uses it"))
     }
 
-    /// `enarx run` of a module in the kind of Keep that is measured.
-    pub fn enarx_run(&self, module: &Path) -> Command {
+    /// `enarx run` of a module, or of a folder, in the kind of Keep that is measured.
+    pub fn enarx_run(&self, application: &Path) -> Command {
         let mut command = self.enarx();
         command.arg("run").args(self.backend.arguments());
-        command.arg(module);
+        command.arg(application);
         command
     }
 

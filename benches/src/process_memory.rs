@@ -4,6 +4,8 @@ use std::fs;
 
 use anyhow::Context;
 
+use crate::family;
+
 /// Memory of one or several processes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessMemory {
@@ -38,17 +40,7 @@ impl ProcessMemory {
     ///
     /// As [`ProcessMemory::of`], and when there is none.
     pub fn below(process: u32) -> anyhow::Result<Self> {
-        let parents: Vec<(u32, u32)> = fs::read_dir("/proc")?
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|child| Some((child, parent(child)?)))
-            .collect();
-        let mut family = vec![process];
-        let mut next = 0;
-        while let Some(&member) = family.get(next) {
-            let children = parents.iter().filter(|(_, parent)| *parent == member);
-            family.extend(children.map(|(child, _)| child));
-            next += 1;
-        }
+        let family = family::of(process)?;
         anyhow::ensure!(family.len() > 1, "process {process} has no children");
         let nothing = Self {
             resident: 0.0,
@@ -75,13 +67,6 @@ pub fn own_peak() -> anyhow::Result<f64> {
     kibibytes(&text, "VmHWM").context("/proc/self/status has no VmHWM")
 }
 
-fn parent(process: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The second field, in parentheses, is a name that may hold anything.
-    let (_, fields) = text.rsplit_once(')')?;
-    fields.split_whitespace().nth(1)?.parse().ok()
-}
-
 /// The value of a line `name:   123 kB`, in bytes.
 fn kibibytes(text: &str, name: &str) -> Option<f64> {
     let line = text
@@ -103,14 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_memory_and_a_parent() {
+    fn this_process_has_memory() {
         let own = ProcessMemory::of(std::process::id()).unwrap();
         let proportional = own.proportional.unwrap();
         assert!(own.resident >= proportional && proportional > 0.0);
-        assert_eq!(
-            parent(std::process::id()),
-            Some(std::os::unix::process::parent_id())
-        );
         assert!(own_peak().unwrap() > 0.0);
     }
 }

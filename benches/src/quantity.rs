@@ -12,6 +12,8 @@ pub enum Quantity {
     Seconds(f64),
     /// A throughput; more is better.
     BytesPerSecond(f64),
+    /// How often something is done; more is better.
+    PerSecond(f64),
     /// An amount of memory; less is better.
     Bytes(f64),
 }
@@ -26,7 +28,8 @@ impl Quantity {
         match (self, rival) {
             (Self::Seconds(ours), Self::Seconds(theirs))
             | (Self::Bytes(ours), Self::Bytes(theirs)) => theirs / ours,
-            (Self::BytesPerSecond(ours), Self::BytesPerSecond(theirs)) => ours / theirs,
+            (Self::BytesPerSecond(ours), Self::BytesPerSecond(theirs))
+            | (Self::PerSecond(ours), Self::PerSecond(theirs)) => ours / theirs,
             _ => panic!("{self} and {rival} have different units"),
         }
     }
@@ -39,6 +42,7 @@ impl fmt::Display for Quantity {
             Self::Seconds(seconds) if seconds < 1.0 => format!("{:.2} ms", seconds * 1e3),
             Self::Seconds(seconds) => format!("{seconds:.2} s"),
             Self::BytesPerSecond(speed) => format!("{:.2} GB/s", speed / 1e9),
+            Self::PerSecond(rate) => format!("{rate:.0} /s"),
             Self::Bytes(bytes) => format!("{:.1} MiB", bytes / f64::from(1 << 20)),
         };
         formatter.pad(&text)

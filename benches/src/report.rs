@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{machine::Machine, quantity::Quantity};
+use crate::{machine::Machine, quantity::Quantity, sample::Sample};
 
 /// All that one run measured.
 #[derive(Serialize)]
@@ -143,6 +143,21 @@ impl Figure {
             rival: None,
             ratio_of_best: None,
             promise: None,
+        }
+    }
+
+    /// The medians of ours and of the rival `name`, if it was measured, and the ratio of the best.
+    pub fn of_samples(
+        what: impl Into<String>,
+        unit: fn(f64) -> Quantity,
+        ours: &Sample,
+        name: impl Into<String>,
+        theirs: Option<&Sample>,
+    ) -> Self {
+        match theirs {
+            Some(theirs) => Self::against(what, ours.median(unit), name, theirs.median(unit))
+                .best(ours.best(unit), theirs.best(unit)),
+            None => Self::without_rival(what, ours.median(unit), name),
         }
     }
 

@@ -38,6 +38,16 @@ impl Sample {
     pub fn maximum(&self, unit: fn(f64) -> Quantity) -> Quantity {
         unit(self.0[self.0.len() - 1])
     }
+
+    /// The best value, as a quantity of the given unit.
+    pub fn best(&self, unit: fn(f64) -> Quantity) -> Quantity {
+        let (minimum, maximum) = (self.minimum(unit), self.maximum(unit));
+        if minimum.times_as_good_as(maximum) >= 1.0 {
+            minimum
+        } else {
+            maximum
+        }
+    }
 }
 
 /// One of the things that are measured against each other, and what it measures.
@@ -81,6 +91,8 @@ mod tests {
         let sample = Sample::new([5.0, 1.0, 3.0]);
         assert_eq!(sample.median(Quantity::Seconds), Quantity::Seconds(3.0));
         assert_eq!(sample.minimum(Quantity::Seconds), Quantity::Seconds(1.0));
+        assert_eq!(sample.best(Quantity::Seconds), Quantity::Seconds(1.0));
+        assert_eq!(sample.best(Quantity::PerSecond), Quantity::PerSecond(5.0));
         let even = Sample::new([4.0, 1.0, 2.0, 9.0]);
         assert_eq!(even.median(Quantity::Seconds), Quantity::Seconds(3.0));
     }

@@ -95,37 +95,22 @@ fn measure(
         .collect();
 
     let ours = &samples[0];
-    let against = |rival: &str, theirs: &Sample| {
-        Figure::against(
-            format!("enarx run, {name} module"),
-            ours.median(Quantity::Seconds),
-            rival,
-            theirs.median(Quantity::Seconds),
-        )
-        .best(
-            ours.minimum(Quantity::Seconds),
-            theirs.minimum(Quantity::Seconds),
-        )
+    let against = |rival: &str, theirs: Option<&Sample>| {
+        let what = format!("enarx run, {name} module");
+        Figure::of_samples(what, Quantity::Seconds, ours, rival, theirs)
     };
-    let figure = match samples.get(3) {
-        Some(theirs) => against("wasmtime run", theirs),
-        None => Figure::without_rival(
-            format!("enarx run, {name} module"),
-            ours.median(Quantity::Seconds),
-            "wasmtime run",
-        ),
-    };
+    let figure = against("wasmtime run", samples.get(3));
     section.figures.push(match promise {
         Some(promise) => figure.promised(promise),
         None => figure,
     });
     if let Some(theirs) = samples.get(4) {
-        let figure = against("wasmtime run --allow-precompiled", theirs);
+        let figure = against("wasmtime run --allow-precompiled", Some(theirs));
         section.figures.push(figure);
     }
-    let figure = against("library, process of its own", &samples[2]);
+    let figure = against("library, process of its own", Some(&samples[2]));
     section.figures.push(figure);
-    let figure = against("library, in a running process", &samples[1]);
+    let figure = against("library, in a running process", Some(&samples[1]));
     section.figures.push(figure);
     Ok(())
 }
