@@ -73,6 +73,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
             }
             let memory_bytes = launch.memory_bytes;
             program::run(Program {
+                target,
                 runner,
                 workload: Workload::new(&package.manifest, identity, launch, device),
                 quotas: Quotas::new(&limits, memory_bytes),

@@ -47,6 +47,7 @@ mod keep;
 mod limits;
 mod network;
 mod package;
+mod pool;
 mod preview1;
 mod process;
 mod processor;

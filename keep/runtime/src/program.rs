@@ -4,6 +4,7 @@ use std::{mem, num::NonZero, sync::Arc, thread};
 
 use enarx_wire_package::{Manifest, WorkloadKind};
 use enarx_wire_provision::{Cause, Ending, SessionError};
+use enarx_wire_target::CompileTarget;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{
     Config, Engine, Error, Linker, Module, ResourceLimiter as _, Store, component::Component,
@@ -16,6 +17,7 @@ use crate::{
     ending, http,
     limits::{self, Limiter, Quotas},
     network::{Lookup, Network},
+    pool,
     preview1::{self, Descriptors, Preview1},
     session::{LostSession, Session},
     stdin::StdinPipe,
@@ -28,6 +30,8 @@ use crate::{
 
 /// A program and all that it may use.
 pub struct Program {
+    /// For what it was compiled.
+    pub target: CompileTarget,
     /// What runs it.
     pub runner: Runner,
     /// How it is run.
@@ -168,10 +172,14 @@ async fn components(mut program: Program) -> Ending {
         program.quotas,
         program.workload,
     ));
+    let engine = match manifest.http {
+        Some(_) => pool::engine(&program.target).unwrap_or(program.runner.engine),
+        None => program.runner.engine,
+    };
     // SAFETY: the bytes are an entry of the package that the owner granted to this
     // Keep, which authenticates each of them, and were compiled by the owner for
     // this Keep's target, which was compared. wasmtime compares again.
-    let component = unsafe { Component::deserialize(&program.runner.engine, &program.artifact) };
+    let component = unsafe { Component::deserialize(&engine, &program.artifact) };
     let component = match component {
         Ok(component) => component,
         Err(error) => return refused(format!("{error:#}")),
@@ -198,8 +206,7 @@ async fn preview1(program: &mut Program) -> Result<Preview1, String> {
     );
     let wasi = surroundings
         .map_err(|error| error.to_string())?
-        .module(program.stdin.clone())
-        .map_err(|error| error.to_string())?;
+        .module(program.stdin.clone());
     let mut preview1 = Preview1::new(wasi, program.stdin.clone());
     let descriptors = Descriptors::open(
         manifest,

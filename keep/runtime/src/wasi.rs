@@ -1,10 +1,13 @@
 //! What the program finds around it: the WASI context.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{mem, net::SocketAddr, sync::Arc};
 
 use enarx_wire_package::{Descriptor, DescriptorKind, Manifest, Transport};
 use rand_core::Rng as _;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, p1::WasiP1Ctx, sockets::SocketAddrUse};
+use wasmtime_wasi::{
+    FsPerms, WasiCtx, WasiCtxBuilder, WasiView as _, filesystem::WasiFilesystemCtx, p1::WasiP1Ctx,
+    sockets::SocketAddrUse,
+};
 
 use crate::{
     clock::KeepClock,
@@ -25,7 +28,8 @@ pub struct Surroundings {
     session: Arc<Session>,
     meter: Option<Arc<OutputMeter>>,
     clock: KeepClock,
-    tree: Option<FileTree>,
+    has_files: bool,
+    files: WasiFilesystemCtx,
     random: CpuRandom,
 }
 
@@ -34,13 +38,13 @@ impl Surroundings {
     ///
     /// # Errors
     ///
-    /// [`EntropyError`] when there is no randomness.
+    /// [`SurroundingsError`] when there is no randomness, or the files cannot be opened.
     pub fn new(
         manifest: Arc<Manifest>,
         session: Arc<Session>,
         clock: KeepClock,
         tree: Option<FileTree>,
-    ) -> Result<Self, EntropyError> {
+    ) -> Result<Self, SurroundingsError> {
         let meter = (manifest.limits.output_bytes).map(|rate| Arc::new(OutputMeter::new(rate)));
         Ok(Self {
             environment: environment(&manifest),
@@ -48,33 +52,24 @@ impl Surroundings {
             session,
             meter,
             clock,
-            tree,
+            has_files: tree.is_some(),
+            files: files(tree.as_ref())?,
             random: CpuRandom::new()?,
         })
     }
 
     /// The context of a module. There is no network in it: sockets among the descriptors are
     /// `preview1`'s.
-    ///
-    /// # Errors
-    ///
-    /// [`FileTreeError`].
-    pub fn module(&self, stdin: StdinPipe) -> Result<WasiP1Ctx, FileTreeError> {
-        Ok(self.builder(Some(stdin))?.build_p1())
+    pub fn module(&self, stdin: StdinPipe) -> WasiP1Ctx {
+        let mut context = self.builder(Some(stdin)).build_p1();
+        self.give_files(context.ctx().ctx);
+        context
     }
 
     /// The context of a component, whose sockets may do what `policy` allows. Without `stdin`
     /// its standard input is at its end.
-    ///
-    /// # Errors
-    ///
-    /// [`FileTreeError`].
-    pub fn component(
-        &self,
-        stdin: Option<StdinPipe>,
-        policy: &Arc<Policy>,
-    ) -> Result<WasiCtx, FileTreeError> {
-        let mut builder = self.builder(stdin)?;
+    pub fn component(&self, stdin: Option<StdinPipe>, policy: &Arc<Policy>) -> WasiCtx {
+        let mut builder = self.builder(stdin);
         let policy = Arc::clone(policy);
         builder
             .allow_tcp(policy.mentions(Transport::Tcp))
@@ -83,10 +78,16 @@ impl Surroundings {
                 let allowed = policy.allows_socket(address, purpose);
                 Box::pin(async move { allowed })
             });
-        Ok(builder.build())
+        let mut context = builder.build();
+        self.give_files(&mut context);
+        context
     }
 
-    fn builder(&self, stdin: Option<StdinPipe>) -> Result<WasiCtxBuilder, FileTreeError> {
+    fn give_files(&self, context: &mut WasiCtx) {
+        context.filesystem().clone_from(&self.files);
+    }
+
+    fn builder(&self, stdin: Option<StdinPipe>) -> WasiCtxBuilder {
         let mut random = self.random.clone();
         let seed = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
         let mut builder = WasiCtxBuilder::new();
@@ -101,13 +102,10 @@ impl Surroundings {
             .args(&self.manifest.args)
             .envs(&self.environment);
         self.streams(&mut builder, stdin);
-        if let Some(tree) = &self.tree {
-            builder
-                .preopened_dir(tree.root(), "/", FsPerms::ReadWrite)
-                .map_err(|error| FileTreeError(error.to_string()))?
-                .initial_cwd("/");
+        if self.has_files {
+            builder.initial_cwd("/");
         }
-        Ok(builder)
+        builder
     }
 
     fn streams(&self, builder: &mut WasiCtxBuilder, stdin: Option<StdinPipe>) {
@@ -144,10 +142,28 @@ impl Surroundings {
     }
 }
 
-/// The root directory cannot be opened.
+/// What contexts need is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("the file tree cannot be opened: {0}")]
-pub struct FileTreeError(String);
+pub enum SurroundingsError {
+    /// There is no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The root directory cannot be opened.
+    #[error("the file tree cannot be opened: {0}")]
+    Files(String),
+}
+
+/// The files of all contexts, opened once: a program of many instances has many contexts.
+fn files(tree: Option<&FileTree>) -> Result<WasiFilesystemCtx, SurroundingsError> {
+    let mut builder = WasiCtxBuilder::new();
+    builder.allow_blocking_current_thread(true);
+    if let Some(tree) = tree {
+        builder
+            .preopened_dir(tree.root(), "/", FsPerms::ReadWrite)
+            .map_err(|error| SurroundingsError::Files(error.to_string()))?;
+    }
+    Ok(mem::take(builder.build().filesystem()))
+}
 
 /// The manifest's environment, and what Enarx tells a program about its
 /// descriptors: their number, and their names joined by colons. A variable of the same name

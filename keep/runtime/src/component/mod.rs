@@ -10,7 +10,7 @@ mod lookup;
 use std::{mem, sync::Arc};
 
 use enarx_wire_package::Manifest;
-use enarx_wire_provision::{Cause, Ending};
+use enarx_wire_provision::Ending;
 use wasmtime::{
     Engine, Store,
     component::{Component, Linker, ResourceTable},
@@ -22,14 +22,13 @@ use wasmtime_wasi::{
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    ending,
     http::Outgoing,
     limits::{Limiter, Quotas},
     network::{Network, Policy},
     program::{self, Failure},
     session::Session,
     stdin::StdinPipe,
-    wasi::{FileTreeError, Surroundings},
+    wasi::Surroundings,
     workload::Workload,
 };
 
@@ -80,17 +79,9 @@ impl Services {
     }
 
     /// A store for one instance; without `stdin` its input is at its end.
-    ///
-    /// # Errors
-    ///
-    /// [`FileTreeError`].
-    pub fn store(
-        self: &Arc<Self>,
-        engine: &Engine,
-        stdin: Option<StdinPipe>,
-    ) -> Result<Store<State>, FileTreeError> {
+    pub fn store(self: &Arc<Self>, engine: &Engine, stdin: Option<StdinPipe>) -> Store<State> {
         let state = State {
-            wasi: self.surroundings.component(stdin, &self.policy)?,
+            wasi: self.surroundings.component(stdin, &self.policy),
             table: ResourceTable::new(),
             http: WasiHttpCtx::new(),
             outgoing: Outgoing::new(Arc::clone(&self.policy), Arc::clone(&self.network)),
@@ -99,7 +90,7 @@ impl Services {
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
-        Ok(store)
+        store
     }
 }
 
@@ -136,10 +127,7 @@ pub async fn run(
     session: &Session,
     stdin: StdinPipe,
 ) -> Ending {
-    let mut store = match services.store(component.engine(), Some(stdin)) {
-        Ok(store) => store,
-        Err(error) => return ending::early(Cause::Refused, error.to_string()),
-    };
+    let mut store = services.store(component.engine(), Some(stdin));
     let result = call_run(component, &mut store).await;
     let ending = program::end(result, store.data().limiter());
     session.settle(&ending);

@@ -212,7 +212,7 @@ impl Server {
         scheme: Scheme,
         answer: oneshot::Sender<Result<Response<HyperOutgoingBody>, ErrorCode>>,
     ) -> wasmtime::Result<()> {
-        let mut store = self.services.store(self.handler.engine(), None)?;
+        let mut store = self.services.store(self.handler.engine(), None);
         let request = request.map(|body| PatientBody::new(body, BODY_PAUSE));
         let mut http = store.data_mut().http();
         let request = http.new_incoming_request(scheme, request)?;

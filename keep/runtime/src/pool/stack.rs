@@ -1,0 +1,95 @@
+//! Stacks.
+
+use std::{ops::Range, sync::Arc};
+
+use wasmtime::{Error, StackCreator, StackMemory};
+
+use super::{Free, Room, room::PAGE};
+
+/// Makes stacks, in the rooms of those that are gone where there are any.
+#[derive(Default)]
+pub struct Stacks(Arc<Free>);
+
+// SAFETY: each stack has a room of its own, whose first page can never be accessed.
+unsafe impl StackCreator for Stacks {
+    fn new_stack(&self, size: usize, zeroed: bool) -> Result<Box<dyn StackMemory>, Error> {
+        let size = size.next_multiple_of(PAGE);
+        let free = self.0.take(|room| room.accessible() == size);
+        let room = match free {
+            Some(mut room) => {
+                // WebAssembly sees nothing of its stack that it has not written.
+                if zeroed {
+                    room.clear()?;
+                }
+                room
+            }
+            None => {
+                let mut room = Room::new(PAGE, size, 0)?;
+                room.resize(size)?;
+                room
+            }
+        };
+        Ok(Box::new(Stack {
+            room: Some(room),
+            free: Arc::clone(&self.0),
+        }))
+    }
+}
+
+/// One stack.
+struct Stack {
+    /// Taken by `drop` alone.
+    room: Option<Room>,
+    free: Arc<Free>,
+}
+
+impl Stack {
+    fn room(&self) -> &Room {
+        self.room
+            .as_ref()
+            .expect("it has a room until it is dropped")
+    }
+}
+
+// SAFETY: the room is aligned to pages, lies still, and is this stack's own.
+unsafe impl StackMemory for Stack {
+    fn top(&self) -> *mut u8 {
+        // SAFETY: so many bytes behind the base are the room's.
+        unsafe { self.room().base().add(self.room().accessible()) }
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.room().base().addr()..self.top().addr()
+    }
+
+    fn guard_range(&self) -> Range<*mut u8> {
+        self.room().start()..self.room().base()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            self.free.give_back(room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_one_is_in_the_same_place() {
+        let stacks = Stacks::default();
+        let first = stacks.new_stack(PAGE * 10, false).unwrap();
+        let range = first.range();
+        assert_eq!(range.len(), PAGE * 10);
+        assert_eq!(first.guard_range().end.addr(), range.start);
+        let other = stacks.new_stack(PAGE * 10, false).unwrap();
+        assert_ne!(other.range(), range);
+        drop(first);
+        let second = stacks.new_stack(PAGE * 10, false).unwrap();
+        assert_eq!(second.range(), range);
+    }
+}
