@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::{client, server};
@@ -27,14 +27,14 @@ impl Stream for TcpStream {
     }
 }
 
-impl Stream for server::TlsStream<TcpStream> {
+impl Stream for server::TlsStream<BufReader<TcpStream>> {
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<()> {
         // It has a buffer of its own, which is empty now.
         Poll::Ready(())
     }
 }
 
-impl Stream for client::TlsStream<TcpStream> {
+impl Stream for client::TlsStream<BufReader<TcpStream>> {
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }

@@ -11,6 +11,8 @@ mod poll;
 mod sockets;
 mod waiting;
 
+use std::borrow::Cow;
+
 use wasmtime::Linker;
 use wasmtime_wasi::p1::{
     WasiP1Ctx,
@@ -96,11 +98,18 @@ fn first_area(
     Ok(None)
 }
 
-/// The bytes of a program's buffers, up to [`GATHERED`].
-fn gather(memory: &GuestMemory<'_>, areas: types::CiovecArray) -> Result<Vec<u8>, types::Error> {
+/// The bytes of a program's buffers, up to [`GATHERED`]. Those of one alone are not copied.
+fn gather<'a>(
+    memory: &'a GuestMemory<'_>,
+    areas: types::CiovecArray,
+) -> Result<Cow<'a, [u8]>, types::Error> {
     let mut bytes = Vec::new();
     for area in areas.iter() {
         let area = memory.read(area?)?;
+        if areas.len() == 1 {
+            let length = area.buf_len.min(GATHERED as u32);
+            return Ok(memory.as_cow(area.buf.as_array(length))?);
+        }
         let room = GATHERED - bytes.len();
         let length = area.buf_len.min(u32::try_from(room).unwrap_or(u32::MAX));
         bytes.extend_from_slice(&memory.as_cow(area.buf.as_array(length))?);
@@ -108,7 +117,7 @@ fn gather(memory: &GuestMemory<'_>, areas: types::CiovecArray) -> Result<Vec<u8>
             break;
         }
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 /// Bytes that one operation sends at most.

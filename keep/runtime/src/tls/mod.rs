@@ -21,7 +21,7 @@ use rustls::{
     time_provider::TimeProvider,
     version::TLS13,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::BufReader, net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use wasmtime_wasi::HostWallClock as _;
 use zeroize::Zeroizing;
@@ -138,7 +138,7 @@ impl Tls {
     /// Whatever the client did wrong.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Protected> {
         let server = self.server.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let handshake = timeout(HANDSHAKE_TIME, server.accept(stream));
+        let handshake = timeout(HANDSHAKE_TIME, server.accept(buffered(stream)));
         let stream = handshake.await.map_err(|_| io::ErrorKind::TimedOut)??;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         Ok(Protected {
@@ -156,7 +156,7 @@ impl Tls {
     pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Protected> {
         let client = self.client.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let handshake = timeout(HANDSHAKE_TIME, client.connect(name, stream));
+        let handshake = timeout(HANDSHAKE_TIME, client.connect(name, buffered(stream)));
         let stream = handshake.await.map_err(|_| io::ErrorKind::TimedOut)??;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         Ok(Protected {
@@ -164,6 +164,13 @@ impl Tls {
             is_http2,
         })
     }
+}
+
+/// The library asks for 4 KiB at a time, and a Keep pays dearly for asking its host.
+fn buffered(stream: TcpStream) -> BufReader<TcpStream> {
+    /// Bytes: somewhat more than one record of TLS.
+    const RECEIVED: usize = 20 << 10;
+    BufReader::with_capacity(RECEIVED, stream)
 }
 
 /// A connection with TLS.
