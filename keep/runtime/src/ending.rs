@@ -1,10 +1,10 @@
 //! How a program ended, in words for its owner.
 
 use enarx_wire_provision::{Cause, Ending, MAX_ENDING_MESSAGE};
-use wasmtime::{Error, ThrownException, Trap};
+use wasmtime::Error;
 use wasmtime_wasi::I32Exit;
 
-use crate::limits::Limiter;
+use crate::{limits::Limiter, session::LostSession};
 
 /// The ending of a program that ran to its end or failed on the way there.
 pub fn of(result: Result<(), Error>, limit: &Limiter) -> Ending {
@@ -19,11 +19,12 @@ pub fn of(result: Result<(), Error>, limit: &Limiter) -> Ending {
         // A program that is denied memory usually gives up by trapping.
         return early(Cause::Limit, format!("{denied}\n{error:?}"));
     }
-    // An exception that nothing catches is the program's own fault, like a trap.
-    let cause = if error.is::<Trap>() || error.is::<ThrownException>() {
-        Cause::Trapped
-    } else {
+    // Whatever else a program is stopped for, it has done itself: a trap, an exception that
+    // nothing catches, a call of the Keep's functions with what is no value of their types.
+    let cause = if error.is::<LostSession>() {
         Cause::Failed
+    } else {
+        Cause::Trapped
     };
     early(cause, format!("{error:?}"))
 }
@@ -69,6 +70,8 @@ mod tests {
     use std::sync::Arc;
 
     use enarx_wire_package::Limits;
+    use enarx_wire_provision::SessionError;
+    use wasmtime::{ThrownException, Trap};
 
     use super::*;
     use crate::limits::Quotas;
@@ -93,9 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_that_nothing_catches_is_a_trap() {
-        let ending = of_error(ThrownException.into());
-        assert_eq!((ending.cause, ending.status), (Cause::Trapped, 134));
+    fn programs_are_stopped_for_what_they_have_done() {
+        for error in [
+            ThrownException.into(),
+            Trap::UnreachableCodeReached.into(),
+            wasmtime::format_err!("no such clock"),
+        ] {
+            let ending = of_error(error);
+            assert_eq!((ending.cause, ending.status), (Cause::Trapped, 134));
+        }
+        let ending = of_error(LostSession::from(SessionError::TooLong(1)).into());
+        assert_eq!((ending.cause, ending.status), (Cause::Failed, 125));
     }
 
     #[test]

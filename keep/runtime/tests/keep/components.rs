@@ -230,6 +230,55 @@ fn programs_get_evidence_that_names_their_package() {
     }
 }
 
+#[test]
+fn components_exit_with_any_status() {
+    let text = r#"(component
+        (import "wasi:cli/exit@0.2.12" (instance $exit
+            (export "exit-with-code" (func (param "status-code" u8)))))
+        (core func $exit (canon lower (func $exit "exit-with-code")))
+        (core module $m
+            (import "" "exit" (func $exit (param i32)))
+            (func (export "run") (result i32) (call $exit (i32.const 42)) (i32.const 0)))
+        (core instance $i (instantiate $m (with "" (instance (export "exit" (func $exit))))))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance $run (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.12" (instance $run)))"#;
+    let finished = component(text).run();
+    let ending = finished.ending();
+    assert_eq!((ending.cause, ending.status), (Cause::Exited, 42));
+}
+
+#[test]
+fn calls_with_what_is_no_value_of_their_types_trap() {
+    let module = r#"(module
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (drop (call $time (i32.const 99) (i64.const 0) (i32.const 0)))))"#;
+    // No instance has this resource.
+    let component_text = r#"(component
+        (import "wasi:io/poll@0.2.12" (instance $poll
+            (export "pollable" (type (sub resource)))))
+        (alias export $poll "pollable" (type $pollable))
+        (core func $drop (canon resource.drop $pollable))
+        (core module $m
+            (import "" "drop" (func $drop (param i32)))
+            (func (export "run") (result i32) (call $drop (i32.const 42)) (i32.const 0)))
+        (core instance $i (instantiate $m (with "" (instance (export "drop" (func $drop))))))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance $run (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.12" (instance $run)))"#;
+    for application in [Application::new(module), component(component_text)] {
+        let finished = application.run();
+        let ending = finished.ending();
+        assert_eq!(
+            (ending.cause, ending.status),
+            (Cause::Trapped, 134),
+            "{}",
+            ending.message
+        );
+    }
+}
+
 fn limited(text: &str, limits: Limits) -> Finished {
     let mut application = Application::new(text);
     application.limits = limits;
