@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -15,6 +15,8 @@ in_every_keep!(
     the_hosts_operator_decides_whether_keeps_have_a_network,
     hundreds_of_connections_are_served_at_once,
     a_program_connects_to_a_server,
+    a_component_sends_where_its_package_allows,
+    a_component_asks_another_keep_whose_certificate_it_trusts,
 );
 
 /// A deployment of an application that listens. It goes on until it is dropped.
@@ -56,10 +58,14 @@ impl Service {
 
     /// What `curl` says, which must succeed or not.
     fn curl(&self, arguments: &[&str]) -> Result<String, Option<i32>> {
+        self.curl_path("/", arguments)
+    }
+
+    fn curl_path(&self, path: &str, arguments: &[&str]) -> Result<String, Option<i32>> {
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--max-time", "60"])
             .args(arguments)
-            .arg(format!("https://localhost:{}/", self.port))
+            .arg(format!("https://localhost:{}{path}", self.port))
             .stderr(Stdio::inherit())
             .output()
             .expect("this test needs curl");
@@ -216,6 +222,67 @@ fn a_program_connects_to_a_server(place: &Place) {
     let finished = place.run(["run", "--simulate", "client"]).expect(0);
     assert_eq!(finished.text(), "from outside");
     assert_eq!(peer.join().unwrap(), "from inside");
+}
+
+fn a_component_sends_where_its_package_allows(place: &Place) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let datagrams = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    let component = include_str!("../../keep/runtime/tests/keep/components/sockets.wat");
+    place.file("sender/main.wat", component);
+    let run = |rules: &str| {
+        let configuration = format!(
+            "[network]
+             connect = [{rules}]
+             [config]
+             name = \"localhost\"
+             port = \"{port}\""
+        );
+        place.file("sender/Enarx.toml", configuration);
+        place.run(["run", "--simulate", "sender"])
+    };
+    run(&format!(
+        "\"tcp://localhost:{port}\", \"udp://localhost:{port}\""
+    ))
+    .expect(0);
+    let mut received = String::new();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.read_to_string(&mut received).unwrap();
+    let mut buffer = [0; 16];
+    let size = datagrams.recv(&mut buffer).unwrap();
+    assert_eq!((received.as_str(), &buffer[..size]), ("ping", &b"ping"[..]));
+
+    run(&format!("\"udp://localhost:{port}\"")).expect(1);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err());
+}
+
+fn a_component_asks_another_keep_whose_certificate_it_trusts(place: &Place) {
+    let asked = Service::start(
+        place,
+        &["run", "--simulate"],
+        &copy_of(place, "http-service"),
+    );
+    let certificate = std::fs::read(&asked.certificate).unwrap();
+    let component = include_str!("../../keep/runtime/tests/keep/components/http.wat");
+    place.file("asking/main.wat", component);
+    place.file("asking/authorities.pem", certificate);
+    let configuration = format!(
+        "[http]
+         addr = \"127.0.0.1\"
+         port = 0
+         [network]
+         connect = [\"https://localhost:{port}\"]
+         [tls]
+         authorities = \"authorities.pem\"
+         [config]
+         authority = \"localhost:{port}\"",
+        port = asked.port
+    );
+    let path = place.file("asking/Enarx.toml", configuration);
+    let asking = Service::start(place, &["run", "--simulate"], path.parent().unwrap());
+    let trust = ["--cacert", asking.certificate.to_str().unwrap()];
+    assert_eq!(asking.curl_path("/fetch", &trust), Ok("200".into()));
 }
 
 const STANDARD_STREAMS: &str = "

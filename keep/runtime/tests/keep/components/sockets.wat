@@ -1,5 +1,5 @@
 ;; Asks for the addresses of the name that wasi:config has under "name", connects to the first of
-;; them at the port that is under "port", and sends "ping" there; then the same in a datagram.
+;; them that is of the Internet Protocol's fourth version, at the port that is under "port", and sends "ping" there; then the same in a datagram.
 ;; Fails where anything is refused.
 (component
     (import "wasi:io/poll@0.2.3" (instance $poll
@@ -212,10 +212,12 @@
             (if (i32.load8_u (i32.const 256)) (then (return (i32.const 1))))
             (local.set $stream (i32.load offset=4 (i32.const 256)))
             (call $block (call $wait (local.get $stream)))
-            ;; Of the fourth version, at 518.
-            (call $next (local.get $stream) (i32.const 512))
-            (if (i32.load8_u (i32.const 512)) (then (return (i32.const 1))))
-            (if (i32.load8_u offset=4 (i32.const 512)) (then (unreachable)))
+            ;; The first of the fourth version, at 518.
+            (loop $another
+                (call $next (local.get $stream) (i32.const 512))
+                (if (i32.load8_u (i32.const 512)) (then (return (i32.const 1))))
+                (if (i32.eqz (i32.load8_u offset=2 (i32.const 512))) (then (return (i32.const 1))))
+                (br_if $another (i32.load8_u offset=4 (i32.const 512))))
 
             (call $new-tcp (i32.const 0) (i32.const 256))
             (if (i32.load8_u (i32.const 256)) (then (return (i32.const 1))))
