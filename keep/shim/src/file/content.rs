@@ -1,5 +1,6 @@
 //! What is in a regular file.
 
+use alloc::collections::{BTreeMap, btree_map::Entry};
 use alloc::vec::Vec;
 
 use crate::Error;
@@ -33,32 +34,19 @@ impl Budget {
     }
 }
 
-/// Contents are kept in chunks of up to this many bytes, so that growth copies little.
-const CHUNK: u64 = 64 * 1024;
-
-/// The shortest chunk; longer ones are powers of two.
-const SHORTEST_CHUNK: u64 = 256;
+/// Contents are kept in chunks of this many bytes.
+const CHUNK: usize = 4096;
 
 /// What holes are read from.
-static ZEROS: [u8; 4096] = [0; 4096];
+static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// The bytes of a file, with holes where none were written.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     size: u64,
 
-    /// In order. A chunk's bytes behind its own length are zero, and so are all behind `size`.
-    chunks: Vec<Chunk>,
-
-    /// The sum of the chunks' lengths.
-    stored: u64,
-}
-
-#[derive(Debug)]
-struct Chunk {
-    /// Where it starts in the file, divided by [`CHUNK`].
-    index: u64,
-    bytes: Vec<u8>,
+    /// By where they start in the file, divided by [`CHUNK`]. All bytes behind `size` are zero.
+    chunks: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Content {
@@ -68,21 +56,15 @@ impl Content {
 
     /// Bytes of memory that it takes.
     pub fn stored(&self) -> u64 {
-        self.stored
+        (self.chunks.len() * CHUNK) as u64
     }
 
     /// Some bytes at `offset`: at most `limit`, and none at the end.
     pub fn piece(&self, offset: u64, limit: u64) -> &[u8] {
+        let (index, within) = place(offset);
+        let chunk = self.chunks.get(&index).map_or(&ZEROS[..], Vec::as_slice);
         let count = self.size.saturating_sub(offset).min(limit);
-        let within = offset % CHUNK;
-        let stored = self
-            .position(offset / CHUNK)
-            .ok()
-            .and_then(|position| self.chunks.get(position))
-            .and_then(|chunk| chunk.bytes.get(within as usize..))
-            .filter(|stored| !stored.is_empty());
-        let available = stored.unwrap_or(&ZEROS[..(CHUNK - within).min(4096) as usize]);
-        &available[..count.min(available.len() as u64) as usize]
+        &chunk[within..][..count.min((CHUNK - within) as u64) as usize]
     }
 
     /// Lets some bytes at `offset`, at most `limit`, be overwritten; answers how many.
@@ -95,80 +77,50 @@ impl Content {
         budget: &mut Budget,
         fill: impl FnOnce(&mut [u8]) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        let within = offset % CHUNK;
-        let count = limit.min(CHUNK - within);
-        let size = self.size;
-        let chunk = self.chunk(offset / CHUNK, within + count, budget)?;
-        let bytes = &mut chunk[within as usize..(within + count) as usize];
+        let (index, within) = place(offset);
+        let count = limit.min((CHUNK - within) as u64);
+        let chunk = match self.chunks.entry(index) {
+            Entry::Occupied(chunk) => chunk.into_mut(),
+            Entry::Vacant(place) => place.insert(new_chunk(budget)?),
+        };
+        let bytes = &mut chunk[within..][..count as usize];
         if let Err(error) = fill(bytes) {
-            let kept = size.saturating_sub(offset).min(count);
+            let kept = self.size.saturating_sub(offset).min(count);
             bytes[kept as usize..].fill(0);
             return Err(error);
         }
-        self.size = size.max(offset + count);
+        self.size = self.size.max(offset + count);
         Ok(count)
     }
 
     /// Makes it shorter, or longer by a hole.
     pub fn resize(&mut self, size: u64, budget: &mut Budget) {
         if size < self.size {
-            let first_gone = size.div_ceil(CHUNK);
-            let kept = self
-                .chunks
-                .partition_point(|chunk| chunk.index < first_gone);
-            let gone = self.chunks.drain(kept..);
-            let freed = gone.map(|chunk| chunk.bytes.len() as u64).sum();
-            self.stored -= freed;
-            budget.give_back(freed);
-            if let Some(last) = self.chunks.last_mut()
-                && last.index == size / CHUNK
-                && let Some(rest) = last.bytes.get_mut((size % CHUNK) as usize..)
+            let (index, within) = place(size);
+            let mut rest = self.chunks.split_off(&index);
+            if within != 0
+                && let Some(mut last) = rest.remove(&index)
             {
-                rest.fill(0);
+                last[within..].fill(0);
+                self.chunks.insert(index, last);
             }
+            budget.give_back((rest.len() * CHUNK) as u64);
         }
         self.size = size;
     }
-
-    /// A chunk, at least `length` bytes of it.
-    fn chunk(&mut self, index: u64, length: u64, budget: &mut Budget) -> Result<&mut [u8], Error> {
-        let position = match self.position(index) {
-            Ok(position) => position,
-            Err(position) => {
-                self.chunks.try_reserve(1).map_err(|_| Error::ENOSPC)?;
-                let mut bytes = Vec::new();
-                self.stored += lengthen(&mut bytes, length, budget)?;
-                self.chunks.insert(position, Chunk { index, bytes });
-                position
-            }
-        };
-        let bytes = &mut self.chunks[position].bytes;
-        self.stored += lengthen(bytes, length, budget)?;
-        Ok(bytes)
-    }
-
-    /// Where a chunk is in `chunks`, or would have to be.
-    fn position(&self, index: u64) -> Result<usize, usize> {
-        self.chunks
-            .binary_search_by_key(&index, |chunk| chunk.index)
-    }
 }
 
-/// Makes a chunk's bytes at least `length`; answers how many were added.
-fn lengthen(bytes: &mut Vec<u8>, length: u64, budget: &mut Budget) -> Result<u64, Error> {
-    let missing = rounded(length).saturating_sub(bytes.len() as u64);
-    budget.take(missing)?;
-    if bytes.try_reserve_exact(missing as usize).is_err() {
-        budget.give_back(missing);
-        return Err(Error::ENOSPC);
-    }
-    bytes.resize(bytes.len() + missing as usize, 0);
-    Ok(missing)
+/// In which chunk an offset lies, and where in it.
+const fn place(offset: u64) -> (u64, usize) {
+    (offset / CHUNK as u64, offset as usize % CHUNK)
 }
 
-/// The length of a chunk that has `length` bytes.
-fn rounded(length: u64) -> u64 {
-    length.next_power_of_two().max(SHORTEST_CHUNK)
+fn new_chunk(budget: &mut Budget) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(CHUNK).map_err(|_| Error::ENOSPC)?;
+    budget.take(CHUNK as u64)?;
+    bytes.resize(CHUNK, 0);
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -199,12 +151,13 @@ mod test {
 
     #[test]
     fn what_was_never_written_is_zero_and_takes_no_memory() {
+        const FAR: u64 = 10 * CHUNK as u64 + 5;
         let mut budget = Budget::new(1 << 20);
         let mut content = Content::default();
-        write(&mut content, 10 * CHUNK + 5, b"far", &mut budget);
-        assert_eq!(content.stored(), SHORTEST_CHUNK);
+        write(&mut content, FAR, b"far", &mut budget);
+        assert_eq!(content.stored(), CHUNK as u64);
         let bytes = all(&content);
-        assert_eq!(bytes.len() as u64, 10 * CHUNK + 8);
+        assert_eq!(bytes.len() as u64, FAR + 3);
         assert!(bytes[..bytes.len() - 3].iter().all(|byte| *byte == 0));
     }
 
@@ -239,11 +192,12 @@ mod test {
 
     #[test]
     fn memory_is_taken_within_the_budget_only() {
-        let mut budget = Budget::new(CHUNK + SHORTEST_CHUNK);
+        const LENGTH: u64 = CHUNK as u64;
+        let mut budget = Budget::new(2 * LENGTH);
         let mut content = Content::default();
-        write(&mut content, CHUNK - 1, b"ab", &mut budget);
-        assert_eq!((content.size(), budget.left()), (CHUNK + 1, 0));
-        let full = content.overwrite(5 * CHUNK, 1, &mut budget, |_| Ok(()));
+        write(&mut content, LENGTH - 1, b"ab", &mut budget);
+        assert_eq!((content.size(), budget.left()), (LENGTH + 1, 0));
+        let full = content.overwrite(5 * LENGTH, 1, &mut budget, |_| Ok(()));
         assert_eq!(full, Err(Error::ENOSPC));
     }
 }
