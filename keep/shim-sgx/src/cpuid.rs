@@ -28,45 +28,25 @@ pub const fn has_subleaves(leaf: u32) -> bool {
 
 /// What is let in of the host's answer to a leaf and subleaf (Intel SDM volume 2A, "CPUID").
 #[must_use]
-pub const fn filter(leaf: u32, subleaf: u32, [a, b, c, d]: Answer) -> Answer {
+pub fn filter(leaf: u32, subleaf: u32, [a, b, c, d]: Answer) -> Answer {
     /// The highest leaf that says anything.
     const HIGHEST: u32 = 0xD;
     const HIGHEST_EXTENDED: u32 = 0x8000_0008;
     /// Of leaf 1: MONITOR, VMX, SMX, EIST, TM2, PDCM, PCID, DCA, x2APIC, TSC deadline, and
     /// that there is a hypervisor.
-    const LEAF_1_ECX_HIDDEN: u32 = 1 << 3
-        | 1 << 5
-        | 1 << 6
-        | 1 << 7
-        | 1 << 8
-        | 1 << 15
-        | 1 << 17
-        | 1 << 18
-        | 1 << 21
-        | 1 << 24
-        | 1 << 31;
+    const LEAF_1_ECX_HIDDEN: u32 = bits(&[3, 5, 6, 7, 8, 15, 17, 18, 21, 24, 31]);
     /// Of leaf 7: FSGSBASE, BMI1, AVX2, SMEP, BMI2, ERMS, RDSEED, ADX, CLFLUSHOPT, CLWB, SHA.
-    const LEAF_7_EBX: u32 = 1
-        | 1 << 3
-        | 1 << 5
-        | 1 << 7
-        | 1 << 8
-        | 1 << 9
-        | 1 << 18
-        | 1 << 19
-        | 1 << 23
-        | 1 << 24
-        | 1 << 29;
+    const LEAF_7_EBX: u32 = bits(&[0, 3, 5, 7, 8, 9, 18, 19, 23, 24, 29]);
     /// GFNI, VAES, VPCLMULQDQ: those that work on the registers of AVX too.
-    const LEAF_7_ECX: u32 = 1 << 8 | 1 << 9 | 1 << 10;
+    const LEAF_7_ECX: u32 = bits(&[8, 9, 10]);
     /// Fast short REP MOV.
-    const LEAF_7_EDX: u32 = 1 << 4;
+    const LEAF_7_EDX: u32 = bits(&[4]);
     /// XSAVEOPT, XSAVEC, XGETBV with ECX 1.
-    const LEAF_D_1_EAX: u32 = 0b111;
+    const LEAF_D_1_EAX: u32 = bits(&[0, 1, 2]);
     const AVX_STATE_SIZE: u32 = 256;
     const AVX_STATE_OFFSET: u32 = 576;
     match (leaf, subleaf) {
-        (0, _) => [if a < HIGHEST { a } else { HIGHEST }, b, c, d],
+        (0, _) => [a.min(HIGHEST), b, c, d],
         // The local APIC's number, in EBX, is where the thread runs.
         (1, _) => [a, b & 0x00FF_FFFF, c & !LEAF_1_ECX_HIDDEN, d],
         (2 | 4 | 0x8000_0001 | 0x8000_0005..=0x8000_0008, _) => [a, b, c, d],
@@ -74,18 +54,19 @@ pub const fn filter(leaf: u32, subleaf: u32, [a, b, c, d]: Answer) -> Answer {
         (0xD, 0) => [0b111, STATE_SIZE, STATE_SIZE, 0],
         (0xD, 1) => [a & LEAF_D_1_EAX, STATE_SIZE, 0, 0],
         (0xD, 2) => [AVX_STATE_SIZE, AVX_STATE_OFFSET, 0, 0],
-        (0x8000_0000, _) => [
-            if a < HIGHEST_EXTENDED {
-                a
-            } else {
-                HIGHEST_EXTENDED
-            },
-            b,
-            c,
-            d,
-        ],
+        (0x8000_0000, _) => [a.min(HIGHEST_EXTENDED), b, c, d],
         _ => [0; 4],
     }
+}
+
+/// The number with these bits set.
+const fn bits(mut places: &[u32]) -> u32 {
+    let mut number = 0;
+    while let [place, others @ ..] = places {
+        number |= 1 << *place;
+        places = others;
+    }
+    number
 }
 
 #[cfg(test)]

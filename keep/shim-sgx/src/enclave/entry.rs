@@ -160,33 +160,39 @@ global_asm!(
     "6: mov dword ptr [rip + enclave_relocated], {RELOCATED}",
     "  ret",
     //
-    // fn enclave_go(registers: &Registers) -> !: becomes the runtime.
+    // fn enclave_go(registers: &mut Registers) -> !: becomes the runtime.
     ".globl enclave_go",
     "enclave_go:",
     "  mov rax, [rdi + {FS_BASE}]",
     "  wrfsbase rax",
-    "  mov rsp, [rdi + {RSP}]",
-    "  push qword ptr [rdi + {RIP}]",
-    "  push qword ptr [rdi + {RFLAGS}]",
     "  mov eax, 7",
     "  xor edx, edx",
     "  xrstor [rip + {initial_state}]",
-    "  mov rax, [rdi + {RAX}]",
-    "  mov rcx, [rdi + {RCX}]",
-    "  mov rdx, [rdi + {RDX}]",
-    "  mov rbx, [rdi + {RBX}]",
-    "  mov rbp, [rdi + {RBP}]",
-    "  mov rsi, [rdi + {RSI}]",
-    "  mov r8, [rdi + {R8}]",
-    "  mov r9, [rdi + {R9}]",
-    "  mov r10, [rdi + {R10}]",
-    "  mov r11, [rdi + {R11}]",
-    "  mov r12, [rdi + {R12}]",
-    "  mov r13, [rdi + {R13}]",
-    "  mov r14, [rdi + {R14}]",
-    "  mov r15, [rdi + {R15}]",
-    "  mov rdi, [rdi + {RDI}]",
+    // The last one is taken from the new stack.
+    "  mov rax, [rdi + {RIP}]",
+    "  sub qword ptr [rdi + {RSP}], 8",
+    "  mov rcx, [rdi + {RSP}]",
+    "  mov [rcx], rax",
+    // The others from where they lie, in the order in which they do.
+    "  mov rsp, rdi",
+    "  pop rax",
+    "  pop rcx",
+    "  pop rdx",
+    "  pop rbx",
+    "  add rsp, 8",
+    "  pop rbp",
+    "  pop rsi",
+    "  pop rdi",
+    "  pop r8",
+    "  pop r9",
+    "  pop r10",
+    "  pop r11",
+    "  pop r12",
+    "  pop r13",
+    "  pop r14",
+    "  pop r15",
     "  popfq",
+    "  mov rsp, [rsp + {RSP} - {RIP}]",
     "  ret",
     //
     // fn enclave_base() -> u64
@@ -218,23 +224,7 @@ global_asm!(
     THREAD_ENDED = const Leave::ThreadEnded as u64,
     ABORT = const Leave::Abort as u64,
     ENTRY = const enarx_keep_shim::Stop::Entry as u32,
-    RAX = const core::mem::offset_of!(Registers, rax),
-    RCX = const core::mem::offset_of!(Registers, rcx),
-    RDX = const core::mem::offset_of!(Registers, rdx),
-    RBX = const core::mem::offset_of!(Registers, rbx),
     RSP = const core::mem::offset_of!(Registers, rsp),
-    RBP = const core::mem::offset_of!(Registers, rbp),
-    RSI = const core::mem::offset_of!(Registers, rsi),
-    RDI = const core::mem::offset_of!(Registers, rdi),
-    R8 = const core::mem::offset_of!(Registers, r8),
-    R9 = const core::mem::offset_of!(Registers, r9),
-    R10 = const core::mem::offset_of!(Registers, r10),
-    R11 = const core::mem::offset_of!(Registers, r11),
-    R12 = const core::mem::offset_of!(Registers, r12),
-    R13 = const core::mem::offset_of!(Registers, r13),
-    R14 = const core::mem::offset_of!(Registers, r14),
-    R15 = const core::mem::offset_of!(Registers, r15),
-    RFLAGS = const core::mem::offset_of!(Registers, rflags),
     RIP = const core::mem::offset_of!(Registers, rip),
     FS_BASE = const core::mem::offset_of!(Registers, fs_base),
     NOT_RELOCATED = const 0,
@@ -255,9 +245,9 @@ unsafe extern "C" {
 
     /// Becomes the runtime: sets all registers, with a fresh extended state.
     ///
-    /// The stack below the new stack pointer must be writable, 16 bytes of it, and the
+    /// The stack below the new stack pointer must be writable, 8 bytes of it, and the
     /// registers must be those of a program in this enclave.
-    pub fn enclave_go(registers: &Registers) -> !;
+    pub fn enclave_go(registers: &mut Registers) -> !;
 
     safe fn enclave_base() -> u64;
     safe fn enclave_code_end() -> u64;

@@ -94,15 +94,17 @@ fn ask_cpuid(leaf: u32, subleaf: u32) -> cpuid::Answer {
     if !cpuid::is_known(leaf) {
         return [0; 4];
     }
-    let mut bytes = [0; 16];
+    let mut answer = [[0; 4]; 4];
     let arguments = [leaf.into(), subleaf.into(), 0, 0];
-    let answered = Enclave.call(Operation::Cpuid, arguments, &[], 0, &mut bytes);
-    if answered.result != 0 || answered.length != bytes.len() {
+    let answered = Enclave.call(
+        Operation::Cpuid,
+        arguments,
+        &[],
+        0,
+        answer.as_flattened_mut(),
+    );
+    if answered.result != 0 || answered.length != size_of_val(&answer) {
         return [0; 4];
     }
-    let mut answer = [0; 4];
-    for (register, bytes) in answer.iter_mut().zip(bytes.as_chunks().0) {
-        *register = u32::from_le_bytes(*bytes);
-    }
-    answer
+    answer.map(u32::from_le_bytes)
 }

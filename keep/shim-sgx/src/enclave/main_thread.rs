@@ -25,14 +25,14 @@ use super::{
 pub extern "C" fn begin() -> ! {
     // SAFETY: called by the entry code with CSSA 0, before anything is interrupted.
     unsafe { SaveArea::clear_all() };
-    let registers = match KERNEL.get() {
+    let mut registers = match KERNEL.get() {
         Some(kernel) => kernel.begin_thread(),
         None if thread_page::index() == 0 => start(),
         None => stop(Stop::Thread),
     };
     // SAFETY: the registers are those of a program whose pages were verified, or of a
     // thread that it made, and its stack is its own.
-    unsafe { enclave_go(&registers) }
+    unsafe { enclave_go(&mut registers) }
 }
 
 /// Size of the first thread's stack, as Linux has it.
