@@ -69,17 +69,12 @@ impl CallSlot {
                 leave(&committed);
                 committed.collect(call.most, call.into)
             });
-        answer
-            .map(|answer| Answer {
-                result: answer.result,
-                length: answer.length,
-            })
-            .map_err(|violation| match violation {
-                Violation::Sequence => Stop::AnswerSequence,
-                Violation::Result => Stop::AnswerResult,
-                Violation::Length => Stop::AnswerLength,
-                Violation::PayloadTooLong => Stop::RequestLength,
-            })
+        answer.map_err(|violation| match violation {
+            Violation::Sequence => Stop::AnswerSequence,
+            Violation::Result => Stop::AnswerResult,
+            Violation::Length => Stop::AnswerLength,
+            Violation::PayloadTooLong => Stop::RequestLength,
+        })
     }
 }
 

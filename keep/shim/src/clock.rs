@@ -13,7 +13,7 @@ use enarx_wire_hostcall::call::Operation;
 /// either; and it can make the counter jump. So no security rests on this clock. What is
 /// promised is that it never goes backwards, that the host is asked once, and that a frequency is
 /// one that a processor can have.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Clock {
     origin: Once<Origin>,
     /// The latest time that anybody has seen, in nanoseconds since the origin.
@@ -34,15 +34,6 @@ const FREQUENCIES: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000
 pub const SECOND: u64 = 1_000_000_000;
 
 impl Clock {
-    /// A clock that has not been looked at.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            origin: Once::new(),
-            latest: AtomicU64::new(0),
-        }
-    }
-
     /// Nanoseconds since some moment, the same for all threads; never less than before.
     pub fn monotonic(&self, platform: &impl Platform) -> u64 {
         let origin = self.origin(platform);
@@ -62,15 +53,12 @@ impl Clock {
 
     fn origin(&self, platform: &impl Platform) -> Origin {
         *self.origin.call_once(|| {
-            let mut answer = [0; 16];
-            let answered = platform.call(Operation::Clock, [0; 4], &[], 0, &mut answer);
-            let [wall, frequency] = [0, 8].map(|at| {
-                let mut long = [0; 8];
-                long.copy_from_slice(&answer[at..at + 8]);
-                u64::from_le_bytes(long)
-            });
+            let mut answer = [[0; 8]; 2];
+            let into = answer.as_flattened_mut();
+            let answered = platform.call(Operation::Clock, [0; 4], &[], 0, into);
+            let [wall, frequency] = answer.map(u64::from_le_bytes);
             let sound = answered.result == 0
-                && answered.length == answer.len()
+                && answered.length == size_of_val(&answer)
                 && FREQUENCIES.contains(&frequency);
             if !sound {
                 platform.stop(Stop::Clock);
@@ -81,11 +69,5 @@ impl Clock {
                 wall,
             }
         })
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -10,23 +10,15 @@ pub struct Waiters(Vec<Waiter>);
 struct Waiter {
     thread: u32,
     address: u64,
-    bits: u32,
     woken: bool,
 }
 
 impl Waiters {
-    /// No waiters.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    /// Lets `thread` wait at `address` for a wake-up with one of `bits`.
-    pub fn enqueue(&mut self, thread: u32, address: u64, bits: u32) {
+    /// Lets `thread` wait at `address` for a wake-up.
+    pub fn enqueue(&mut self, thread: u32, address: u64) {
         self.0.push(Waiter {
             thread,
             address,
-            bits,
             woken: false,
         });
     }
@@ -49,10 +41,10 @@ impl Waiters {
     }
 
     /// Wakes at most `count` threads, those first that wait longest, and gives them.
-    pub fn wake(&mut self, address: u64, bits: u32, count: usize) -> Vec<u32> {
+    pub fn wake(&mut self, address: u64, count: usize) -> Vec<u32> {
         self.0
             .iter_mut()
-            .filter(|waiter| !waiter.woken && waiter.address == address && waiter.bits & bits != 0)
+            .filter(|waiter| !waiter.woken && waiter.address == address)
             .take(count)
             .map(|waiter| {
                 waiter.woken = true;
@@ -68,18 +60,18 @@ mod tests {
 
     #[test]
     fn the_longest_waiting_are_woken_first_and_each_once() {
-        let mut waiters = Waiters::new();
+        let mut waiters = Waiters::default();
         for thread in 0..4 {
-            waiters.enqueue(thread, 8, 1 << thread);
+            waiters.enqueue(thread, 8);
         }
-        waiters.enqueue(4, 16, u32::MAX);
-        assert_eq!(waiters.wake(8, u32::MAX, 2), [0, 1]);
-        assert_eq!(waiters.wake(8, 0b1000, 9), [3]);
+        waiters.enqueue(4, 16);
+        assert_eq!(waiters.wake(8, 2), [0, 1]);
+        assert_eq!(waiters.wake(8, 1), [2]);
         assert!(waiters.take_woken(0));
         assert!(!waiters.take_woken(0));
-        assert!(!waiters.take_woken(2));
-        waiters.give_up(2);
-        assert!(waiters.wake(8, u32::MAX, 9).is_empty());
-        assert_eq!(waiters.wake(16, 1, 9), [4]);
+        assert!(!waiters.take_woken(3));
+        waiters.give_up(3);
+        assert!(waiters.wake(8, 9).is_empty());
+        assert_eq!(waiters.wake(16, 9), [4]);
     }
 }

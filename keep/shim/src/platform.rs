@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+pub use enarx_wire_hostcall::call::Answer;
 use enarx_wire_hostcall::{
     attestation::{DIGEST_SIZE, REPORT_DATA_SIZE, SEALING_ANSWER_SIZE, SEALING_REQUEST_SIZE},
     call::Operation,
@@ -57,15 +58,6 @@ pub trait Platform: Pages + Sync {
 
     /// Stops the Keep: the host did what it must not, or the runtime cannot go on.
     fn stop(&self, reason: Stop) -> !;
-}
-
-/// What the host answered, within the bounds that were set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// Zero or more, or a negated error number.
-    pub result: i64,
-    /// Bytes of payload.
-    pub length: usize,
 }
 
 /// Why a Keep stops itself. The host learns the number and nothing else.

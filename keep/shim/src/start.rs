@@ -71,7 +71,6 @@ fn initial_stack(program: &Program, random: &[u8; 16], end: u64) -> InitialStack
     const NAME: [u8; 16] = *b"enarx-keep\0\0\0\0\0\0";
     const PROGRAM_HEADER_SIZE: u64 = 56;
     const PAGE_SIZE: u64 = 4096;
-    const CLOCK_TICKS: u64 = 100;
     /// Instructions for the bases of FS and GS (HWCAP2_FSGSBASE).
     const HWCAP2: u64 = 1 << 1;
     /// Room for a signal's frame.
@@ -83,15 +82,8 @@ fn initial_stack(program: &Program, random: &[u8; 16], end: u64) -> InitialStack
         (auxvec::AT_PHENT, PROGRAM_HEADER_SIZE),
         (auxvec::AT_PHNUM, program.program_header_count),
         (auxvec::AT_PAGESZ, PAGE_SIZE),
-        (auxvec::AT_BASE, 0),
-        (auxvec::AT_FLAGS, 0),
         (auxvec::AT_ENTRY, program.entry),
-        (auxvec::AT_UID, 0),
-        (auxvec::AT_EUID, 0),
-        (auxvec::AT_GID, 0),
-        (auxvec::AT_EGID, 0),
         (auxvec::AT_SECURE, 0),
-        (auxvec::AT_CLKTCK, CLOCK_TICKS),
         (auxvec::AT_HWCAP2, HWCAP2),
         (auxvec::AT_MINSIGSTKSZ, SIGNAL_STACK),
         (auxvec::AT_RANDOM, random_at),

@@ -35,13 +35,33 @@ pub trait UserMemory {
         Ok(bytes)
     }
 
+    /// Copies 64-bit numbers from `address`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn longs<const N: usize>(&self, address: u64) -> Result<[u64; N], Error> {
+        let mut bytes = [[0; 8]; N];
+        self.read(address, bytes.as_flattened_mut())?;
+        Ok(bytes.map(u64::from_le_bytes))
+    }
+
+    /// Copies 64-bit numbers to `address`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    fn write_longs<const N: usize>(&self, address: u64, longs: [u64; N]) -> Result<(), Error> {
+        self.write(address, longs.map(u64::to_le_bytes).as_flattened())
+    }
+
     /// Copies a 64-bit number from `address`.
     ///
     /// # Errors
     ///
     /// As [`read`](Self::read).
     fn long(&self, address: u64) -> Result<u64, Error> {
-        self.array(address).map(u64::from_le_bytes)
+        self.longs(address).map(|[long]| long)
     }
 
     /// Copies a 32-bit number from `address`.
@@ -121,8 +141,7 @@ impl Buffers {
             Self::Array { count, .. } if count > UIO_MAXIOV.into() => Err(Error::EINVAL),
             Self::Array { address, count } => {
                 let entry = |index: u64| {
-                    let at = address.wrapping_add(16 * index);
-                    let (address, length) = (memory.long(at)?, memory.long(at.wrapping_add(8))?);
+                    let [address, length] = memory.longs(address.wrapping_add(16 * index))?;
                     if length > LONGEST {
                         return Err(Error::EINVAL);
                     }

@@ -19,13 +19,13 @@ use enarx_wire_hostcall::CHANNEL;
 use enarx_wire_hostcall::call::{Operation, PAYLOAD_SIZE, POLL_ENTRY_SIZE, PollEntry, Request};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 
 use crate::keep::MAX_DIAGNOSTICS;
 use clock::Clock;
 use parking::Parking;
 use processor::Processor;
-use sockets::{Sockets, known, receive_flags};
+use sockets::{Sockets, known};
 
 pub(crate) use block_memory::BlockMemory;
 pub use threads::STOPPED_STATUS;
@@ -137,14 +137,14 @@ impl Services {
         payload: &mut Vec<u8>,
         starter: &dyn Starter,
     ) -> Result<u64, Errno> {
-        let [first, second, third, _] = request.arguments;
+        let [first, second, ..] = request.arguments;
         match request.operation {
             Operation::Diagnose => {
                 self.diagnostics.write(payload);
                 payload.clear();
                 Ok(0)
             }
-            Operation::Receive => self.receive(first, second, third, payload),
+            Operation::Receive => self.receive(first, second, payload),
             Operation::Send => self.send(first, payload),
             Operation::Poll => self.poll(thread, first, payload),
             Operation::Park => self.park(thread, first, payload),
@@ -188,7 +188,7 @@ impl Services {
         let sockets = &self.sockets;
         again_if_interrupted(|| match request.operation {
             Operation::Accept => sockets.accept(number, second, payload),
-            Operation::ReceiveFrom => sockets.receive_from(number, second, third, payload),
+            Operation::ReceiveFrom => sockets.receive_from(number, second, payload),
             Operation::Name => sockets.name(number, second, payload),
             operation => {
                 let done = match operation {
@@ -211,19 +211,13 @@ impl Services {
         })
     }
 
-    fn receive(
-        &self,
-        number: u64,
-        most: u64,
-        peeks: u64,
-        payload: &mut Vec<u8>,
-    ) -> Result<u64, Errno> {
+    fn receive(&self, number: u64, most: u64, payload: &mut Vec<u8>) -> Result<u64, Errno> {
         let stream = self.stream(number)?;
         let most = usize::try_from(most).map_or(PAYLOAD_SIZE, |most| most.min(PAYLOAD_SIZE));
         payload.clear();
         payload.resize(most, 0);
         let received = again_if_interrupted(|| {
-            rustix::net::recv(&*stream, &mut payload[..], receive_flags(peeks))
+            rustix::net::recv(&*stream, &mut payload[..], RecvFlags::DONTWAIT)
         });
         let (_, count) = received.map_err(known)?;
         payload.truncate(count);

@@ -114,7 +114,6 @@ impl Sockets {
         &self,
         number: u64,
         most: u64,
-        peeks: u64,
         payload: &mut Vec<u8>,
     ) -> Result<u64, Errno> {
         let socket = self.get(number)?;
@@ -122,12 +121,11 @@ impl Sockets {
             usize::try_from(most).map_or(LONGEST_DATAGRAM, |most| most.min(LONGEST_DATAGRAM));
         payload.clear();
         payload.resize(ADDRESS_SIZE + most, 0);
-        let flags = receive_flags(peeks) | RecvFlags::TRUNC;
-        let (_, length, from) =
-            rustix::net::recvfrom(&*socket, &mut payload[ADDRESS_SIZE..], flags)?;
+        let room = &mut payload[ADDRESS_SIZE..];
+        let (_, length, from) = rustix::net::recvfrom(&*socket, room, RecvFlags::DONTWAIT)?;
         let from = from.and_then(internet).ok_or(Errno::OPNOTSUPP)?;
         payload[..ADDRESS_SIZE].copy_from_slice(&encode_address(from));
-        payload.truncate(ADDRESS_SIZE + length.min(most));
+        payload.truncate(ADDRESS_SIZE + length);
         Ok(length as u64)
     }
 
@@ -216,13 +214,6 @@ impl Sockets {
 }
 
 /// How something is received that can be received again, or not.
-pub(super) fn receive_flags(peeks: u64) -> RecvFlags {
-    match peeks {
-        1 => RecvFlags::DONTWAIT | RecvFlags::PEEK,
-        _ => RecvFlags::DONTWAIT,
-    }
-}
-
 /// An error of those that a Keep expects of sockets.
 pub(super) fn known(error: Errno) -> Errno {
     let number = u16::try_from(error.raw_os_error()).unwrap_or(0);

@@ -139,13 +139,26 @@ adversary_program:
     test ecx, ecx
     js .Lwrong
 
-    // The channel: read, and write what was read with some bits turned over.
-    xor eax, eax
+    // The channel: read, after poll if there is nothing yet, and write what was read with some
+    // bits turned over.
+4:  xor eax, eax
     mov edi, 3
     lea rsi, [rip + adversary_data + 256]
     mov edx, 64
     call .Lkernel
-    test rax, rax
+    cmp rax, -11
+    jne 5f
+    mov dword ptr [rip + adversary_data + 48], 3
+    mov dword ptr [rip + adversary_data + 52], 1
+    mov eax, 7
+    lea rdi, [rip + adversary_data + 48]
+    mov esi, 1
+    mov edx, -1
+    call .Lkernel
+    cmp rax, 1
+    je 4b
+    jmp .Ldenied
+5:  test rax, rax
     jle .Ldenied
     cmp rax, 64
     ja .Lwrong

@@ -24,6 +24,14 @@ static long call6(long n, long a, long b, long c, long d, long e, long f)
 
 static char buffer[70000];
 
+/* Descriptors do not wait by themselves. */
+static long receive(void *into, long size)
+{
+    struct { int descriptor; short events, found; } entry = { CHANNEL, 1, 0 };
+    call(__NR_poll, &entry, 1, -1);
+    return call(__NR_read, CHANNEL, into, size);
+}
+
 static void answer(int64_t value)
 {
     call(__NR_write, CHANNEL, &value, sizeof value);
@@ -38,7 +46,7 @@ static void exit_with(long status)
 /* Passes `size` bytes to the device and its whole answer back. */
 static void ask_device(long size)
 {
-    call(__NR_read, CHANNEL, buffer, size);
+    receive(buffer, size);
     call(__NR_write, DEVICE, buffer, size);
     long count = 0;
     uint32_t header[2];
@@ -79,7 +87,7 @@ static void obey(char command, long *stack)
     case 'm': /* can this many MiB be written to? */
     {
         unsigned char mebibytes;
-        call(__NR_read, CHANNEL, &mebibytes, 1);
+        receive(&mebibytes, 1);
         long size = (long)mebibytes << 20;
         char *memory = (char *)call6(__NR_mmap, 0, size, 3, 0x22, -1, 0);
         if ((long)memory > -4096 && (long)memory < 0) {
@@ -93,7 +101,7 @@ static void obey(char command, long *stack)
     }
     case 's': { /* one system call with three arguments */
         int64_t arguments[4];
-        call(__NR_read, CHANNEL, arguments, sizeof arguments);
+        receive(arguments, sizeof arguments);
         answer(call(arguments[0], arguments[1], arguments[2], arguments[3]));
         break;
     }
@@ -127,7 +135,7 @@ static void obey(char command, long *stack)
         break;
     case 'x': {
         unsigned char status;
-        call(__NR_read, CHANNEL, &status, 1);
+        receive(&status, 1);
         exit_with(status);
     }
     }
@@ -136,7 +144,7 @@ static void obey(char command, long *stack)
 __attribute__((used)) static void keep(long *stack)
 {
     char command;
-    while (call(__NR_read, CHANNEL, &command, 1) == 1)
+    while (receive(&command, 1) == 1)
         obey(command, stack);
     exit_with(0);
 }

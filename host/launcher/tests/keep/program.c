@@ -4,6 +4,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -301,9 +302,17 @@ static void use_threads(unsigned count)
     }
 }
 
+/* The channel does not wait by itself; the device never does. */
+static void await(int stream)
+{
+    struct pollfd entry = { .fd = stream, .events = POLLIN };
+    must(poll(&entry, 1, -1) == 1);
+}
+
 static void receive(int stream, void *into, size_t size)
 {
     for (char *at = into; size;) {
+        await(stream);
         ssize_t count = read(stream, at, size);
         must(count > 0);
         at += count, size -= (size_t)count;
@@ -328,7 +337,7 @@ static void get_key(void)
 int main(void)
 {
     char command;
-    while (read(CHANNEL, &command, 1) == 1)
+    while (await(CHANNEL), read(CHANNEL, &command, 1) == 1)
         switch (command) {
         case 't':
             receive(CHANNEL, &command, 1);

@@ -66,10 +66,4 @@ impl Pages for Enclave {
         // the contract of `Pages`.
         unsafe { ptr::write_bytes(range.start as *mut u8, 0, length) };
     }
-
-    fn copy(&self, from: Range<u64>, to: u64) {
-        let length = (from.end - from.start) as usize;
-        // SAFETY: as in `zero`, and they do not overlap, by the same contract.
-        unsafe { ptr::copy_nonoverlapping(from.start as *const u8, to as *mut u8, length) };
-    }
 }

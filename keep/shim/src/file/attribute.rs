@@ -16,14 +16,13 @@ impl Files {
         flags: u32,
         now: Time,
     ) -> Result<u64, Error> {
-        let mut wanted = [(0, u64::from(UTIME_NOW)); 2];
-        if times != 0 {
-            for (index, time) in wanted.iter_mut().enumerate() {
-                let address = times.wrapping_add(16 * index as u64);
-                *time = (memory.long(address)?, memory.long(address.wrapping_add(8))?);
-            }
-        }
-        if wanted.iter().all(|time| time.1 == u64::from(UTIME_OMIT)) {
+        const NOW: u64 = UTIME_NOW as u64;
+        const OMIT: u64 = UTIME_OMIT as u64;
+        let wanted = match times {
+            0 => [0, NOW, 0, NOW],
+            times => memory.longs(times)?,
+        };
+        if let [_, OMIT, _, OMIT] = wanted {
             return Ok(0);
         }
         let node = if path == 0 && descriptor != AT_FDCWD {
@@ -39,8 +38,9 @@ impl Files {
             self.target(memory, (descriptor, path), flags, follow)?
                 .node()
         };
-        let [accessed, modified] = wanted;
-        let (accessed, modified) = (chosen(accessed, now)?, chosen(modified, now)?);
+        let [seconds, nanoseconds, others, other_nanoseconds] = wanted;
+        let accessed = chosen(seconds, nanoseconds, now)?;
+        let modified = chosen(others, other_nanoseconds, now)?;
         if let Some(node) = node {
             let node = self.tree.node_mut(node)?;
             node.accessed = accessed.unwrap_or(node.accessed);
@@ -52,7 +52,7 @@ impl Files {
 }
 
 /// What a time is to be set to, if at all.
-fn chosen((seconds, nanoseconds): (u64, u64), now: Time) -> Result<Option<Time>, Error> {
+fn chosen(seconds: u64, nanoseconds: u64, now: Time) -> Result<Option<Time>, Error> {
     const SECOND: u32 = 1_000_000_000;
     match u32::try_from(nanoseconds) {
         Ok(UTIME_OMIT) => Ok(None),

@@ -120,12 +120,6 @@ impl Description {
         self.status
     }
 
-    /// Whether a call must fail where it would have to wait.
-    #[must_use]
-    pub fn nonblocking(&self) -> bool {
-        self.status & O_NONBLOCK != 0
-    }
-
     pub(super) fn is_readable(&self) -> bool {
         matches!(self.status & O_ACCMODE, O_RDONLY | O_RDWR)
     }
@@ -163,7 +157,7 @@ impl Table {
             (Object::Diagnostics, O_WRONLY),
             (
                 Object::Channel(Socket::new(CHANNEL as u32, false, false)),
-                O_RDWR,
+                O_RDWR | O_NONBLOCK,
             ),
             (Object::Attestation, O_RDWR),
         ] {

@@ -63,13 +63,10 @@ impl Event {
     }
 }
 
-/// What says how events are told of, and is none.
-const HOW: u32 = EPOLLET | EPOLLONESHOT;
-
 impl Entry {
     /// The events that it can be told of now.
     fn wanted(&self, state: &State) -> u32 {
-        let wanted = self.events & !HOW;
+        let wanted = self.events & !EPOLLET;
         if self.events & EPOLLET == 0 {
             return wanted;
         }
@@ -102,12 +99,9 @@ impl Entry {
         if fresh == 0 {
             return None;
         }
-        let events = fresh | state.events & self.events & !HOW;
+        let events = fresh | state.events & self.events & !EPOLLET;
         self.told = self.told(state.activity) | events;
         self.seen = state.activity;
-        if self.events & EPOLLONESHOT != 0 {
-            self.events &= HOW;
-        }
         Some(Event {
             events,
             data: self.data,
@@ -152,8 +146,9 @@ impl Files {
         ) {
             return Err(Error::EPERM);
         }
-        // Linux has ways of waiting within waiting that no program of ours uses.
-        if matches!(object, Object::Epoll(_)) || events & EPOLLEXCLUSIVE != 0 {
+        // Linux has ways of waiting that no program of ours uses.
+        let unused = EPOLLEXCLUSIVE | EPOLLONESHOT;
+        if matches!(object, Object::Epoll(_)) || events & unused != 0 {
             return Err(Error::EINVAL);
         }
         let description = self.table.index(descriptor)?;

@@ -3,15 +3,12 @@
 use super::watch::{Activity, State};
 use super::{Files, Object};
 use crate::Error;
-use linux_raw_sys::general::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, EPOLLIN, EPOLLOUT, O_RDWR};
+use linux_raw_sys::general::{EFD_CLOEXEC, EFD_NONBLOCK, EPOLLIN, EPOLLOUT, O_RDWR};
 
 /// What an event descriptor counts.
 #[derive(Debug)]
 pub struct Counter {
     value: u64,
-
-    /// A read takes one, instead of all.
-    semaphore: bool,
 
     activity: Activity,
 }
@@ -24,10 +21,8 @@ impl Counter {
         if self.value == 0 {
             return Err(Error::EAGAIN);
         }
-        let taken = if self.semaphore { 1 } else { self.value };
-        self.value -= taken;
         self.activity.writing();
-        Ok(taken)
+        Ok(core::mem::take(&mut self.value))
     }
 
     pub(super) fn add(&mut self, count: u64) -> Result<(), Error> {
@@ -59,15 +54,14 @@ impl Counter {
 
 impl Files {
     pub(super) fn eventfd(&mut self, value: u32, flags: u32) -> Result<u64, Error> {
-        if flags & !(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK) != 0 {
+        if flags & !(EFD_CLOEXEC | EFD_NONBLOCK) != 0 {
             return Err(Error::EINVAL);
         }
         let counter = Counter {
             value: u64::from(value),
-            semaphore: flags & EFD_SEMAPHORE != 0,
             activity: Activity::default(),
         };
-        let status = O_RDWR | flags & EFD_NONBLOCK;
+        let status = O_RDWR | EFD_NONBLOCK;
         self.table.insert(Object::EventFd(counter), status)
     }
 }

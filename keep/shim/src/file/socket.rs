@@ -51,8 +51,8 @@ impl Files {
     /// # Errors
     ///
     /// [`Error::EMFILE`] when no more descriptors can be open.
-    pub fn open_socket(&mut self, socket: Socket, nonblocking: bool) -> Result<u64, Error> {
-        let status = O_RDWR | if nonblocking { O_NONBLOCK } else { 0 };
+    pub fn open_socket(&mut self, socket: Socket) -> Result<u64, Error> {
+        let status = O_RDWR | O_NONBLOCK;
         let opened = self.table.insert(Object::Socket(socket), status);
         if opened.is_err() {
             self.closed_sockets.push(socket.number);

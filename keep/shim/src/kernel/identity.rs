@@ -3,7 +3,7 @@
 use linux_raw_sys::general;
 
 use super::{Kernel, OPEN_FILES};
-use crate::{Error, UserMemory, clock::SECOND, platform::Platform, registers::Registers};
+use crate::{Error, UserMemory, platform::Platform, registers::Registers};
 
 impl<P: Platform> Kernel<P> {
     /// `struct new_utsname`: six strings of 65 bytes.
@@ -15,22 +15,6 @@ impl<P: Platform> Kernel<P> {
         for (place, text) in bytes.chunks_exact_mut(FIELD).zip(fields) {
             place[..text.len()].copy_from_slice(text);
         }
-        UserMemory::write(self, into, &bytes)?;
-        Ok(0)
-    }
-
-    /// `struct sysinfo`
-    pub(super) fn sysinfo(&self, into: u64) -> Result<u64, Error> {
-        const SIZE: usize = 112;
-        let mut bytes = [0; SIZE];
-        let mut put =
-            |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        put(0, self.now() / SECOND);
-        put(32, self.memory_bytes);
-        let used = self.space.lock().used();
-        put(40, self.memory_bytes.saturating_sub(used));
-        bytes[80] = 1;
-        bytes[104] = 1;
         UserMemory::write(self, into, &bytes)?;
         Ok(0)
     }
@@ -49,22 +33,9 @@ impl<P: Platform> Kernel<P> {
             _ => return Err(Error::EINVAL),
         };
         if old != 0 {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&limit.to_le_bytes());
-            bytes[8..].copy_from_slice(&limit.to_le_bytes());
-            UserMemory::write(self, old, &bytes)?;
+            self.write_longs(old, [limit; 2])?;
         }
         Ok(0)
-    }
-
-    pub(super) fn process_control(&self, [option, ..]: [u64; 6]) -> Result<u64, Error> {
-        // Names for others to see; there are no others.
-        const PR_SET_NAME: u64 = 15;
-        const PR_SET_VMA: u64 = 0x5356_4D41;
-        match option {
-            PR_SET_NAME | PR_SET_VMA => Ok(0),
-            _ => Err(Error::EINVAL),
-        }
     }
 
     pub(super) fn architecture_control(
@@ -76,7 +47,7 @@ impl<P: Platform> Kernel<P> {
         const ARCH_GET_FS: u64 = 0x1003;
         match code {
             ARCH_SET_FS => registers.fs_base = canonical(address)?,
-            ARCH_GET_FS => UserMemory::write(self, address, &registers.fs_base.to_le_bytes())?,
+            ARCH_GET_FS => self.write_longs(address, [registers.fs_base])?,
             _ => return Err(Error::EINVAL),
         }
         Ok(0)

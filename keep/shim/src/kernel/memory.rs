@@ -22,11 +22,11 @@ impl<P: Platform> Kernel<P> {
         }
         let access = Access::from_protection(protection)?;
         let mut space = self.space.lock();
-        if has(general::MAP_FIXED) || has(general::MAP_FIXED_NOREPLACE) {
-            let replace = !has(general::MAP_FIXED_NOREPLACE);
-            space.map_fixed(&self.platform, address, length, access, replace)
+        // Where it is not fixed, the address is a wish.
+        if has(general::MAP_FIXED) {
+            space.map_fixed(&self.platform, address, length, access)
         } else {
-            space.map(&self.platform, address, length, access)
+            space.map(&self.platform, length, access)
         }
     }
 
@@ -46,36 +46,14 @@ impl<P: Platform> Kernel<P> {
         Ok(0)
     }
 
-    pub(super) fn mremap(&self, [address, old, new, flags, ..]: [u64; 6]) -> Result<u64, Error> {
-        let may_move = match u32::try_from(flags) {
-            Ok(0) => false,
-            Ok(general::MREMAP_MAYMOVE) => true,
-            _ => return Err(Error::EINVAL),
-        };
-        let mut space = self.space.lock();
-        space.remap(&self.platform, address, old, new, may_move)
-    }
-
     pub(super) fn madvise(&self, [address, length, advice, ..]: [u64; 6]) -> Result<u64, Error> {
-        match u32::try_from(advice) {
-            Ok(general::MADV_DONTNEED) => {
-                let mut space = self.space.lock();
-                space.discard(&self.platform, address, length)?;
-                Ok(0)
-            }
-            // Advice about speed, which may be left.
-            Ok(
-                general::MADV_NORMAL
-                | general::MADV_RANDOM
-                | general::MADV_SEQUENTIAL
-                | general::MADV_WILLNEED
-                | general::MADV_FREE
-                | general::MADV_HUGEPAGE
-                | general::MADV_NOHUGEPAGE
-                | general::MADV_DONTDUMP,
-            ) => Ok(0),
-            _ => Err(Error::EINVAL),
+        // All else is about speed, and may be refused.
+        if advice != general::MADV_DONTNEED.into() {
+            return Err(Error::EINVAL);
         }
+        let mut space = self.space.lock();
+        space.discard(&self.platform, address, length)?;
+        Ok(0)
     }
 
     pub(super) fn brk(&self, end: u64) -> u64 {

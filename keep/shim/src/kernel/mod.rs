@@ -74,14 +74,14 @@ impl<P: Platform> Kernel<P> {
             platform,
             actions: Mutex::new(Actions::new()),
             threads: Mutex::new(Threads::new(beginning.threads)),
-            waiters: Mutex::new(Waiters::new()),
+            waiters: Mutex::default(),
             device: Mutex::new(AttestationDevice::new(beginning.launch_page)),
             files: Mutex::new(Files::new(Limits {
                 open_files: OPEN_FILES,
                 bytes: beginning.memory_bytes,
             })),
             space: Mutex::new(beginning.space),
-            clock: Clock::new(),
+            clock: Clock::default(),
             memory_bytes: beginning.memory_bytes,
             unknown_calls: AtomicU64::new(0),
         }

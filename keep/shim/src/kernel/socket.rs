@@ -10,36 +10,25 @@ use enarx_wire_hostcall::call::{
     ADDRESS_SIZE, Operation, SocketOption, decode_address, encode_address,
 };
 use linux_raw_sys::{
-    general::{O_CLOEXEC, O_NONBLOCK, POLLIN, POLLOUT},
+    general::{O_CLOEXEC, O_NONBLOCK},
     net::{
-        AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_TCP, IPPROTO_UDP, MSG_DONTWAIT, MSG_MORE,
-        MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SOCK_DGRAM, SOCK_STREAM,
+        AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_TCP, IPPROTO_UDP, MSG_DONTWAIT, MSG_NOSIGNAL,
+        SOCK_DGRAM, SOCK_STREAM,
     },
 };
 
-use super::{
-    Kernel,
-    stream::{HostStream, Stream},
-};
+use super::{Kernel, stream::Stream};
 use crate::{
     Buffer, Error, UserMemory,
     file::{Edge, Socket},
     platform::{Answer, Platform, Stop},
 };
 
-/// A datagram that was received.
-pub(super) struct Datagram {
-    /// Bytes that were copied.
-    pub copied: u64,
-    /// Bytes that it had.
-    length: u64,
-    sender: SocketAddr,
-}
-
 /// No datagram is longer.
 const LONGEST_DATAGRAM: u64 = 0xFFFF;
 
-/// Flags that say how a new socket is to be, apart from its type.
+/// Flags of a new socket, apart from its type. No descriptor waits, and none is kept beyond an
+/// execution, whether that is asked for or not.
 const HOW: u32 = O_NONBLOCK | O_CLOEXEC;
 
 impl<P: Platform> Kernel<P> {
@@ -57,32 +46,29 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::EPROTONOSUPPORT);
         }
         let number = self.files.lock().socket_number()?;
-        let arguments = [number.into(), family.into(), (kind & !HOW).into(), 0];
-        let made = self
-            .platform
-            .call(Operation::Socket, arguments, &[], 0, &mut []);
-        self.checked(made)?;
         let socket = Socket::new(number, family == AF_INET6, kind & !HOW == SOCK_DGRAM);
-        self.open_socket(socket, kind)
-    }
-
-    fn open_socket(&self, socket: Socket, how: u32) -> Result<u64, Error> {
-        self.with_files(|files| files.open_socket(socket, how & O_NONBLOCK != 0))
+        let kind = kind & !HOW;
+        self.ask(
+            &socket,
+            Operation::Socket,
+            [family.into(), kind.into()],
+            &[],
+        )?;
+        self.with_files(|files| files.open_socket(socket))
     }
 
     pub(super) fn bind(&self, [descriptor, at, length, ..]: [u64; 6]) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
-        let address = self.address(at, length, &stream)?;
-        self.ask(&stream, Operation::Bind, [0; 2], &encode_address(address))?;
-        Ok(0)
+        let socket = self.host_socket(descriptor)?;
+        let address = self.address(at, length, &socket)?;
+        self.ask(&socket, Operation::Bind, [0; 2], &encode_address(address))
     }
 
     pub(super) fn listen(&self, [descriptor, waiting, ..]: [u64; 6]) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         // As Linux has it, a negative number is a large one.
         let waiting = u64::from(waiting as u32);
-        self.ask(&stream, Operation::Listen, [waiting, 0], &[])?;
-        self.note(&stream, Edge::Changed);
+        self.ask(&socket, Operation::Listen, [waiting, 0], &[])?;
+        self.note(&socket, Edge::Changed);
         Ok(0)
     }
 
@@ -90,18 +76,17 @@ impl<P: Platform> Kernel<P> {
         &self,
         [descriptor, into, length_at, how, ..]: [u64; 6],
     ) -> Result<u64, Error> {
-        let how = how as u32;
-        if how & !HOW != 0 {
+        if how as u32 & !HOW != 0 {
             return Err(Error::EINVAL);
         }
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         let number = self.files.lock().socket_number()?;
         let mut peer = [0; ADDRESS_SIZE];
         let request = (Operation::Accept, [number.into(), 0]);
-        let answer = self.ask_stream(&stream, POLLIN, request, &[], 0, &mut peer)?;
-        let peer = self.told_address(&stream, answer, &peer);
-        let accepted = Socket::new(number, stream.socket.is_v6, false);
-        let opened = self.open_socket(accepted, how)?;
+        let answer = self.ask_stream(&socket, Edge::Read, request, &[], 0, &mut peer)?;
+        let peer = self.told_address(&socket, answer, &peer);
+        let accepted = Socket::new(number, socket.is_v6, false);
+        let opened = self.with_files(|files| files.open_socket(accepted))?;
         if let Err(error) = self.write_address(peer, into, length_at) {
             self.with_files(|files| files.close(opened as i32))?;
             return Err(error);
@@ -110,34 +95,25 @@ impl<P: Platform> Kernel<P> {
     }
 
     pub(super) fn connect(&self, [descriptor, at, length, ..]: [u64; 6]) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         let unspecified = length >= 2 && self.array::<2>(at)? == (AF_UNSPEC as u16).to_le_bytes();
-        let connected = if unspecified && stream.socket.is_datagram {
-            self.ask(&stream, Operation::Connect, [0; 2], &[])
+        let connected = if unspecified && socket.is_datagram {
+            self.ask(&socket, Operation::Connect, [0; 2], &[])
         } else {
-            let address = encode_address(self.address(at, length, &stream)?);
-            self.ask(&stream, Operation::Connect, [0; 2], &address)
+            let address = encode_address(self.address(at, length, &socket)?);
+            self.ask(&socket, Operation::Connect, [0; 2], &address)
         };
-        self.note(&stream, Edge::Changed);
-        match connected {
-            Err(Error::EINPROGRESS) if stream.waits => {
-                self.wait_for(stream.descriptor, POLLOUT)?;
-                match self.option(&stream, SocketOption::Error)? {
-                    0 => Ok(0),
-                    error => Err(Error::from_answer(-error)),
-                }
-            }
-            other => other.map(|_| 0),
-        }
+        self.note(&socket, Edge::Changed);
+        connected
     }
 
     pub(super) fn shutdown(&self, [descriptor, how, ..]: [u64; 6]) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         if how > 2 {
             return Err(Error::EINVAL);
         }
-        self.ask(&stream, Operation::Shutdown, [how, 0], &[])?;
-        self.note(&stream, Edge::Changed);
+        self.ask(&socket, Operation::Shutdown, [how, 0], &[])?;
+        self.note(&socket, Edge::Changed);
         Ok(0)
     }
 
@@ -147,14 +123,10 @@ impl<P: Platform> Kernel<P> {
         [descriptor, into, length_at, ..]: [u64; 6],
         whose: u64,
     ) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         let mut name = [0; ADDRESS_SIZE];
-        let arguments = [stream.socket.number.into(), whose, 0, 0];
-        let answer = self
-            .platform
-            .call(Operation::Name, arguments, &[], 0, &mut name);
-        let answer = self.checked(answer)?;
-        let name = self.told_address(&stream, answer, &name);
+        let answer = self.request(&socket, Operation::Name, [whose, 0], &[], 0, &mut name)?;
+        let name = self.told_address(&socket, answer, &name);
         self.write_address(name, into, length_at)?;
         Ok(0)
     }
@@ -163,7 +135,7 @@ impl<P: Platform> Kernel<P> {
         &self,
         [descriptor, level, name, at, length, _]: [u64; 6],
     ) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         let option = SocketOption::from_linux(level as u32, name as u32)
             .filter(|option| *option != SocketOption::Error)
             .ok_or(Error::ENOPROTOOPT)?;
@@ -171,23 +143,24 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::EINVAL);
         }
         let value = self.word(at)?;
-        self.ask(
-            &stream,
-            Operation::SetOption,
-            [option as u64, value.into()],
-            &[],
-        )?;
-        Ok(0)
+        let setting = [option as u64, value.into()];
+        self.ask(&socket, Operation::SetOption, setting, &[])
     }
 
     pub(super) fn socket_option(
         &self,
         [descriptor, level, name, into, length_at, _]: [u64; 6],
     ) -> Result<u64, Error> {
-        let stream = self.host_stream(descriptor)?;
+        let socket = self.host_socket(descriptor)?;
         let option = SocketOption::from_linux(level as u32, name as u32);
-        let value = self.option(&stream, option.ok_or(Error::ENOPROTOOPT)?)? as u32;
-        self.write_counted(&value.to_le_bytes(), into, length_at)?;
+        let option = option.ok_or(Error::ENOPROTOOPT)?;
+        let (which, most) = ([option as u64, 0], i32::MAX as u64);
+        let answer = self.request(&socket, Operation::GetOption, which, &[], most, &mut [])?;
+        let value = answer.result.unsigned_abs();
+        if option == SocketOption::Error && value != 0 {
+            self.require_known(value);
+        }
+        self.write_counted(&(value as u32).to_le_bytes(), into, length_at)?;
         Ok(0)
     }
 
@@ -195,129 +168,112 @@ impl<P: Platform> Kernel<P> {
         &self,
         [descriptor, at, length, flags, to, to_length]: [u64; 6],
     ) -> Result<u64, Error> {
-        let (mut stream, flags) = (self.host_stream(descriptor)?, flags as u32);
-        // There are no signals for streams that are gone, and all is sent at once.
-        if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) != 0 {
+        let (socket, flags) = (self.host_socket(descriptor)?, flags as u32);
+        // There are no signals for streams that are gone.
+        if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL) != 0 {
             return Err(Error::EOPNOTSUPP);
         }
-        stream.waits &= flags & MSG_DONTWAIT == 0;
         let buffer = Buffer {
             address: at,
             length,
         };
-        if !stream.socket.is_datagram {
-            return self.send(Stream::Host(stream), &[buffer]);
+        if !socket.is_datagram {
+            return self.send(Stream::Host(socket), &[buffer]);
         }
         if length > LONGEST_DATAGRAM {
             return Err(Error::EMSGSIZE);
         }
         let payload = self.borrow(at, length)?;
         if to == 0 {
-            return self.send_to_host(&stream, (Operation::Send, [0; 2]), &[payload], length);
+            return self.send_to_host(&socket, Operation::Send, &[payload], length);
         }
-        let address = encode_address(self.address(to, to_length, &stream)?);
-        let request = (Operation::SendTo, [0; 2]);
-        self.send_to_host(&stream, request, &[&address, payload], length)
+        let address = encode_address(self.address(to, to_length, &socket)?);
+        self.send_to_host(&socket, Operation::SendTo, &[&address, payload], length)
     }
 
     pub(super) fn receive_from(
         &self,
         [descriptor, at, length, flags, from, length_at]: [u64; 6],
     ) -> Result<u64, Error> {
-        let (mut stream, flags) = (self.host_stream(descriptor)?, flags as u32);
-        if flags & !(MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC) != 0 {
+        let (socket, flags) = (self.host_socket(descriptor)?, flags as u32);
+        if flags & !MSG_DONTWAIT != 0 {
             return Err(Error::EOPNOTSUPP);
         }
-        stream.waits &= flags & MSG_DONTWAIT == 0;
-        let peeks = flags & MSG_PEEK != 0;
         let buffers = [Buffer {
             address: at,
             length,
         }];
-        if stream.socket.is_datagram {
-            let datagram = self.receive_datagram(&stream, &buffers, peeks)?;
-            self.write_address(datagram.sender, from, length_at)?;
-            return Ok(if flags & MSG_TRUNC != 0 {
-                datagram.length
-            } else {
-                datagram.copied
-            });
+        if socket.is_datagram {
+            let (received, sender) = self.receive_datagram(&socket, &buffers)?;
+            self.write_address(sender, from, length_at)?;
+            return Ok(received);
         }
-        // To drop what is received, without looking, is a thing of TCP that nobody asks for.
-        if flags & MSG_TRUNC != 0 {
-            return Err(Error::EOPNOTSUPP);
-        }
-        let count = self.receive(Stream::Host(stream), &buffers, peeks)?;
+        let received = self.receive(Stream::Host(socket), &buffers)?;
         if from != 0 {
             UserMemory::write(self, length_at, &[0; 4])?;
         }
-        Ok(count)
+        Ok(received)
     }
 
+    /// Receives a datagram; gives how much of it there was room for, and its sender.
     pub(super) fn receive_datagram(
         &self,
-        stream: &HostStream,
+        socket: &Socket,
         buffers: &[Buffer],
-        peeks: bool,
-    ) -> Result<Datagram, Error> {
+    ) -> Result<(u64, SocketAddr), Error> {
         let room = buffers.iter().map(|buffer| buffer.length);
         let room = room.fold(0, u64::saturating_add).min(LONGEST_DATAGRAM);
         let mut bytes = vec![0; ADDRESS_SIZE + room as usize];
-        let request = (Operation::ReceiveFrom, [room, peeks.into()]);
-        let most = LONGEST_DATAGRAM;
-        let answer = self.ask_stream(stream, POLLIN, request, &[], most, &mut bytes)?;
-        let length = answer.result.unsigned_abs();
-        let copied = length.min(room);
-        if answer.length as u64 != ADDRESS_SIZE as u64 + copied {
+        let request = (Operation::ReceiveFrom, [room, 0]);
+        let answer = self.ask_stream(socket, Edge::Read, request, &[], room, &mut bytes)?;
+        let received = answer.result.unsigned_abs();
+        if answer.length as u64 != ADDRESS_SIZE as u64 + received {
             self.platform.stop(Stop::AnswerLength);
         }
         let Some((sender, mut rest)) = bytes.split_first_chunk() else {
             self.platform.stop(Stop::AnswerLength)
         };
-        rest = &rest[..copied as usize];
+        rest = &rest[..received as usize];
         for buffer in buffers {
             let (piece, others) = rest.split_at(rest.len().min(buffer.length as usize));
             UserMemory::write(self, buffer.address, piece)?;
             rest = others;
         }
-        Ok(Datagram {
-            copied,
-            length,
-            sender: self.checked_address(stream, sender),
-        })
-    }
-
-    fn option(&self, stream: &HostStream, option: SocketOption) -> Result<i64, Error> {
-        let arguments = [stream.socket.number.into(), option as u64, 0, 0];
-        let most = i32::MAX as u64;
-        let answer = self
-            .platform
-            .call(Operation::GetOption, arguments, &[], most, &mut []);
-        let value = self.checked(answer)?.result;
-        if option == SocketOption::Error && value != 0 {
-            self.require_known(value.unsigned_abs());
-        }
-        Ok(value)
+        Ok((received, self.checked_address(socket, sender)))
     }
 
     /// Asks for something that is done at once and has no other answer than that.
     fn ask(
         &self,
-        stream: &HostStream,
+        socket: &Socket,
+        operation: Operation,
+        details: [u64; 2],
+        payload: &[u8],
+    ) -> Result<u64, Error> {
+        self.request(socket, operation, details, payload, 0, &mut [])?;
+        Ok(0)
+    }
+
+    /// As [`ask`](Self::ask), for an answer that is at most `most`, with bytes that fit `into`.
+    fn request(
+        &self,
+        socket: &Socket,
         operation: Operation,
         [first, second]: [u64; 2],
         payload: &[u8],
+        most: u64,
+        into: &mut [u8],
     ) -> Result<Answer, Error> {
-        let arguments = [stream.socket.number.into(), first, second, 0];
+        let arguments = [socket.number.into(), first, second, 0];
         let answer = self
             .platform
-            .call(operation, arguments, &[payload], 0, &mut []);
+            .call(operation, arguments, &[payload], most, into);
         self.checked(answer)
     }
 
-    fn host_stream(&self, descriptor: u64) -> Result<HostStream, Error> {
+    fn host_socket(&self, descriptor: u64) -> Result<Socket, Error> {
         match self.stream(descriptor) {
-            Some(Stream::Host(stream)) => Ok(stream),
+            Some(Stream::Host(socket)) => Ok(socket),
             _ => {
                 self.files.lock().descriptor(descriptor as i32)?;
                 Err(Error::ENOTSOCK)
@@ -328,28 +284,28 @@ impl<P: Platform> Kernel<P> {
     /// The address of which the host says that it is the answer.
     fn told_address(
         &self,
-        stream: &HostStream,
+        socket: &Socket,
         answer: Answer,
         bytes: &[u8; ADDRESS_SIZE],
     ) -> SocketAddr {
         if answer.length != ADDRESS_SIZE {
             self.platform.stop(Stop::AnswerLength);
         }
-        self.checked_address(stream, bytes)
+        self.checked_address(socket, bytes)
     }
 
-    fn checked_address(&self, stream: &HostStream, bytes: &[u8; ADDRESS_SIZE]) -> SocketAddr {
+    fn checked_address(&self, socket: &Socket, bytes: &[u8; ADDRESS_SIZE]) -> SocketAddr {
         match decode_address(bytes) {
-            Some(address) if address.is_ipv6() == stream.socket.is_v6 => address,
+            Some(address) if address.is_ipv6() == socket.is_v6 => address,
             _ => self.platform.stop(Stop::AnswerResult),
         }
     }
 
     /// The `struct sockaddr_in` or `sockaddr_in6` at `at`, of the socket's family.
-    fn address(&self, at: u64, length: u64, stream: &HostStream) -> Result<SocketAddr, Error> {
+    fn address(&self, at: u64, length: u64, socket: &Socket) -> Result<SocketAddr, Error> {
         const V4: usize = 16;
         const V6: usize = 28;
-        let is_v6 = stream.socket.is_v6;
+        let is_v6 = socket.is_v6;
         let size = if is_v6 { V6 } else { V4 };
         if length < size as u64 {
             return Err(Error::EINVAL);

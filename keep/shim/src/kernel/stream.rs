@@ -10,7 +10,7 @@ use enarx_wire_hostcall::{
     CHANNEL,
     call::{Operation, PAYLOAD_SIZE, SOCKET_ERRORS},
 };
-use linux_raw_sys::general::{__NR_read, __NR_readv, __NR_writev, POLLIN, POLLOUT};
+use linux_raw_sys::general::{__NR_read, __NR_readv, __NR_writev};
 
 use super::Kernel;
 use crate::{
@@ -24,17 +24,7 @@ use crate::{
 pub(super) enum Stream {
     Diagnostics,
     Attestation,
-    Host(HostStream),
-}
-
-/// A stream that the host has.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HostStream {
-    pub descriptor: i32,
-    pub socket: Socket,
-
-    /// Whether the program wants to wait where it would have to.
-    pub waits: bool,
+    Host(Socket),
 }
 
 impl<P: Platform> Kernel<P> {
@@ -58,83 +48,53 @@ impl<P: Platform> Kernel<P> {
             };
             let buffers = buffers.list(self)?;
             return if reads {
-                self.receive(stream, &buffers, false)
+                self.receive(stream, &buffers)
             } else {
                 self.send(stream, &buffers)
             };
         }
-        loop {
-            match self.file_call(number, a) {
-                Err(Error::EAGAIN) if self.waits(a[0]) => {
-                    self.wait_for(a[0] as i32, if reads { POLLIN } else { POLLOUT })?;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    fn waits(&self, descriptor: u64) -> bool {
-        let files = self.files.lock();
-        let description = files.descriptor(descriptor as i32);
-        description.is_ok_and(|description| !description.nonblocking())
+        self.file_call(number, a)
     }
 
     pub(super) fn stream(&self, descriptor: u64) -> Option<Stream> {
-        let descriptor = descriptor as i32;
         let files = self.files.lock();
-        let description = files.descriptor(descriptor).ok()?;
-        match description.object() {
+        match files.descriptor(descriptor as i32).ok()?.object() {
             Object::Diagnostics => Some(Stream::Diagnostics),
             Object::Attestation => Some(Stream::Attestation),
-            Object::Channel(socket) | Object::Socket(socket) => Some(Stream::Host(HostStream {
-                descriptor,
-                socket: *socket,
-                waits: !description.nonblocking(),
-            })),
+            Object::Channel(socket) | Object::Socket(socket) => Some(Stream::Host(*socket)),
             _ => None,
         }
     }
 
     /// Receives into the first buffer that is not empty: a stream gives what it has in as many
     /// parts as it likes.
-    pub(super) fn receive(
-        &self,
-        stream: Stream,
-        buffers: &[Buffer],
-        peeks: bool,
-    ) -> Result<u64, Error> {
-        let stream = match stream {
-            Stream::Diagnostics => return Err(Error::EBADF),
-            Stream::Host(stream) if stream.socket.is_datagram => {
-                return Ok(self.receive_datagram(&stream, buffers, peeks)?.copied);
-            }
-            other => other,
-        };
+    pub(super) fn receive(&self, stream: Stream, buffers: &[Buffer]) -> Result<u64, Error> {
+        if let Stream::Host(socket) = stream
+            && socket.is_datagram
+        {
+            let (received, _) = self.receive_datagram(&socket, buffers)?;
+            return Ok(received);
+        }
         let Some(buffer) = buffers.iter().find(|buffer| buffer.length != 0) else {
             return Ok(0);
         };
         let length = buffer.length.min(PAYLOAD_SIZE as u64);
         match stream {
-            Stream::Host(stream) => {
+            Stream::Host(socket) => {
                 let into = self.borrow_mut(buffer.address, length)?;
-                let answer = self.ask_stream(
-                    &stream,
-                    POLLIN,
-                    (Operation::Receive, [length, peeks.into()]),
-                    &[],
-                    length,
-                    into,
-                )?;
+                let request = (Operation::Receive, [length, 0]);
+                let answer = self.ask_stream(&socket, Edge::Read, request, &[], length, into)?;
                 if answer.result != answer.length as i64 {
                     self.platform.stop(Stop::AnswerLength);
                 }
                 let wanted = buffers.iter().map(|buffer| buffer.length);
                 if (answer.length as u64) < wanted.fold(0, u64::saturating_add) {
-                    self.note(&stream, Edge::Read);
+                    self.note(&socket, Edge::Read);
                 }
                 Ok(answer.length as u64)
             }
-            _ => {
+            Stream::Diagnostics => Err(Error::EBADF),
+            Stream::Attestation => {
                 let answer = self.device.lock().read(length as usize)?;
                 UserMemory::write(self, buffer.address, &answer)?;
                 Ok(answer.len() as u64)
@@ -157,29 +117,27 @@ impl<P: Platform> Kernel<P> {
                     Ok(done + device.write(&self.platform, piece)?)
                 })
             }
-            Stream::Host(stream) => {
-                let request = (Operation::Send, [0; 2]);
-                self.send_to_host(&stream, request, &payload, length)
-            }
+            Stream::Host(socket) => self.send_to_host(&socket, Operation::Send, &payload, length),
         }
     }
 
     /// Asks the host to send `length` bytes of the payload.
     pub(super) fn send_to_host(
         &self,
-        stream: &HostStream,
-        request: (Operation, [u64; 2]),
+        socket: &Socket,
+        operation: Operation,
         payload: &[&[u8]],
         length: u64,
     ) -> Result<u64, Error> {
-        let answer = self.ask_stream(stream, POLLOUT, request, payload, length, &mut [])?;
+        let request = (operation, [0; 2]);
+        let answer = self.ask_stream(socket, Edge::Written, request, payload, length, &mut [])?;
         let sent = answer.result.unsigned_abs();
         if sent < length {
             // There are no parts of datagrams.
-            if stream.socket.is_datagram {
+            if socket.is_datagram {
                 self.platform.stop(Stop::AnswerResult);
             }
-            self.note(stream, Edge::Written);
+            self.note(socket, Edge::Written);
         }
         Ok(sent)
     }
@@ -196,37 +154,28 @@ impl<P: Platform> Kernel<P> {
         Ok((pieces, length))
     }
 
-    /// Asks the host for something to be done with a stream, again when it is ready if the
-    /// program waits for it.
+    /// Asks the host for something to be done with a stream, of which nothing is left to read or
+    /// write if the host cannot do it yet.
     pub(super) fn ask_stream(
         &self,
-        stream: &HostStream,
-        events: u32,
+        socket: &Socket,
+        edge: Edge,
         (operation, [first, second]): (Operation, [u64; 2]),
         payload: &[&[u8]],
         most: u64,
         into: &mut [u8],
     ) -> Result<Answer, Error> {
-        let arguments = [stream.socket.number.into(), first, second, 0];
-        loop {
-            let answer = self
-                .platform
-                .call(operation, arguments, payload, most, into);
-            if answer.result >= 0 {
-                return Ok(answer);
-            }
-            match Error::from_answer(answer.result) {
-                Error::EAGAIN if stream.waits => self.wait_for(stream.descriptor, events)?,
-                Error::EAGAIN => {
-                    let reads = events == POLLIN;
-                    self.note(stream, if reads { Edge::Read } else { Edge::Written });
-                    return Err(Error::EAGAIN);
-                }
-                // Whatever the host says: the stream to the owner is gone.
-                _ if stream.socket.number == CHANNEL as u32 => return Err(Error::EPIPE),
-                _ => return self.checked(answer),
-            }
+        let arguments = [socket.number.into(), first, second, 0];
+        let answer = self
+            .platform
+            .call(operation, arguments, payload, most, into);
+        if answer.result == Error::EAGAIN.as_result() {
+            self.note(socket, edge);
+        } else if answer.result < 0 && socket.number == CHANNEL as u32 {
+            // Whatever the host says: the stream to the owner is gone.
+            return Err(Error::EPIPE);
         }
+        self.checked(answer)
     }
 
     /// The answer, or its error: one that sockets have.
@@ -246,7 +195,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Notes what has happened to a stream, for those that wait for it.
-    pub(super) fn note(&self, stream: &HostStream, edge: Edge) {
-        self.with_files(|files| files.socket_edge(stream.socket.number, edge));
+    pub(super) fn note(&self, socket: &Socket, edge: Edge) {
+        self.with_files(|files| files.socket_edge(socket.number, edge));
     }
 }

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use enarx_wire_hostcall::call::Operation;
-use linux_raw_sys::general::{self, SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
+use linux_raw_sys::general;
 
 use super::{Kernel, identity::canonical};
 use crate::{
@@ -83,59 +83,44 @@ impl<P: Platform> Kernel<P> {
     pub(super) fn end_thread(&self) {
         let ended = self.threads.lock().end(self.platform.thread());
         if ended.clear_at_end != 0 && UserMemory::write(self, ended.clear_at_end, &[0; 4]).is_ok() {
-            self.wake(ended.clear_at_end, u32::MAX, 1);
+            self.wake(ended.clear_at_end, 1);
         }
     }
 
     pub(super) fn futex(
         &self,
-        [address, operation, value, timeout, _, bits]: [u64; 6],
+        [address, operation, value, timeout, ..]: [u64; 6],
     ) -> Result<u64, Error> {
         const COMMAND: u32 = !(general::FUTEX_PRIVATE_FLAG | general::FUTEX_CLOCK_REALTIME);
-        const ALL: u32 = u32::MAX;
-        let operation = operation as u32;
-        let (value, bits) = (value as u32, bits as u32);
+        let (operation, value) = (operation as u32, value as u32);
         if !address.is_multiple_of(4) {
             return Err(Error::EINVAL);
         }
         match operation & COMMAND {
-            general::FUTEX_WAIT => {
-                let deadline = match timeout {
-                    0 => None,
-                    at => Some(self.duration(at)?.saturating_add(self.now())),
-                };
-                self.wait(address, value, ALL, deadline)
-            }
-            general::FUTEX_WAIT_BITSET if bits != 0 => {
+            general::FUTEX_WAIT | general::FUTEX_WAIT_BITSET => {
+                let is_relative = operation & COMMAND == general::FUTEX_WAIT;
                 let deadline = match timeout {
                     0 => None,
                     at => {
-                        let moment = self.duration(at)?;
-                        let real = operation & general::FUTEX_CLOCK_REALTIME != 0;
-                        Some(if real {
-                            self.moment_of_wall(moment)
+                        let time = self.duration(at)?;
+                        Some(if is_relative {
+                            self.now().saturating_add(time)
+                        } else if operation & general::FUTEX_CLOCK_REALTIME != 0 {
+                            self.moment_of_wall(time)
                         } else {
-                            moment
+                            time
                         })
                     }
                 };
-                self.wait(address, value, bits, deadline)
+                self.wait(address, value, deadline)
             }
-            general::FUTEX_WAKE => Ok(self.wake(address, ALL, value as usize)),
-            general::FUTEX_WAKE_BITSET if bits != 0 => Ok(self.wake(address, bits, value as usize)),
-            general::FUTEX_WAIT_BITSET | general::FUTEX_WAKE_BITSET => Err(Error::EINVAL),
+            general::FUTEX_WAKE => Ok(self.wake(address, value as usize)),
             _ => Err(Error::ENOSYS),
         }
     }
 
     /// Waits at `address` while the value there is `expected`, until `deadline`.
-    fn wait(
-        &self,
-        address: u64,
-        expected: u32,
-        bits: u32,
-        deadline: Option<u64>,
-    ) -> Result<u64, Error> {
+    fn wait(&self, address: u64, expected: u32, deadline: Option<u64>) -> Result<u64, Error> {
         let thread = self.platform.thread();
         let mut waiters = self.waiters.lock();
         self.space
@@ -146,7 +131,7 @@ impl<P: Platform> Kernel<P> {
         if value.load(Ordering::SeqCst) != expected {
             return Err(Error::EAGAIN);
         }
-        waiters.enqueue(thread, address, bits);
+        waiters.enqueue(thread, address);
         drop(waiters);
         loop {
             // The host may return early, and often: what counts is what is in here.
@@ -163,8 +148,8 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Wakes waiters at `address`.
-    pub(super) fn wake(&self, address: u64, bits: u32, count: usize) -> u64 {
-        let woken = self.waiters.lock().wake(address, bits, count);
+    pub(super) fn wake(&self, address: u64, count: usize) -> u64 {
+        let woken = self.waiters.lock().wake(address, count);
         for thread in &woken {
             let arguments = [u64::from(*thread), 0, 0, 0];
             self.platform.ask(Operation::Unpark, arguments);
@@ -172,22 +157,10 @@ impl<P: Platform> Kernel<P> {
         woken.len() as u64
     }
 
-    /// Signals can be sent to the thread that sends them: `abort` and `raise`. Those are
-    /// faults by another name, but there is no instruction to return to, so what is
-    /// handled is refused and what is not ends the Keep.
-    pub(super) fn signal_itself(&self, [_, _, signal, ..]: [u64; 6]) -> Result<u64, Error> {
-        let ignored = [SIGCHLD, SIGURG, SIGWINCH, SIGCONT];
-        let Ok(signal @ 0..=64) = u32::try_from(signal) else {
-            return Err(Error::EINVAL);
-        };
-        let action = self.actions.lock().get(signal);
-        if action.is_handled() {
-            Err(Error::ENOSYS)
-        } else if signal == 0 || action.is_ignored() || ignored.contains(&signal) {
-            Ok(0)
-        } else {
-            self.exit(super::SIGNALED + u64::from(signal))
-        }
+    /// The one signal that a program sends, to itself, is that of `abort`, which nobody handles:
+    /// the Keep ends.
+    pub(super) fn signal_itself(&self, [_, _, signal, ..]: [u64; 6]) -> ! {
+        self.exit(super::SIGNALED + (signal & 0x7F))
     }
 
     /// One processor: how many there really are is the host's word.

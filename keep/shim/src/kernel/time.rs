@@ -39,7 +39,7 @@ impl<P: Platform> Kernel<P> {
 
     /// The `struct timespec` at `address` in nanoseconds.
     pub(super) fn duration(&self, address: u64) -> Result<u64, Error> {
-        let [seconds, nanoseconds] = [self.long(address)?, self.long(address.wrapping_add(8))?];
+        let [seconds, nanoseconds] = self.longs(address)?;
         if seconds > i64::MAX.unsigned_abs() || nanoseconds >= SECOND {
             return Err(Error::EINVAL);
         }
@@ -48,13 +48,9 @@ impl<P: Platform> Kernel<P> {
 
     pub(super) fn clock_gettime(&self, [clock, into, ..]: [u64; 6]) -> Result<u64, Error> {
         let time = match u32::try_from(clock) {
-            Ok(
-                general::CLOCK_REALTIME | general::CLOCK_REALTIME_COARSE | general::CLOCK_TAI,
-            ) => self.wall(),
+            Ok(general::CLOCK_REALTIME) => self.wall(),
             Ok(
                 general::CLOCK_MONOTONIC
-                | general::CLOCK_MONOTONIC_RAW
-                | general::CLOCK_MONOTONIC_COARSE
                 | general::CLOCK_BOOTTIME
                 // How long a thread really ran, only the host knows.
                 | general::CLOCK_PROCESS_CPUTIME_ID
@@ -98,9 +94,6 @@ impl<P: Platform> Kernel<P> {
 
     /// Writes `struct timespec`.
     fn write_time(&self, into: u64, time: u64) -> Result<(), Error> {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&(time / SECOND).to_le_bytes());
-        bytes[8..].copy_from_slice(&(time % SECOND).to_le_bytes());
-        UserMemory::write(self, into, &bytes)
+        self.write_longs(into, [time / SECOND, time % SECOND])
     }
 }

@@ -38,18 +38,9 @@ impl<P: Platform> Kernel<P> {
                 .ask(Operation::Close, [number.into(), 0, 0, 0]);
         }
         if changed {
-            self.wake(DESCRIPTORS, u32::MAX, usize::MAX);
+            self.wake(DESCRIPTORS, usize::MAX);
         }
         done
-    }
-
-    /// Waits until a descriptor may be ready.
-    pub(super) fn wait_for(&self, descriptor: i32, events: u32) -> Result<(), Error> {
-        self.wait_until(None, |files, phase| {
-            let found = files.poll(descriptor, events as u16, phase)?;
-            Ok(u64::from(found != 0))
-        })
-        .map(drop)
     }
 
     pub(super) fn poll(&self, [array, count, timeout, ..]: [u64; 6]) -> Result<u64, Error> {
@@ -132,7 +123,7 @@ impl<P: Platform> Kernel<P> {
     ) -> Result<u64, Error> {
         let thread = self.platform.thread();
         loop {
-            self.waiters.lock().enqueue(thread, DESCRIPTORS, u32::MAX);
+            self.waiters.lock().enqueue(thread, DESCRIPTORS);
             let found = self.wait_once(deadline, &mut visit);
             self.waiters.lock().give_up(thread);
             if let Some(found) = found? {

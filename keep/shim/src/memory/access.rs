@@ -1,7 +1,5 @@
 //! What may be done with a page.
 
-use core::ops::{BitAnd, BitOr};
-
 use crate::Error;
 
 /// What may be done with a page: the bits of `PROT_*`, which are those of SGX and ELF too,
@@ -35,7 +33,7 @@ impl Access {
         let mut access = Self(bits);
         if access.allows(Self::WRITE) || access.allows(Self::EXECUTE) {
             // As on x86 page tables, neither exists without reading.
-            access = access | Self::READ;
+            access.0 |= Self::READ.0;
         }
         if access.allows(Self::WRITE) && access.allows(Self::EXECUTE) {
             return Err(Error::EACCES);
@@ -49,25 +47,15 @@ impl Access {
         self.0 & other.0 == other.0
     }
 
+    /// What both permit.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The bits.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
-    }
-}
-
-impl BitOr for Access {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitAnd for Access {
-    type Output = Self;
-
-    fn bitand(self, other: Self) -> Self {
-        Self(self.0 & other.0)
     }
 }

@@ -32,7 +32,4 @@ pub trait Pages {
 
     /// Zeroes pages that can be written.
     fn zero(&self, range: Range<u64>);
-
-    /// Copies from pages that can be read to pages that can be written; they do not overlap.
-    fn copy(&self, from: Range<u64>, to: u64);
 }

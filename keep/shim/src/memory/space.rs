@@ -83,24 +83,13 @@ impl AddressSpace {
         self.areas.insert(range, access);
     }
 
-    /// Maps `length` bytes, at `address` if that is free and not zero, and elsewhere otherwise.
+    /// Maps `length` bytes where there is room.
     ///
     /// # Errors
     ///
     /// [`Error::EINVAL`] for a length of zero and [`Error::ENOMEM`] when there is no room.
-    pub fn map(
-        &mut self,
-        pages: &impl Pages,
-        address: u64,
-        length: u64,
-        access: Access,
-    ) -> Result<u64, Error> {
-        let length = whole_pages(length)?;
-        let wished = address.next_multiple_of(PAGE);
-        let range = match self.in_bounds(wished, length) {
-            Ok(range) if wished != 0 && !self.areas.overlaps(&range) => range,
-            _ => self.free_range(length)?,
-        };
+    pub fn map(&mut self, pages: &impl Pages, length: u64, access: Access) -> Result<u64, Error> {
+        let range = self.free_range(whole_pages(length)?)?;
         self.place(pages, range, access)
     }
 
@@ -108,8 +97,7 @@ impl AddressSpace {
     ///
     /// # Errors
     ///
-    /// [`Error::EINVAL`] for an address within a page or a length of zero,
-    /// [`Error::EEXIST`] if something is there that must not be replaced, and
+    /// [`Error::EINVAL`] for an address within a page or a length of zero, and
     /// [`Error::ENOMEM`] when there is no room.
     pub fn map_fixed(
         &mut self,
@@ -117,12 +105,8 @@ impl AddressSpace {
         address: u64,
         length: u64,
         access: Access,
-        replace: bool,
     ) -> Result<u64, Error> {
         let range = self.in_bounds(aligned(address)?, whole_pages(length)?)?;
-        if self.areas.overlaps(&range) && !replace {
-            return Err(Error::EEXIST);
-        }
         // What is there is lost only if something else takes its place.
         self.charge(self.writable_bytes_in(&range), &range, access)?;
         Ok(self.occupy(pages, range, access))
@@ -179,55 +163,6 @@ impl AddressSpace {
             self.clear(pages, existing, access, access);
         }
         Ok(())
-    }
-
-    /// Grows, shrinks or moves a mapping.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::EFAULT`] when the old range is not one area's, [`Error::ENOMEM`] when there
-    /// is no room, or it would have to move and may not.
-    pub fn remap(
-        &mut self,
-        pages: &impl Pages,
-        address: u64,
-        old_length: u64,
-        new_length: u64,
-        may_move: bool,
-    ) -> Result<u64, Error> {
-        let (old, new) = (whole_pages(old_length)?, whole_pages(new_length)?);
-        let range = self.in_bounds(aligned(address)?, old)?;
-        let access = match self.areas.get_key_value(&range.start) {
-            Some((area, access)) if area.end >= range.end => *access,
-            _ => return Err(Error::EFAULT),
-        };
-        if new <= old {
-            if new < old {
-                self.remove(pages, range.start + new..range.end);
-            }
-            return Ok(range.start);
-        }
-        if let Ok(growth) = self.in_bounds(range.end, new - old)
-            && !self.areas.overlaps(&growth)
-        {
-            self.place(pages, growth, access)?;
-            return Ok(range.start);
-        }
-        if !may_move {
-            return Err(Error::ENOMEM);
-        }
-        let target = self.free_range(new)?;
-        let start = self.place(pages, target, Access::READ_WRITE)?;
-        for (existing, from) in self.present_in(&range) {
-            let to = start + (existing.start - range.start);
-            let length = existing.end - existing.start;
-            self.ensure_present(pages, to..to + length);
-            self.change(pages, existing.clone(), from, from | Access::READ);
-            pages.copy(existing, to);
-        }
-        self.remove(pages, range);
-        self.protect(pages, start, new, access)?;
-        Ok(start)
     }
 
     /// Moves the end of the heap to `end`, if it can be there, and gives where it is now.
@@ -290,20 +225,6 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Whether `address` is mapped with `access`.
-    #[must_use]
-    pub fn allows(&self, address: u64, access: Access) -> bool {
-        self.areas
-            .get(&address)
-            .is_some_and(|allowed| allowed.allows(access))
-    }
-
-    /// Bytes of areas that can be written and that the runtime asked for.
-    #[must_use]
-    pub const fn used(&self) -> u64 {
-        self.used.saturating_sub(self.reserved)
-    }
-
     /// Maps a free range.
     fn place(
         &mut self,
@@ -353,7 +274,7 @@ impl AddressSpace {
 
     /// Changes the access of pages that exist.
     fn change(&mut self, pages: &impl Pages, range: Range<u64>, from: Access, to: Access) {
-        let kept = from & to;
+        let kept = from.and(to);
         if kept != from {
             pages.restrict(range.clone(), kept);
         }
@@ -519,14 +440,6 @@ mod tests {
                 page.1 = 0;
             });
         }
-
-        fn copy(&self, from: Range<u64>, to: u64) {
-            for page in from.clone().step_by(PAGE as usize) {
-                let (access, value) = self.get(page).unwrap();
-                assert!(access.allows(Access::READ));
-                self.write(to + (page - from.start), value);
-            }
-        }
     }
 
     const START: u64 = 0x10_0000;
@@ -544,7 +457,7 @@ mod tests {
     #[test]
     fn pages_come_with_the_first_access_and_go_when_they_are_unmapped() {
         let (mut space, model) = space();
-        let at = space.map(&model, 0, 40 * PAGE, RW).unwrap();
+        let at = space.map(&model, 40 * PAGE, RW).unwrap();
         assert!(model.0.borrow().is_empty());
         assert_eq!(space.fault(&model, at + 5, Access::WRITE), Fault::Resolved);
         assert_eq!(model.0.borrow().len(), 16);
@@ -552,7 +465,7 @@ mod tests {
         space.unmap(&model, at, 40 * PAGE).unwrap();
         assert!(model.0.borrow().is_empty(), "they were given back");
         assert_eq!(space.fault(&model, at, Access::READ), Fault::Unmapped);
-        assert_eq!(space.map(&model, 0, PAGE, Access::READ).unwrap(), at);
+        assert_eq!(space.map(&model, PAGE, Access::READ).unwrap(), at);
         assert_eq!(space.fault(&model, at, Access::READ), Fault::Resolved);
         assert_eq!(model.get(at), Some((Access::READ, 0)));
         assert_eq!(space.fault(&model, at, Access::WRITE), Fault::Denied);
@@ -561,17 +474,17 @@ mod tests {
     #[test]
     fn writable_memory_is_limited() {
         let (mut space, model) = space();
-        let reserved = space.map(&model, 0, 900 * PAGE, Access::NONE).unwrap();
-        assert_eq!(space.used(), 0);
+        let reserved = space.map(&model, 900 * PAGE, Access::NONE).unwrap();
+        assert_eq!(asked_for(&space), 0);
         space.protect(&model, reserved, 500 * PAGE, RW).unwrap();
-        assert_eq!(space.map(&model, 0, PAGE, RW), Err(Error::ENOMEM));
+        assert_eq!(space.map(&model, PAGE, RW), Err(Error::ENOMEM));
         assert_eq!(
             space.protect(&model, reserved, 501 * PAGE, RW),
             Err(Error::ENOMEM)
         );
         space.protect(&model, reserved, PAGE, Access::READ).unwrap();
-        space.map(&model, 0, PAGE, RW).unwrap();
-        assert_eq!(space.used(), 500 * PAGE);
+        space.map(&model, PAGE, RW).unwrap();
+        assert_eq!(asked_for(&space), 500 * PAGE);
     }
 
     /// As the C library does with what it relocated (RELRO).
@@ -581,12 +494,17 @@ mod tests {
         let start = 0x80_0000;
         pages_of(&model, start..start + 8 * PAGE);
         space.register(start..start + 8 * PAGE, RW);
-        assert_eq!(space.used(), 0);
+        assert_eq!(asked_for(&space), 0);
         space
             .protect(&model, start, 4 * PAGE, Access::READ)
             .unwrap();
-        space.map(&model, 0, 500 * PAGE, RW).unwrap();
-        assert_eq!(space.map(&model, 0, 5 * PAGE, RW), Err(Error::ENOMEM));
+        space.map(&model, 500 * PAGE, RW).unwrap();
+        assert_eq!(space.map(&model, 5 * PAGE, RW), Err(Error::ENOMEM));
+    }
+
+    /// Bytes that can be written and that the runtime asked for.
+    fn asked_for(space: &AddressSpace) -> u64 {
+        space.used - space.reserved
     }
 
     fn pages_of(model: &Model, range: Range<u64>) {
@@ -611,7 +529,7 @@ mod tests {
     #[test]
     fn access_of_pages_that_exist_is_restricted_before_it_is_extended() {
         let (mut space, model) = space();
-        let at = space.map(&model, 0, 4 * PAGE, RW).unwrap();
+        let at = space.map(&model, 4 * PAGE, RW).unwrap();
         space.prepare(&model, at, 4 * PAGE, RW).unwrap();
         let code = Access::from_protection(5).unwrap();
         space.protect(&model, at + PAGE, PAGE, code).unwrap();
@@ -623,33 +541,6 @@ mod tests {
             space.prepare(&model, at, 2 * PAGE, Access::WRITE),
             Err(Error::EFAULT)
         );
-    }
-
-    #[test]
-    fn a_mapping_moves_with_its_contents() {
-        let (mut space, model) = space();
-        let at = space.map(&model, 0, 2 * PAGE, RW).unwrap();
-        let wall = space.map(&model, 0, PAGE, Access::READ).unwrap();
-        assert_eq!(wall, at + 2 * PAGE);
-        space.prepare(&model, at, 2 * PAGE, RW).unwrap();
-        model.write(at + PAGE, 5);
-        assert_eq!(
-            space.remap(&model, at, 2 * PAGE, 3 * PAGE, false),
-            Err(Error::ENOMEM)
-        );
-        let moved = space.remap(&model, at, 2 * PAGE, 3 * PAGE, true).unwrap();
-        assert_ne!(moved, at);
-        assert_eq!(model.get(moved + PAGE), Some((RW, 5)));
-        assert_eq!(space.fault(&model, at, Access::READ), Fault::Unmapped);
-        assert_eq!(
-            space.remap(&model, moved, 3 * PAGE, 10 * PAGE, false),
-            Ok(moved)
-        );
-        assert_eq!(
-            space.remap(&model, moved, 10 * PAGE, PAGE, false),
-            Ok(moved)
-        );
-        assert_eq!(space.used(), PAGE);
     }
 
     /// Thousands of random calls against a model that has one entry for each page.
@@ -671,7 +562,7 @@ mod tests {
             let access = [Access::NONE, Access::READ, RW][random(3) as usize];
             match random(6) {
                 0 => {
-                    if space.map_fixed(&model, at, length, access, true).is_ok() {
+                    if space.map_fixed(&model, at, length, access).is_ok() {
                         expected.extend(range.map(|page| (page, (access, 0))));
                     }
                 }
@@ -722,6 +613,6 @@ mod tests {
             }
         }
         let used: u64 = expected.values().filter(|page| page.0 == RW).count() as u64;
-        assert_eq!(space.used(), used * PAGE);
+        assert_eq!(asked_for(&space), used * PAGE);
     }
 }

@@ -6,7 +6,7 @@
 
 use linux_raw_sys::general;
 
-use super::{Action, Signal, SignalState, longs};
+use super::{Action, Signal, SignalState};
 use crate::{
     UserMemory,
     registers::{
@@ -37,37 +37,38 @@ pub fn push(
         registers.rsp.wrapping_sub(RED_ZONE)
     };
     let extended_at = top.wrapping_sub(EXTENDED_SIZE as u64) & !63;
-    let frame_at = (extended_at.wrapping_sub(FRAME_SIZE as u64) & !15).wrapping_sub(8);
+    let frame_at = (extended_at.wrapping_sub(8 * FRAME as u64) & !15).wrapping_sub(8);
     if wants_alternate && stack.contains(top) && !stack.contains(frame_at) {
         return Err(FrameError);
     }
 
-    let mut frame = [0; FRAME_SIZE];
-    put(&mut frame, 0, action.restorer);
-    put(&mut frame, CONTEXT, CONTEXT_FLAGS);
-    frame[CONTEXT + 16..CONTEXT + 40].copy_from_slice(&stack.encode(registers.rsp));
+    let mut frame = [0; FRAME];
+    frame[RESTORER] = action.restorer;
+    frame[CONTEXT] = CONTEXT_FLAGS;
+    frame[STACK..MACHINE].copy_from_slice(&stack.encode(registers.rsp));
     let general = registers.general();
     for (index, place) in IN_CONTEXT.into_iter().enumerate() {
-        put(&mut frame, MACHINE + 8 * index, general[place]);
+        frame[MACHINE + index] = general[place];
     }
-    put(&mut frame, SEGMENTS, SEGMENT_SELECTORS);
-    put(&mut frame, FAULT_CODE, signal.cause.code.into());
-    put(&mut frame, FAULT_VECTOR, signal.cause.vector.into());
-    put(&mut frame, FAULT_ADDRESS, signal.cause.address);
-    put(&mut frame, EXTENDED_POINTER, extended_at);
-    put(&mut frame, MASK, state.mask);
-    frame[INFO..INFO + 4].copy_from_slice(&signal.number.to_le_bytes());
-    frame[INFO + 8..INFO + 12].copy_from_slice(&signal.code.to_le_bytes());
-    put(&mut frame, INFO + 16, signal.address);
-    memory.write(frame_at, &frame).map_err(|_| FrameError)?;
+    frame[SEGMENTS] = SEGMENT_SELECTORS;
+    frame[FAULT_CODE] = signal.cause.code.into();
+    frame[FAULT_VECTOR] = signal.cause.vector.into();
+    frame[FAULT_ADDRESS] = signal.cause.address;
+    frame[EXTENDED_POINTER] = extended_at;
+    frame[MASK] = state.mask;
+    frame[INFO] = signal.number.into();
+    frame[INFO + 1] = signal.code.cast_unsigned().into();
+    frame[INFO + 2] = signal.address;
+    memory
+        .write_longs(frame_at, frame)
+        .map_err(|_| FrameError)?;
 
     let mut image = [0; EXTENDED_SIZE];
     image[..EXTENDED_STATE_SIZE].copy_from_slice(extended);
-    image[SOFTWARE..SOFTWARE + 4].copy_from_slice(&FP_XSTATE_MAGIC1.to_le_bytes());
-    image[SOFTWARE + 4..SOFTWARE + 8].copy_from_slice(&(EXTENDED_SIZE as u32).to_le_bytes());
-    put(&mut image, SOFTWARE + 8, COMPONENTS);
-    image[SOFTWARE + 16..SOFTWARE + 20]
-        .copy_from_slice(&(EXTENDED_STATE_SIZE as u32).to_le_bytes());
+    let sizes = (EXTENDED_SIZE as u64, EXTENDED_STATE_SIZE as u64);
+    let software = [FP_XSTATE_MAGIC1 | sizes.0 << 32, COMPONENTS, sizes.1];
+    image[SOFTWARE..SOFTWARE + size_of_val(&software)]
+        .copy_from_slice(software.map(u64::to_le_bytes).as_flattened());
     image[EXTENDED_STATE_SIZE..].copy_from_slice(&FP_XSTATE_MAGIC2.to_le_bytes());
     memory.write(extended_at, &image).map_err(|_| FrameError)?;
 
@@ -80,8 +81,8 @@ pub fn push(
     registers.rip = action.handler;
     registers.rsp = frame_at;
     registers.rdi = signal.number.into();
-    registers.rsi = frame_at + INFO as u64;
-    registers.rdx = frame_at + CONTEXT as u64;
+    registers.rsi = frame_at + 8 * INFO as u64;
+    registers.rdx = frame_at + 8 * CONTEXT as u64;
     registers.rax = 0;
     registers.rflags &= !(DIRECTION | TRAP | RESUME);
     Ok(())
@@ -99,21 +100,13 @@ pub fn pop(
     registers: &mut Registers,
     extended: &mut ExtendedState,
 ) -> Result<(), FrameError> {
-    let mut frame = [0; FRAME_SIZE];
     let frame_at = registers.rsp.wrapping_sub(8);
-    memory.read(frame_at, &mut frame).map_err(|_| FrameError)?;
-    let mut machine = [0; GENERAL_REGISTERS * 8];
-    machine.copy_from_slice(&frame[MACHINE..MACHINE + GENERAL_REGISTERS * 8]);
+    let frame: [u64; FRAME] = memory.longs(frame_at).map_err(|_| FrameError)?;
     let mut general = [0; GENERAL_REGISTERS];
-    let found: [u64; GENERAL_REGISTERS] = longs(&machine);
-    for (place, register) in IN_CONTEXT.into_iter().zip(found) {
-        general[place] = register;
+    for (index, place) in IN_CONTEXT.into_iter().enumerate() {
+        general[place] = frame[MACHINE + index];
     }
-    let [extended_at, mask] = [EXTENDED_POINTER, MASK].map(|at| {
-        let mut long = [0; 8];
-        long.copy_from_slice(&frame[at..at + 8]);
-        u64::from_le_bytes(long)
-    });
+    let extended_at = frame[EXTENDED_POINTER];
     if extended_at != 0 {
         let mut image = [0; EXTENDED_STATE_SIZE];
         memory
@@ -125,7 +118,7 @@ pub fn pop(
     } else {
         *extended = INITIAL_EXTENDED_STATE;
     }
-    state.mask = mask;
+    state.mask = frame[MASK];
     *registers = Registers::new(general, registers.fs_base);
     registers.rflags = registers.rflags & USER_FLAGS | ALWAYS_SET_FLAGS;
     Ok(())
@@ -138,17 +131,19 @@ pub struct FrameError;
 /// Below the stack pointer, functions keep what no signal may overwrite (System V ABI, 3.2.2).
 const RED_ZONE: u64 = 128;
 
-// Offsets in the frame.
-const CONTEXT: usize = 8;
-const MACHINE: usize = CONTEXT + 40;
-const SEGMENTS: usize = MACHINE + 8 * GENERAL_REGISTERS;
-const FAULT_CODE: usize = SEGMENTS + 8;
-const FAULT_VECTOR: usize = SEGMENTS + 16;
-const FAULT_ADDRESS: usize = SEGMENTS + 32;
-const EXTENDED_POINTER: usize = SEGMENTS + 40;
-const MASK: usize = MACHINE + 256;
-const INFO: usize = MASK + 8;
-const FRAME_SIZE: usize = INFO + 128;
+// Places in the frame, which is all 64-bit numbers.
+const RESTORER: usize = 0;
+const CONTEXT: usize = 1;
+const STACK: usize = CONTEXT + 2;
+const MACHINE: usize = STACK + 3;
+const SEGMENTS: usize = MACHINE + GENERAL_REGISTERS;
+const FAULT_CODE: usize = SEGMENTS + 1;
+const FAULT_VECTOR: usize = SEGMENTS + 2;
+const FAULT_ADDRESS: usize = SEGMENTS + 4;
+const EXTENDED_POINTER: usize = SEGMENTS + 5;
+const MASK: usize = MACHINE + 32;
+const INFO: usize = MASK + 1;
+const FRAME: usize = INFO + 16;
 
 /// The registers in `sigcontext`, by their places in [`Registers::general`]: R8 to R15, RDI,
 /// RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, RFLAGS.
@@ -165,7 +160,7 @@ const EXTENDED_SIZE: usize = EXTENDED_STATE_SIZE + 4;
 /// Where the image of XSAVE has room for software.
 const SOFTWARE: usize = 464;
 const SOFTWARE_SIZE: usize = 48;
-const FP_XSTATE_MAGIC1: u32 = 0x4650_5853;
+const FP_XSTATE_MAGIC1: u64 = 0x4650_5853;
 const FP_XSTATE_MAGIC2: u32 = 0x4650_5845;
 const COMPONENTS: u64 = 0b111;
 
@@ -176,7 +171,3 @@ const RESUME: u64 = 1 << 16;
 const USER_FLAGS: u64 = 0x4_0DD5;
 /// Bit 1 and IF.
 const ALWAYS_SET_FLAGS: u64 = 0x202;
-
-fn put(bytes: &mut [u8], at: usize, value: u64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-}

@@ -116,18 +116,10 @@ pub struct Action {
 }
 
 impl Action {
-    const SIZE: usize = 32;
-
     /// Whether a function of the program's handles the signal.
     #[must_use]
     pub const fn is_handled(&self) -> bool {
         self.handler > 1
-    }
-
-    /// Whether the program does not want to know.
-    #[must_use]
-    pub const fn is_ignored(&self) -> bool {
-        self.handler == 1
     }
 }
 
@@ -172,8 +164,7 @@ impl Actions {
             .ok_or(Error::EINVAL)?;
         let before = *action;
         if new != 0 {
-            let bytes: [u8; Action::SIZE] = memory.array(new)?;
-            let [handler, flags, restorer, mask] = longs(&bytes);
+            let [handler, flags, restorer, mask] = memory.longs(new)?;
             *action = Action {
                 handler,
                 flags,
@@ -182,20 +173,10 @@ impl Actions {
             };
         }
         if old != 0 {
-            let mut bytes = [0; Action::SIZE];
             let fields = [before.handler, before.flags, before.restorer, before.mask];
-            for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
-                place.copy_from_slice(&field.to_le_bytes());
-            }
-            memory.write(old, &bytes)?;
+            memory.write_longs(old, fields)?;
         }
         Ok(0)
-    }
-}
-
-impl Default for Actions {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -223,7 +204,7 @@ impl AlternateStack {
     }
 
     /// `stack_t`
-    fn encode(&self, stack_pointer: u64) -> [u8; 24] {
+    fn encode(&self, stack_pointer: u64) -> [u64; 3] {
         let flags = if self.size == 0 {
             general::SS_DISABLE
         } else if self.contains(stack_pointer) {
@@ -231,11 +212,7 @@ impl AlternateStack {
         } else {
             0
         };
-        let mut bytes = [0; 24];
-        bytes[..8].copy_from_slice(&self.base.to_le_bytes());
-        bytes[8..12].copy_from_slice(&flags.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.size.to_le_bytes());
-        bytes
+        [self.base, flags.into(), self.size]
     }
 }
 
@@ -254,11 +231,10 @@ impl SignalState {
     ) -> Result<u64, Error> {
         let before = self.stack;
         if new != 0 {
-            let bytes: [u8; 24] = memory.array(new)?;
+            let [base, flags, size] = memory.longs(new)?;
             if before.contains(stack_pointer) {
                 return Err(Error::EPERM);
             }
-            let [base, flags, size] = longs(&bytes);
             self.stack = match flags as u32 {
                 general::SS_DISABLE => AlternateStack::default(),
                 0 | general::SS_ONSTACK if size < u64::from(general::MINSIGSTKSZ) => {
@@ -269,7 +245,7 @@ impl SignalState {
             };
         }
         if old != 0 {
-            memory.write(old, &before.encode(stack_pointer))?;
+            memory.write_longs(old, before.encode(stack_pointer))?;
         }
         Ok(0)
     }
@@ -299,19 +275,8 @@ impl SignalState {
             } & !UNBLOCKABLE;
         }
         if old != 0 {
-            memory.write(old, &before.to_le_bytes())?;
+            memory.write_longs(old, [before])?;
         }
         Ok(0)
     }
-}
-
-/// The numbers in an array of them.
-fn longs<const N: usize, const SIZE: usize>(bytes: &[u8; SIZE]) -> [u64; N] {
-    let mut numbers = [0; N];
-    for (number, chunk) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
-        let mut long = [0; 8];
-        long.copy_from_slice(chunk);
-        *number = u64::from_le_bytes(long);
-    }
-    numbers
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem::offset_of;
 
 use enarx_keep_shim::Error;
-use enarx_keep_shim::file::{Event, Files, Limits, Object, Phase, Time};
+use enarx_keep_shim::file::{Description, Event, Files, Limits, Object, Phase, Time};
 use linux_raw_sys::general::{
-    AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, S_IFDIR,
-    S_IFMT, S_IFREG, open_how, stat,
+    AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY,
+    S_IFDIR, S_IFMT, S_IFREG, open_how, stat,
 };
 use linux_raw_sys::{errno, general as linux};
 
@@ -383,7 +383,8 @@ impl Both {
 
     fn would_wait(&self, descriptor: i32) -> bool {
         let description = self.files.descriptor(descriptor);
-        self.counts(descriptor) && description.is_ok_and(|description| !description.nonblocking())
+        let waits = |description: &Description| description.status_flags() & O_NONBLOCK == 0;
+        self.counts(descriptor) && description.is_ok_and(waits)
     }
 
     fn differs(&self, what: &str) -> ! {

@@ -73,6 +73,7 @@ fn run(test: impl FnOnce(&mut Both) + Send + 'static) {
     });
     let (_diagnostics_reader, diagnostics) = std::io::pipe().unwrap();
     let (_host, channel) = UnixStream::pair().unwrap();
+    channel.set_nonblocking(true).unwrap();
     let (_device, attestation) = UnixStream::pair().unwrap();
     let descriptors = [
         input.as_raw_fd(),

@@ -270,7 +270,8 @@ impl Caller<'_> {
                 both.call(linux::__NR_ioctl, [descriptor, request.into(), argument])
             }
             _ => {
-                let flags = random.of(&[0, u64::from(O_NONBLOCK), 1, 0x80001, 64]);
+                let nonblocking = u64::from(O_NONBLOCK);
+                let flags = random.of(&[nonblocking, nonblocking | 0x80000, 64]);
                 let value = random.of(&[0, 3, 0xffff_ffff]);
                 both.call(linux::__NR_eventfd2, [value, flags])
             }

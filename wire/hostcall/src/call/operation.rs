@@ -9,8 +9,7 @@
 pub enum Operation {
     /// Shows the payload, text of the Keep's diagnostics, to the host's operator.
     Diagnose = 1,
-    /// Reads from the descriptor in argument 0, at most argument 1 bytes, without waiting. If
-    /// argument 2 is 1 they can be read again.
+    /// Reads from the descriptor in argument 0, at most argument 1 bytes, without waiting.
     Receive = 2,
     /// Writes the payload to the descriptor in argument 0, without waiting; the result is the
     /// number of bytes taken.
@@ -61,8 +60,7 @@ pub enum Operation {
     /// datagram.
     SendTo = 19,
     /// Receives a datagram from the socket in argument 0, without waiting. The answer is its
-    /// sender's address and at most argument 1 bytes of it, the result the length of all of
-    /// it. If argument 2 is 1 it can be received again.
+    /// sender's address and at most argument 1 bytes of it, the result how many those are.
     ReceiveFrom = 20,
     /// Ends receiving (argument 1 is 0), sending (1) or both (2) on the socket in argument 0.
     Shutdown = 21,

@@ -42,7 +42,7 @@ fn what_happens_inside_wakes_threads_that_wait() {
     assert!(fixture.machine.seen(Operation::Unpark).is_empty());
     // Another thread waits, and is woken once.
     let mut waiters = fixture.kernel.waiters.lock();
-    waiters.enqueue(1, super::super::wait::DESCRIPTORS, u32::MAX);
+    waiters.enqueue(1, super::super::wait::DESCRIPTORS);
     drop(waiters);
     for _ in 0..3 {
         assert_eq!(fixture.call(__NR_write, write), Ok(8));
@@ -53,10 +53,7 @@ fn what_happens_inside_wakes_threads_that_wait() {
     let epoll = fixture.call(__NR_epoll_create1, NOTHING).unwrap();
     watch(&fixture, epoll, event, EPOLLIN);
     assert_eq!(told(&fixture, epoll), [(EPOLLIN, event)]);
-    assert_eq!(
-        fixture.kernel.waiters.lock().wake(1, u32::MAX, 9),
-        [] as [u32; 0]
-    );
+    assert_eq!(fixture.kernel.waiters.lock().wake(1, 9), [] as [u32; 0]);
 }
 
 #[test]
