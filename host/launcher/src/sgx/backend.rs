@@ -78,6 +78,99 @@ impl Backend for SgxBackend {
         if !is_prepared() {
             return Err(LaunchError::NotPrepared);
         }
+        let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
+        let program = OwnedFd::from(program);
+
+        let reason = if self.namespaces {
+            let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
+            match self.start(request, simulator, &program, workplace, true) {
+                Ok(started) => return Ok(launched(started, Isolation::Namespaces)),
+                Err(error) => child::not_permitted(&error).ok_or(error)?,
+            }
+        } else {
+            "namespaces were switched off".to_owned()
+        };
+        tracing::warn!(reason, "running a Keep without namespaces");
+        let workplace = Workplace::directory()?;
+        let path = workplace.path().to_owned();
+        let started = self.start(request, simulator, &program, workplace, false)?;
+        Ok(launched(started, Isolation::Directory { path, reason }))
+    }
+}
+
+/// A machine that is simulated: the directory of its state, and whether enclaves are patched.
+type Simulated<'a> = Option<(&'a Path, bool)>;
+
+/// What has begun: the Keep's channel, its process, and what its quotes are verified with.
+type Begun = (UnixStream, KeepProcess, Vec<Endorsement>);
+
+impl SgxBackend {
+    /// Starts the process and waits until its enclave is entered.
+    fn start(
+        &self,
+        request: &LaunchRequest<'_>,
+        simulator: Simulated<'_>,
+        program: &OwnedFd,
+        workplace: Workplace,
+        namespaces: bool,
+    ) -> Result<Begun, LaunchError> {
+        let started = child::start(Start {
+            program,
+            name: keep_process::NAME,
+            workplace,
+            confinement: Confinement::ByProgram,
+            // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
+            private_memory_bytes: None,
+            cpu_seconds: request.cpu_seconds,
+            network: request.network,
+            device: None,
+            introduction: None,
+        })?;
+        let stream = started.device.ok_or(LaunchError::NotPrepared)?;
+        // It takes the process milliseconds to listen, and as many to measure the enclave.
+        let configured = self.configuration(request, simulator, namespaces);
+        let (configuration, endorsements) = configured.inspect_err(|_| {
+            started.process.kill();
+            let _ = started.process.wait();
+        })?;
+        let report = configuration::send(&stream, &configuration)
+            .and_then(|()| configuration::receive(&stream));
+        match report {
+            Ok(Some(Report::Running)) => {
+                if configuration.quotes == Quotes::Launcher {
+                    self.serve_quotes(stream)?;
+                }
+                Ok((started.channel, started.process, endorsements))
+            }
+            Ok(Some(Report::Failed(reason))) => Err(LaunchError::Enclave(reason)),
+            Ok(Some(Report::NotConfined { step, error })) => Err(ChildStep::from_code(step)
+                .map_or_else(
+                    || LaunchError::Vanished("it was not confined".to_owned()),
+                    |step| LaunchError::Child {
+                        step,
+                        source: std::io::Error::from_raw_os_error(error),
+                    },
+                )),
+            Ok(None) | Err(_) => {
+                // It says nothing more, whatever it does.
+                started.process.kill();
+                let ended = started.process.wait();
+                Err(LaunchError::Vanished(format!(
+                    "{:?}; {}",
+                    ended.outcome,
+                    ended.diagnostics.trim()
+                )))
+            }
+        }
+    }
+
+    /// What the process is to make, and what the enclave's quotes are verified with.
+    fn configuration(
+        &self,
+        request: &LaunchRequest<'_>,
+        simulator: Simulated<'_>,
+        namespaces: bool,
+    ) -> Result<(Configuration, Vec<Endorsement>), LaunchError> {
         let options = EnclaveOptions::of_keep(request.memory());
         let pages = EnclavePages::new(request.image, options).map_err(LaunchError::Pages)?;
         let sigstruct = self
@@ -108,86 +201,9 @@ impl Backend for SgxBackend {
                 Quotes::Launcher
             },
             network: request.network,
-            namespaces: self.namespaces,
+            namespaces,
         };
-        let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
-        let program = OwnedFd::from(program);
-
-        let reason = if self.namespaces {
-            let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
-            match self.start(request, &program, &configuration, workplace) {
-                Ok(started) => {
-                    return Ok(launched(started, endorsements, Isolation::Namespaces));
-                }
-                Err(error) => child::not_permitted(&error).ok_or(error)?,
-            }
-        } else {
-            "namespaces were switched off".to_owned()
-        };
-        tracing::warn!(reason, "running a Keep without namespaces");
-        let workplace = Workplace::directory()?;
-        let path = workplace.path().to_owned();
-        let configuration = Configuration {
-            namespaces: false,
-            ..configuration
-        };
-        let started = self.start(request, &program, &configuration, workplace)?;
-        let isolation = Isolation::Directory { path, reason };
-        Ok(launched(started, endorsements, isolation))
-    }
-}
-
-impl SgxBackend {
-    /// Starts the process and waits until its enclave is entered.
-    fn start(
-        &self,
-        request: &LaunchRequest<'_>,
-        program: &OwnedFd,
-        configuration: &Configuration,
-        workplace: Workplace,
-    ) -> Result<(UnixStream, KeepProcess), LaunchError> {
-        let started = child::start(Start {
-            program,
-            name: keep_process::NAME,
-            workplace,
-            confinement: Confinement::ByProgram,
-            // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
-            private_memory_bytes: None,
-            cpu_seconds: request.cpu_seconds,
-            network: request.network,
-            device: None,
-            introduction: None,
-        })?;
-        let stream = started.device.ok_or(LaunchError::NotPrepared)?;
-        let report = configuration::send(&stream, configuration)
-            .and_then(|()| configuration::receive(&stream));
-        match report {
-            Ok(Some(Report::Running)) => {
-                if configuration.quotes == Quotes::Launcher {
-                    self.serve_quotes(stream)?;
-                }
-                Ok((started.channel, started.process))
-            }
-            Ok(Some(Report::Failed(reason))) => Err(LaunchError::Enclave(reason)),
-            Ok(Some(Report::NotConfined { step, error })) => Err(ChildStep::from_code(step)
-                .map_or_else(
-                    || LaunchError::Vanished("it was not confined".to_owned()),
-                    |step| LaunchError::Child {
-                        step,
-                        source: std::io::Error::from_raw_os_error(error),
-                    },
-                )),
-            Ok(None) | Err(_) => {
-                // It says nothing more, whatever it does.
-                started.process.kill();
-                let ended = started.process.wait();
-                Err(LaunchError::Vanished(format!(
-                    "{:?}; {}",
-                    ended.outcome,
-                    ended.diagnostics.trim()
-                )))
-            }
-        }
+        Ok((configuration, endorsements))
     }
 
     /// Has a thread get the Keep's quotes until the Keep's process ends.
@@ -204,11 +220,7 @@ impl SgxBackend {
     }
 }
 
-fn launched(
-    (channel, process): (UnixStream, KeepProcess),
-    endorsements: Vec<Endorsement>,
-    isolation: Isolation,
-) -> LaunchedKeep {
+fn launched((channel, process, endorsements): Begun, isolation: Isolation) -> LaunchedKeep {
     LaunchedKeep {
         channel,
         endorsements,
