@@ -1,5 +1,8 @@
 //! ECREATE, EADD, EEXTEND and EINIT.
 
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
 use enarx_host_simulator::sgx::Attributes;
 use enarx_host_simulator::sgx::enclave::{Builder, InitError, LeafError};
 
@@ -118,6 +121,52 @@ fn eadd_refuses_what_hardware_refuses() {
             Err(LeafError::PageFault { offset: 0, .. })
         ));
     });
+}
+
+#[test]
+fn pages_of_a_file_are_those_that_it_has() {
+    in_own_process(
+        "construction::pages_of_a_file_are_those_that_it_has",
+        || {
+            let contents = [[1; 4096], [2; 4096]];
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[0; 4096]).unwrap();
+            file.write_all(contents.as_flattened()).unwrap();
+            let info = secinfo(REGULAR | READ | WRITE);
+            let measure = |add: &dyn Fn(&mut Builder)| {
+                let mut builder = Builder::create(&secs()).unwrap();
+                add(&mut builder);
+                builder.extend(0).unwrap();
+                builder.extend(PAGE).unwrap();
+                let mut sigstruct = signer::unsigned(&[0; 32]);
+                signer::sign(&mut sigstruct);
+                match builder.init(&sigstruct, Box::new(TestHardware)) {
+                    Err(InitError::Measurement(mrenclave)) => mrenclave,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let copied = measure(&|builder| {
+                builder.add(0, &info, &contents[0]).unwrap();
+                builder.add(PAGE, &info, &contents[1]).unwrap();
+            });
+            let from_file = |builder: &mut Builder, info: &[u8; 64]| {
+                builder.add_from_file(0, info, 2, file.as_fd(), PAGE)
+            };
+            let mapped = measure(&|builder| from_file(builder, &info).unwrap());
+            assert_eq!(copied, mapped);
+
+            let mut builder = Builder::create(&secs()).unwrap();
+            assert!(matches!(
+                from_file(&mut builder, &secinfo(TCS)),
+                Err(LeafError::GeneralProtection(_))
+            ));
+            builder.add(PAGE, &info, &contents[0]).unwrap();
+            assert!(matches!(
+                from_file(&mut builder, &info),
+                Err(LeafError::PageFault { offset: PAGE, .. })
+            ));
+        },
+    );
 }
 
 #[test]

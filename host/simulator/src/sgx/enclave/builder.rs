@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{InitError, LeafError};
@@ -85,12 +86,76 @@ impl Builder {
         secinfo: &[u8; SECINFO_SIZE],
         contents: &[u8; PAGE_SIZE],
     ) -> Result<(), LeafError> {
+        let secinfo = parsed(secinfo)?;
+        self.check_place(offset)?;
+        let pages = self.memory.pages();
+        let page = match secinfo.page_type() {
+            Some(PageType::ThreadControl) => {
+                let mut contents = *contents;
+                ThreadControl::reset(&mut contents);
+                let tcs = ThreadControl::parse(offset, &contents).ok_or(
+                    LeafError::GeneralProtection("a reserved field of the TCS is not zero"),
+                )?;
+                self.threads.push(tcs);
+                pages.fill(offset, &contents);
+                Page::added(PageType::ThreadControl, 0)
+            }
+            Some(PageType::Regular) => {
+                let page = regular(secinfo)?;
+                pages.fill(offset, contents);
+                page
+            }
+            Some(PageType::Trimmed) | None => {
+                return Err(LeafError::GeneralProtection(
+                    "the page's type is neither PT_TCS nor PT_REG",
+                ));
+            }
+        };
+        drop(pages);
+        self.enter(offset, page, secinfo);
+        Ok(())
+    }
+
+    /// EADD of `count` pages from `offset`, whose contents lie in `file` one behind the other, from
+    /// `position` on. The system copies what the enclave writes to; nobody may change the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add), and [`LeafError::Memory`] if the system cannot map the file there. Only
+    /// pages of memory can be added like this.
+    pub fn add_from_file(
+        &mut self,
+        offset: u64,
+        secinfo: &[u8; SECINFO_SIZE],
+        count: u64,
+        file: BorrowedFd<'_>,
+        position: u64,
+    ) -> Result<(), LeafError> {
+        let secinfo = parsed(secinfo)?;
+        if secinfo.page_type() != Some(PageType::Regular) {
+            return Err(LeafError::GeneralProtection(
+                "the page's type is not PT_REG",
+            ));
+        }
+        let page = regular(secinfo)?;
+        let offsets = (0..count).map(|index| offset + index * PAGE_SIZE as u64);
+        for offset in offsets.clone() {
+            self.check_place(offset)?;
+        }
+        self.memory
+            .map_file(offset, count * PAGE_SIZE as u64, file, position)
+            .map_err(LeafError::Memory)?;
+        for offset in offsets {
+            self.enter(offset, page, secinfo);
+        }
+        Ok(())
+    }
+
+    /// Whether there can be a page at `offset`, and is none.
+    fn check_place(&self, offset: u64) -> Result<(), LeafError> {
         if !offset.is_multiple_of(PAGE_SIZE as u64) {
             return Err(LeafError::GeneralProtection("the page is not aligned"));
         }
-        let secinfo = SecInfo::parse(secinfo).ok_or(LeafError::GeneralProtection(
-            "a reserved field of SECINFO is not zero",
-        ))?;
         if offset >= self.secs.size {
             return Err(LeafError::GeneralProtection(
                 "the page is outside the enclave",
@@ -108,36 +173,14 @@ impl Builder {
                 reason: "there is a page already",
             });
         }
-        let mut contents = *contents;
-        let page = match secinfo.page_type() {
-            Some(PageType::ThreadControl) => {
-                ThreadControl::reset(&mut contents);
-                let tcs = ThreadControl::parse(offset, &contents).ok_or(
-                    LeafError::GeneralProtection("a reserved field of the TCS is not zero"),
-                )?;
-                self.threads.push(tcs);
-                Page::added(PageType::ThreadControl, 0)
-            }
-            Some(PageType::Regular) => {
-                if secinfo.is_write_only() {
-                    return Err(LeafError::GeneralProtection(
-                        "the page can be written and not read",
-                    ));
-                }
-                Page::added(PageType::Regular, secinfo.access())
-            }
-            Some(PageType::Trimmed) | None => {
-                return Err(LeafError::GeneralProtection(
-                    "the page's type is neither PT_TCS nor PT_REG",
-                ));
-            }
-        };
-        let pages = self.memory.pages();
-        pages.fill(offset, &contents);
-        pages.record(offset, page);
+        Ok(())
+    }
+
+    /// Enters a page whose contents are there into the EPCM, and measures that.
+    fn enter(&mut self, offset: u64, page: Page, secinfo: SecInfo) {
+        self.memory.pages().record(offset, page);
         self.added.insert(offset);
         self.measurement.add(offset, page.secinfo_flags(secinfo));
-        Ok(())
     }
 
     /// EEXTEND of all 16 chunks of the page at `offset`.
@@ -198,6 +241,22 @@ impl Builder {
             }),
         })
     }
+}
+
+fn parsed(secinfo: &[u8; SECINFO_SIZE]) -> Result<SecInfo, LeafError> {
+    SecInfo::parse(secinfo).ok_or(LeafError::GeneralProtection(
+        "a reserved field of SECINFO is not zero",
+    ))
+}
+
+/// A page of memory.
+fn regular(secinfo: SecInfo) -> Result<Page, LeafError> {
+    if secinfo.is_write_only() {
+        return Err(LeafError::GeneralProtection(
+            "the page can be written and not read",
+        ));
+    }
+    Ok(Page::added(PageType::Regular, secinfo.access()))
 }
 
 /// The process's only place for an enclave.

@@ -6,6 +6,7 @@
 //! under it.
 
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
@@ -66,6 +67,36 @@ impl Memory {
     /// Whether there can be a page at `offset`: not at addresses that the kernel keeps free.
     pub(super) fn can_have_page(&self, offset: u64) -> bool {
         (self.start..self.size).contains(&offset)
+    }
+
+    /// Lets `length` bytes of a file, from `position`, lie at `offset` of an enclave under
+    /// construction. What is written there changes a copy.
+    pub(super) fn map_file(
+        &self,
+        offset: u64,
+        length: u64,
+        file: BorrowedFd<'_>,
+        position: u64,
+    ) -> io::Result<()> {
+        let position = libc::off_t::try_from(position).map_err(io::Error::other)?;
+        let start: *mut libc::c_void = self.pointer(offset).cast();
+        // SAFETY: the range is within ELRANGE, which belongs to the enclave alone: no Rust
+        // reference points into it.
+        let mapped = unsafe {
+            libc::mmap(
+                start,
+                length as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                position,
+            )
+        };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        leave_out_of_dumps(start, length as usize);
+        Ok(())
     }
 
     /// Waits for other changes to end, and keeps new ones away.
