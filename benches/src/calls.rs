@@ -1,4 +1,4 @@
-//! System calls of a program in an enclave, and making the enclave.
+//! System calls of a program in a Keep, and making the Keep.
 
 #[path = "../../host/launcher/tests/elf/mod.rs"]
 mod elf;
@@ -8,19 +8,23 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::{Context as _, ensure};
 use enarx_host_launcher::{
-    Backend as _, LaunchRequest, LaunchedKeep, Outcome, Simulator, become_keep_if_asked,
-    sgx::SgxBackend,
+    Backend, LaunchRequest, LaunchedKeep, Outcome, Simulator, become_keep_if_asked,
+    kvm::KvmBackend, sgx::SgxBackend,
 };
-use enarx_wire_launch::{KeepImage, MemoryStrategy, SgxImage, VmImage, sgx::runtime_pages_digest};
+use enarx_host_simulator::snp::SecureProcessor;
+use enarx_wire_launch::{
+    KeepImage, MemoryStrategy, SgxImage, VmImage, sgx::runtime_pages_digest, vm::file_digest,
+};
 
 use crate::{
     environment::Environment,
-    options::Benchmark,
+    options::{self, Benchmark},
     quantity::Quantity,
     report::{Figure, Promise, Section},
     sample::{Contender, Sample, interleaved},
@@ -33,74 +37,129 @@ pub fn become_keep() {
     become_keep_if_asked(|| image(&runtime));
 }
 
-/// Measures calls, strict and fast, and the making of an enclave.
+/// Measures calls and the making of a Keep: of a virtual machine, or else of an enclave.
 ///
 /// # Errors
 ///
 /// When a Keep cannot be launched, or its program fails.
 pub fn run(environment: &Environment) -> anyhow::Result<Section> {
     let mut section = Section::new(Benchmark::Calls.title());
-    let directory = environment.path("simulated");
+    let directory = &environment.path("simulated");
     let rounds = environment.rounds(10);
-    let mut contenders: Vec<Contender<'_>> = Vec::new();
-    for (_, work, fast, _) in CALLS {
-        let directory = &directory;
-        contenders.push(Box::new(move || seconds_of_call(directory, work, fast)));
-    }
-    let calls = interleaved(rounds, contenders)?;
-    for ((what, .., promise), values) in CALLS.into_iter().zip(calls) {
-        let figure = Figure::alone(what, Sample::new(values).median(Quantity::Seconds));
-        section.figures.push(match promise {
+    let (calls, launch) = match environment.backend {
+        options::Backend::Kvm => (CALLS_OF_MACHINES, LAUNCH_OF_MACHINES),
+        options::Backend::Process | options::Backend::Sgx => {
+            (CALLS_OF_ENCLAVES, LAUNCH_OF_ENCLAVES)
+        }
+    };
+    let all = || calls.iter().chain([&launch]);
+    let contenders = all().map(|measured| -> Contender<'_> {
+        Box::new(move || match measured.work {
+            Some(work) => seconds_of_call(directory, measured.place, work),
+            None => seconds_of_launch(directory, measured.place),
+        })
+    });
+    let values = interleaved(rounds, contenders.collect())?;
+    for (measured, values) in all().zip(values) {
+        let figure = Figure::alone(measured.what, Sample::new(values).median(Quantity::Seconds));
+        section.figures.push(match measured.promise {
             Some(most) => figure.promised(Promise::AtMost(Quantity::Seconds(most))),
             None => figure,
         });
     }
-    let launches = interleaved(
-        rounds,
-        vec![Box::new(|| seconds_of_launch(&directory)) as Contender<'_>],
-    )?;
-    let launch = Sample::new(launches.concat()).median(Quantity::Seconds);
-    section.figures.push(
-        Figure::alone(
-            "enclave with 256 MiB of memory, until it is entered",
-            launch,
-        )
-        .promised(Promise::AtMost(Quantity::Seconds(0.030))),
-    );
     section.notes.push(
         "processor time of a Keep's thread for a call; \"inside\" is clock_gettime, which the shim serves, \"proxied\" is a read from the channel that has nothing, which the host is asked for"
             .into(),
     );
     section.notes.push(
-        "the enclave: wall time of a launch, with its process and namespaces; the shim and a small program, and the memory is added when it is touched"
+        "the launch: its wall time, with its process and namespaces; the shim and a small program, and the memory is added when it is touched"
             .into(),
     );
     Ok(section)
 }
 
-/// What is called, how, whether in a fast enclave, and the most that is promised, in seconds.
-const CALLS: [(&str, Work, bool, Option<f64>); 4] = [
-    ("system call inside, strict", Work::Inside, false, None),
-    ("system call proxied, strict", Work::Proxied, false, None),
-    (
-        "system call inside, --fast",
-        Work::Inside,
-        true,
-        Some(10e-6),
-    ),
-    (
-        "system call proxied, --fast",
-        Work::Proxied,
-        true,
-        Some(16e-6),
-    ),
+/// What is measured in which Keep, and the most that is promised, in seconds.
+struct Measured {
+    what: &'static str,
+    place: Place,
+    /// What the program does; the launch is measured if it does nothing.
+    work: Option<Work>,
+    promise: Option<f64>,
+}
+
+/// A kind of Keep.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A simulated enclave; whether it is patched.
+    Enclave { fast: bool },
+    /// A virtual machine that the host can read.
+    Machine,
+}
+
+const STRICT: Place = Place::Enclave { fast: false };
+const FAST: Place = Place::Enclave { fast: true };
+
+const CALLS_OF_ENCLAVES: &[Measured] = &[
+    Measured {
+        what: "system call inside, strict",
+        place: STRICT,
+        work: Some(Work::Inside),
+        promise: None,
+    },
+    Measured {
+        what: "system call proxied, strict",
+        place: STRICT,
+        work: Some(Work::Proxied),
+        promise: None,
+    },
+    Measured {
+        what: "system call inside, --fast",
+        place: FAST,
+        work: Some(Work::Inside),
+        promise: Some(10e-6),
+    },
+    Measured {
+        what: "system call proxied, --fast",
+        place: FAST,
+        work: Some(Work::Proxied),
+        promise: Some(16e-6),
+    },
 ];
+
+const LAUNCH_OF_ENCLAVES: Measured = Measured {
+    what: "enclave with 256 MiB of memory, until it is entered",
+    place: STRICT,
+    work: None,
+    promise: Some(0.030),
+};
+
+const CALLS_OF_MACHINES: &[Measured] = &[
+    Measured {
+        what: "system call inside",
+        place: Place::Machine,
+        work: Some(Work::Inside),
+        promise: Some(5e-6),
+    },
+    Measured {
+        what: "system call proxied",
+        place: Place::Machine,
+        work: Some(Work::Proxied),
+        promise: Some(150e-6),
+    },
+];
+
+const LAUNCH_OF_MACHINES: Measured = Measured {
+    what: "machine with 256 MiB of memory, until it is entered",
+    place: Place::Machine,
+    work: None,
+    promise: Some(0.010),
+};
 
 /// Calls that are made for one value.
 const COUNT: u64 = 5_000;
 
-fn seconds_of_call(directory: &Path, work: Work, fast: bool) -> anyhow::Result<f64> {
-    let mut keep = launch(directory, fast)?;
+fn seconds_of_call(directory: &Path, place: Place, work: Work) -> anyhow::Result<f64> {
+    let mut keep = launch(directory, place)?;
     // What happens once is not counted.
     order(&mut keep, work, 100)?;
     let before = processor_nanoseconds(keep.process.id())?;
@@ -129,18 +188,31 @@ fn processor_nanoseconds(process: u32) -> anyhow::Result<u64> {
     Ok(first.context("the kernel keeps no such times")?.parse()?)
 }
 
-fn seconds_of_launch(directory: &Path) -> anyhow::Result<f64> {
+fn seconds_of_launch(directory: &Path, place: Place) -> anyhow::Result<f64> {
     let start = Instant::now();
-    let keep = launch(directory, false)?;
+    let keep = launch(directory, place)?;
     let seconds = start.elapsed().as_secs_f64();
     drop(keep);
     Ok(seconds)
 }
 
-fn launch(directory: &Path, fast: bool) -> anyhow::Result<LaunchedKeep> {
+fn launch(directory: &Path, place: Place) -> anyhow::Result<LaunchedKeep> {
     let runtime = program::file();
     let image = image(&runtime);
-    let backend = SgxBackend::new(Some(&directory.join("signatures")));
+    let processor;
+    let (backend, simulator): (Box<dyn Backend>, _) = match place {
+        Place::Enclave { fast } => (
+            Box::new(SgxBackend::new(Some(&directory.join("signatures")))),
+            Simulator::IntelMachine { directory, fast },
+        ),
+        Place::Machine => {
+            processor = Arc::new(SecureProcessor::open(directory)?);
+            (
+                Box::new(KvmBackend::new()),
+                Simulator::SecureProcessor(&processor),
+            )
+        }
+    };
     Ok(backend.launch(&LaunchRequest {
         image: &image,
         memory_bytes: 256 << 20,
@@ -148,7 +220,7 @@ fn launch(directory: &Path, fast: bool) -> anyhow::Result<LaunchedKeep> {
         cpu_seconds: None,
         network: false,
         host_data: [0; 32],
-        simulator: Some(Simulator::IntelMachine { directory, fast }),
+        simulator: Some(simulator),
     })?)
 }
 
@@ -160,6 +232,9 @@ fn image(runtime: &[u8]) -> KeepImage<'_> {
             shim: enarx_host_image::shim_sgx(),
             runtime_pages_digest: runtime_pages_digest(runtime).unwrap_or_default(),
         },
-        vm: VmImage::default(),
+        vm: VmImage {
+            shim: enarx_host_image::shim_vm(),
+            runtime_file_digest: file_digest(runtime),
+        },
     }
 }

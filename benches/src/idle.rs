@@ -1,12 +1,6 @@
 //! Memory of a program that waits for input.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    time::Duration,
-};
-
-use anyhow::{Context, ensure};
+use std::{process::Command, thread, time::Duration};
 
 use crate::{
     environment::Environment,
@@ -17,6 +11,7 @@ use crate::{
     report::{Figure, Promise, Section},
     rival,
     sample::{Contender, Sample, interleaved},
+    waiting::Waiting,
 };
 
 /// Measures the Keep, the command beside it, and wasmtime, all with the same module.
@@ -99,22 +94,10 @@ fn waiting(
     command: &mut Command,
     measure: impl Fn(u32) -> anyhow::Result<ProcessMemory>,
 ) -> anyhow::Result<ProcessMemory> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start a command")?;
-    let output = child.stdout.take().context("the output was not a pipe")?;
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
+    let waiting = Waiting::start(command)?;
     // It prints before it waits; whatever it still does then is over soon.
-    std::thread::sleep(Duration::from_millis(200));
-    let memory = measure(child.id());
-    drop(child.stdin.take());
-    let ended = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&ended.stderr);
-    ensure!(ended.status.success(), "{}: {}", ended.status, said.trim());
-    ensure!(line == modules::OUTPUT, "the module printed {line:?}");
-    memory
+    thread::sleep(Duration::from_millis(200));
+    let memory = measure(waiting.id())?;
+    waiting.end()?;
+    Ok(memory)
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod calls;
 mod child;
 mod compute;
+mod density;
 mod deploy;
 mod environment;
 mod family;
@@ -27,6 +28,7 @@ mod sealing;
 mod server;
 mod startup;
 mod tls;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -56,6 +58,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Benchmark::Compute => compute::run(&environment),
             Benchmark::Sealing => sealing::run(&environment),
             Benchmark::Idle => idle::run(&environment),
+            Benchmark::Density => density::run(&environment),
             Benchmark::Deploy => deploy::run(&environment),
             Benchmark::Calls => calls::run(&environment),
             Benchmark::Http => http::run(&environment),

@@ -44,7 +44,7 @@ impl Options {
             .iter()
             .copied()
             .filter(|benchmark| self.only.is_empty() || self.only.contains(benchmark))
-            .filter(|benchmark| *benchmark != Benchmark::Calls || self.backend == Backend::Sgx)
+            .filter(|benchmark| *benchmark != Benchmark::Calls || self.backend != Backend::Process)
             .collect()
     }
 }
@@ -101,9 +101,11 @@ pub enum Benchmark {
     Sealing,
     /// Memory of a program that waits
     Idle,
+    /// Memory of a hundred Keeps at once
+    Density,
     /// Attest, package and provision, stage by stage
     Deploy,
-    /// System calls in an enclave; with `--backend sgx` alone
+    /// System calls in a Keep; not with `--backend process`
     Calls,
     /// Requests to a component, over TLS
     Http,
@@ -121,8 +123,9 @@ impl Benchmark {
             Self::Compute => "Computing",
             Self::Sealing => "Sealing and opening",
             Self::Idle => "Memory of an idle Keep",
+            Self::Density => "Memory of many idle Keeps",
             Self::Deploy => "Deploying",
-            Self::Calls => "System calls in an enclave",
+            Self::Calls => "System calls in a Keep",
             Self::Http => "Requests to a component",
             Self::Bulk => "Bytes through a program",
             Self::Interpreter => "Start-up of an interpreter",

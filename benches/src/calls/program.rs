@@ -1,4 +1,4 @@
-//! The program in the enclave: it does what it is ordered to over the channel.
+//! The program in the Keep: it does what it is ordered to over the channel.
 
 use std::arch::global_asm;
 
@@ -33,8 +33,17 @@ global_asm!(
     .pushsection .rodata.bench_program, "a", @progbits
     .balign 4096
 enarx_bench_program:
-    // read(3, order, 16): an order comes whole.
-1:  xor eax, eax
+    // poll() until there is an order; read(3, order, 16): it comes whole.
+1:  mov dword ptr [rip + enarx_bench_data + 128], 3
+    mov dword ptr [rip + enarx_bench_data + 132], 1
+    mov eax, 7
+    lea rdi, [rip + enarx_bench_data + 128]
+    mov esi, 1
+    mov edx, -1
+    syscall
+    cmp rax, 1
+    jne 8f
+    xor eax, eax
     mov edi, 3
     lea rsi, [rip + enarx_bench_data]
     mov edx, 16
@@ -58,10 +67,8 @@ enarx_bench_program:
     dec r13
     jnz 2b
     jmp 6f
-    // fcntl(3, F_SETFL, O_NONBLOCK), read(3, data, 16) that gives EAGAIN, and back.
-4:  mov edx, 0x800
-    call 7f
-5:  xor eax, eax
+    // read(3, data, 16) that gives EAGAIN.
+4:  xor eax, eax
     mov edi, 3
     lea rsi, [rip + enarx_bench_data + 64]
     mov edx, 16
@@ -69,9 +76,7 @@ enarx_bench_program:
     cmp rax, -11
     jne 8f
     dec r13
-    jnz 5b
-    xor edx, edx
-    call 7f
+    jnz 4b
     // write(3, data, 8)
 6:  mov eax, 1
     mov edi, 3
@@ -81,13 +86,6 @@ enarx_bench_program:
     cmp rax, 8
     je 1b
     jmp 8f
-7:  mov eax, 72
-    mov edi, 3
-    mov esi, 4
-    syscall
-    test rax, rax
-    jnz 8f
-    ret
 8:  mov edi, 9
     // exit_group
 9:  mov eax, 231
