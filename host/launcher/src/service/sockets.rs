@@ -213,7 +213,6 @@ impl Sockets {
     }
 }
 
-/// How something is received that can be received again, or not.
 /// An error of those that a Keep expects of sockets.
 pub(super) fn known(error: Errno) -> Errno {
     let number = u16::try_from(error.raw_os_error()).unwrap_or(0);

@@ -83,6 +83,10 @@ global_asm!(
     // A page fault that the host makes up is at no address.
     "  mov rax, {NO_ADDRESS}",
     "  mov cr2, rax",
+    // Nor need it give a code where there is one: the processor's part has its size then.
+    "  lea eax, [rsp - {FRAME}]",
+    "  test eax, 4095",
+    "  jnz 2f",
     "  test byte ptr [rsp + 40], 3",
     "  jz 1f",
     "  swapgs",
@@ -306,6 +310,7 @@ global_asm!(
     FAULTED = const page::FAULTED,
     EXTENDED = const page::EXTENDED,
     FRAME_SIZE = const page::FRAME_SIZE,
+    FRAME = const page::FRAME,
     FRAME_ADDRESS = const page::FRAME_ADDRESS,
     FRAME_VECTOR = const page::FRAME_VECTOR,
     FRAME_CODE = const page::FRAME_CODE,

@@ -51,11 +51,23 @@ impl Debugger {
         u64::from_str_radix(digits, 16).unwrap().swap_bytes()
     }
 
+    /// Changes memory, be it the machine's to change or not.
+    pub(super) fn write(&mut self, address: u64, bytes: &[u8]) {
+        let digits = hex(bytes);
+        let size = bytes.len();
+        assert_eq!(self.ask(&format!("M{address:x},{size:x}:{digits}")), "OK");
+    }
+
+    /// Goes on.
+    pub(super) fn go_on(mut self) {
+        self.send("c");
+    }
+
     /// Goes on, with an interrupt that cannot be held back (NMI) before the next instruction.
     pub(super) fn interrupt(mut self) {
-        let command: String = b"nmi".iter().map(|byte| format!("{byte:02x}")).collect();
+        let command = hex(b"nmi");
         assert_eq!(self.ask(&format!("qRcmd,{command}")), "OK");
-        self.send("c");
+        self.go_on();
     }
 
     fn ask(&mut self, command: &str) -> String {
@@ -79,4 +91,8 @@ impl Debugger {
     fn socket(directory: &Path) -> std::path::PathBuf {
         directory.join("debugger")
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -136,23 +136,12 @@ enum Moment {
 
 #[test]
 fn a_shim_that_is_interrupted_stops_and_writes_nowhere_else() {
-    // SWAPGS, then the stack pointer is saved; SWAPGS, IRETQ.
-    const CALL: &[u8] = b"\x0F\x01\xF8\x65\x48\x89\x24\x25";
-    const END: &[u8] = b"\x0F\x01\xF8\x48\xCF";
-    let program = program();
     // The runtime's stack and GS; its stack; neither; what is compiled. Both the shim's; GS the runtime's;
     // the runtime itself.
     let calls = [0, 1, 2, 25, 60].map(Moment::Call);
     let ends = [0, 1, 2].map(Moment::End);
     for moment in calls.into_iter().chain(ends) {
-        let mut guest = Guest::start_with(Platform::Kvm, &program, &program, |directory| {
-            let mut arguments = Debugger::arguments(directory);
-            // Without SMAP such writes succeed; with a controller in the way NMIs would be masked.
-            arguments.extend(["-cpu", "max,-smap,-apic"].map(str::to_owned));
-            arguments
-        });
-        let mut debugger = Debugger::connect(guest.directory.path());
-        debugger.run_to(find(&guest, CALL));
+        let (mut guest, mut debugger) = in_a_system_call();
         let steps = match moment {
             Moment::Call(steps) => steps,
             Moment::End(steps) => {
@@ -167,10 +156,67 @@ fn a_shim_that_is_interrupted_stops_and_writes_nowhere_else() {
         let is_runtime = (layout::RUNTIME..layout::RUNTIME_END).contains(&at);
         assert_eq!(is_runtime, matches!(moment, Moment::End(2)), "{at:#x}");
         debugger.interrupt();
-        const EXCEPTION: u8 = 13;
         assert_eq!(guest.serve(), End::Abort(EXCEPTION), "{moment:?}");
         assert_eq!(patterned_pages(&guest), 1, "{moment:?}");
     }
+}
+
+/// A page fault without a code, of which the shim would make that the runtime's register is another one.
+#[test]
+fn an_exception_without_its_code_stops_the_keep() {
+    // MOV AL, 14; INT 14.
+    const CAUSE: &[u8] = b"\xB0\x0E\xCD\x0E";
+    let (mut guest, mut debugger) = in_a_system_call();
+    debugger.run_to(find(&guest, END));
+    debugger.step();
+    debugger.step();
+    // The runtime itself may cause it now.
+    const PRESENT_GATE_FOR_ALL: u8 = 0xEE;
+    debugger.write(page_fault_gate(&guest) + 5, &[PRESENT_GATE_FOR_ALL]);
+    let at = debugger.next();
+    debugger.write(at, CAUSE);
+    debugger.go_on();
+    assert_eq!(guest.serve(), End::Abort(EXCEPTION));
+}
+
+/// Why the Keep stops.
+const EXCEPTION: u8 = 13;
+
+/// The first instructions of a system call: SWAPGS, then the stack pointer is saved.
+const CALL: &[u8] = b"\x0F\x01\xF8\x65\x48\x89\x24\x25";
+
+/// The last ones: SWAPGS, IRETQ.
+const END: &[u8] = b"\x0F\x01\xF8\x48\xCF";
+
+/// A machine that stands still before the first instruction of a system call.
+fn in_a_system_call() -> (Guest, Debugger) {
+    let program = program();
+    let guest = Guest::start_with(Platform::Kvm, &program, &program, |directory| {
+        let mut arguments = Debugger::arguments(directory);
+        // Without SMAP writes that must not be succeed; with a controller in the way NMIs would be masked.
+        arguments.extend(["-cpu", "max,-smap,-apic"].map(str::to_owned));
+        arguments
+    });
+    let mut debugger = Debugger::connect(guest.directory.path());
+    debugger.run_to(find(&guest, CALL));
+    (guest, debugger)
+}
+
+/// Where the gate of page faults is: the 14th of those that have a stack of their own.
+fn page_fault_gate(guest: &Guest) -> u64 {
+    const SIZE: usize = 16;
+    let constants = memory(
+        guest,
+        layout::SHIM_CONSTANTS,
+        layout::SHIM_CONSTANTS + (64 << 10),
+    );
+    let mut tables = constants.windows(32 * SIZE).enumerate().step_by(SIZE);
+    let is_gate =
+        |gate: &[u8]| gate[4] == 1 && matches!(gate[5], 0x8E | 0xEE) && gate[12..] == [0; 4];
+    let (offset, _) = tables
+        .find(|(_, table)| table.chunks(SIZE).all(is_gate))
+        .unwrap();
+    layout::SHIM_CONSTANTS + (offset + 14 * SIZE) as u64
 }
 
 /// The address of the one place in the shim's code that has these bytes.
