@@ -482,7 +482,13 @@ async fn send_and_wait(
         payload,
         written: Some(written),
     });
-    if taken.await.is_ok() {
+    // What comes into a queue that was closed after the place was taken stays there.
+    let taken = tokio::select! {
+        biased;
+        taken = taken => taken.is_ok(),
+        _ = keep.ended() => false,
+    };
+    if taken {
         return Ok(());
     }
     let how = &keep.ended().await.how;
@@ -509,4 +515,34 @@ fn random_id() -> std::io::Result<KeepId> {
         filled += rustix::rand::getrandom(&mut bytes[filled..], flags)?;
     }
     Ok(KeepId::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use enarx_wire_host_api::HexBytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_after_a_keeps_end_is_not_waited_for() {
+        let request = StartRequest {
+            backend: "process".into(),
+            simulate: true,
+            nonce: HexBytes([0; _]),
+            memory_bytes: 1 << 30,
+            bounded_memory: false,
+            cpu_seconds: None,
+            network: false,
+            host_data: None,
+            name: None,
+        };
+        let id = random_id().unwrap();
+        let (keep, outgoing) = Keep::new(id, 1, request, Vec::new(), &Limits::embedded());
+        let place = keep.place().await.unwrap();
+        // The Keep ends when there is a place for the last piece, which was not sent yet.
+        drop(outgoing);
+        keep.set_ended(end(EndKind::Died, "the Keep was killed"));
+        let sent = send_and_wait(&keep, place, Kind::PackageEnd, Bytes::new()).await;
+        assert!(matches!(sent, Err(ServiceError::KeepFailed(_))), "{sent:?}");
+    }
 }
