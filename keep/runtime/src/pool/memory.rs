@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType, Result};
 
-use super::{Free, Room};
+use super::{Kept, Room};
 
 /// Makes memories, in the rooms of those that are gone where there are any.
-#[derive(Default)]
-pub struct Memories(Arc<Free>);
+pub struct Memories(pub(super) Arc<Kept>);
 
 /// The largest memory whose room is kept, in bytes. Making a larger one takes little of the time
 /// that it takes to fill it.
@@ -31,19 +30,16 @@ unsafe impl MemoryCreator for Memories {
             .checked_next_multiple_of(super::room::PAGE)
             .ok_or("there is no memory of such a size")?;
         let fits = |room: &Room| room.capacity() == capacity && room.front() == guard;
-        let free = self.0.take(fits);
-        let room = match free {
-            Some(room) => Ok(room),
-            None => Room::new(guard, capacity, guard),
-        };
-        let room = room.and_then(|mut room| {
+        let room = self.0.or_give_up(|| {
+            let kept = self.0.memories.take(fits);
+            let mut room = kept.map_or_else(|| Room::new(guard, capacity, guard), Ok)?;
             room.resize(minimum)?;
             Ok(room)
         });
         Ok(Box::new(Memory {
             room: Some(room.map_err(|error| error.to_string())?),
             size: minimum,
-            free: Arc::clone(&self.0),
+            kept: Arc::clone(&self.0),
         }))
     }
 }
@@ -53,7 +49,7 @@ struct Memory {
     /// Taken by `drop` alone.
     room: Option<Room>,
     size: usize,
-    free: Arc<Free>,
+    kept: Arc<Kept>,
 }
 
 impl Memory {
@@ -76,7 +72,7 @@ unsafe impl LinearMemory for Memory {
 
     fn grow_to(&mut self, size: usize) -> Result<()> {
         if let Some(room) = &mut self.room {
-            room.resize(size)?;
+            self.kept.or_give_up(|| room.resize(size))?;
         }
         self.size = size;
         Ok(())
@@ -93,7 +89,7 @@ impl Drop for Memory {
             && room.accessible() <= LARGEST_KEPT
             && room.clear().is_ok()
         {
-            self.free.give_back(room);
+            self.kept.memories.give_back(room);
         }
     }
 }
@@ -118,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_next_one_finds_zeros_in_the_same_place() {
-        let memories = Memories::default();
+        let memories = Memories(Arc::default());
         let mut first = memory(&memories, PAGE);
         first.grow_to(3 * PAGE).unwrap();
         bytes(&mut first).fill(7);
@@ -135,10 +131,10 @@ mod tests {
 
     #[test]
     fn large_ones_are_given_back() {
-        let memories = Memories::default();
+        let memories = Memories(Arc::default());
         let mut large = memory(&memories, LARGEST_KEPT + PAGE);
         bytes(&mut large)[0] = 7;
         drop(large);
-        assert!(memories.0.take(|_| true).is_none());
+        assert!(memories.0.memories.take(|_| true).is_none());
     }
 }

@@ -7,7 +7,10 @@ mod memory;
 mod room;
 mod stack;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use enarx_wire_target::{CompileTarget, MemoryStrategy};
 use wasmtime::Engine;
@@ -24,17 +27,37 @@ pub fn engine(target: &CompileTarget) -> Option<Engine> {
         return None;
     }
     let mut config = target.engine_config().ok()?;
+    let kept = Arc::new(Kept::default());
     config
-        .with_host_memory(Arc::new(Memories::default()))
-        .with_host_stack(Arc::new(Stacks::default()));
+        .with_host_memory(Arc::new(Memories(Arc::clone(&kept))))
+        .with_host_stack(Arc::new(Stacks(kept)));
     Engine::new(&config).ok()
+}
+
+/// What is kept for the next ones.
+#[derive(Default)]
+struct Kept {
+    memories: Free,
+    stacks: Free,
+}
+
+impl Kept {
+    /// What `make` gives. Where there is no space for it, what is kept is given up first: it is
+    /// there for those who need it.
+    fn or_give_up<T>(&self, mut make: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        make().or_else(|_| {
+            self.memories.give_up();
+            self.stacks.give_up();
+            make()
+        })
+    }
 }
 
 /// Rooms that nobody uses.
 #[derive(Default)]
 struct Free(Mutex<Vec<Room>>);
 
-/// The most of them: what is kept for the next ones is not there for anybody else.
+/// The most of them.
 const MOST: usize = 16;
 
 impl Free {
@@ -49,5 +72,31 @@ impl Free {
         if rooms.len() < MOST {
             rooms.push(room);
         }
+    }
+
+    fn give_up(&self) {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{room::PAGE, *};
+
+    #[test]
+    fn what_is_kept_is_given_up_for_those_who_need_space() {
+        let kept = Kept::default();
+        let free = [&kept.memories, &kept.stacks];
+        for free in free {
+            free.give_back(Room::new(PAGE, PAGE, PAGE).unwrap());
+        }
+        let left = || free.map(|free| free.0.lock().unwrap().len());
+        assert_eq!(kept.or_give_up(|| Ok(left())).unwrap(), [1, 1]);
+        let needy = || match left() {
+            [0, 0] => Ok(()),
+            _ => Err(io::ErrorKind::OutOfMemory.into()),
+        };
+        kept.or_give_up(needy).unwrap();
     }
 }

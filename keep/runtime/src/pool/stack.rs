@@ -4,18 +4,16 @@ use std::{ops::Range, sync::Arc};
 
 use wasmtime::{Error, StackCreator, StackMemory};
 
-use super::{Free, Room, room::PAGE};
+use super::{Kept, Room, room::PAGE};
 
 /// Makes stacks, in the rooms of those that are gone where there are any.
-#[derive(Default)]
-pub struct Stacks(Arc<Free>);
+pub struct Stacks(pub(super) Arc<Kept>);
 
 // SAFETY: each stack has a room of its own, whose first page can never be accessed.
 unsafe impl StackCreator for Stacks {
     fn new_stack(&self, size: usize, zeroed: bool) -> Result<Box<dyn StackMemory>, Error> {
         let size = size.next_multiple_of(PAGE);
-        let free = self.0.take(|room| room.accessible() == size);
-        let room = match free {
+        let room = match self.0.stacks.take(|room| room.accessible() == size) {
             Some(mut room) => {
                 // WebAssembly sees nothing of its stack that it has not written.
                 if zeroed {
@@ -23,15 +21,15 @@ unsafe impl StackCreator for Stacks {
                 }
                 room
             }
-            None => {
+            None => self.0.or_give_up(|| {
                 let mut room = Room::new(PAGE, size, 0)?;
                 room.resize(size)?;
-                room
-            }
+                Ok(room)
+            })?,
         };
         Ok(Box::new(Stack {
             room: Some(room),
-            free: Arc::clone(&self.0),
+            kept: Arc::clone(&self.0),
         }))
     }
 }
@@ -40,7 +38,7 @@ unsafe impl StackCreator for Stacks {
 struct Stack {
     /// Taken by `drop` alone.
     room: Option<Room>,
-    free: Arc<Free>,
+    kept: Arc<Kept>,
 }
 
 impl Stack {
@@ -70,7 +68,7 @@ unsafe impl StackMemory for Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if let Some(room) = self.room.take() {
-            self.free.give_back(room);
+            self.kept.stacks.give_back(room);
         }
     }
 }
@@ -81,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_next_one_is_in_the_same_place() {
-        let stacks = Stacks::default();
+        let stacks = Stacks(Arc::default());
         let first = stacks.new_stack(PAGE * 10, false).unwrap();
         let range = first.range();
         assert_eq!(range.len(), PAGE * 10);
