@@ -1,7 +1,7 @@
 //! How a program ended, in words for its owner.
 
 use enarx_wire_provision::{Cause, Ending, MAX_ENDING_MESSAGE};
-use wasmtime::Error;
+use wasmtime::{Error, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::{limits::Limiter, session::LostSession};
@@ -19,12 +19,10 @@ pub fn of(result: Result<(), Error>, limit: &Limiter) -> Ending {
         // A program that is denied memory usually gives up by trapping.
         return early(Cause::Limit, format!("{denied}\n{error:?}"));
     }
-    // Whatever else a program is stopped for, it has done itself: a trap, an exception that
-    // nothing catches, a call of the Keep's functions with what is no value of their types.
-    let cause = if error.is::<LostSession>() {
-        Cause::Failed
-    } else {
+    let cause = if is_of_program(&error) {
         Cause::Trapped
+    } else {
+        Cause::Failed
     };
     early(cause, format!("{error:?}"))
 }
@@ -36,6 +34,15 @@ pub fn early(cause: Cause, message: String) -> Ending {
         status: cause.default_status(),
         message: bounded(message),
     }
+}
+
+/// Whether a program has met the error by what it did: a trap, an exception that nothing catches,
+/// or a call of the Keep's functions with what is no value of their types, whose error tells from
+/// where in the program it came. What the Keep itself fails at comes from nowhere there.
+pub fn is_of_program(error: &Error) -> bool {
+    let of_program =
+        error.is::<Trap>() || error.is::<ThrownException>() || error.is::<WasmBacktrace>();
+    of_program && !error.is::<LostSession>()
 }
 
 /// A program that handles the denial of memory by itself still ends with its own
@@ -69,12 +76,10 @@ fn bounded(mut message: String) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use enarx_wire_package::Limits;
-    use enarx_wire_provision::SessionError;
-    use wasmtime::{ThrownException, Trap};
-
     use super::*;
     use crate::limits::Quotas;
+    use enarx_wire_package::Limits;
+    use enarx_wire_provision::SessionError;
 
     fn limiter() -> Limiter {
         Limiter::new(Arc::new(Quotas::new(&Limits::default(), 1)))
@@ -97,16 +102,17 @@ mod tests {
 
     #[test]
     fn programs_are_stopped_for_what_they_have_done() {
-        for error in [
-            ThrownException.into(),
-            Trap::UnreachableCodeReached.into(),
-            wasmtime::format_err!("no such clock"),
-        ] {
+        for error in [ThrownException.into(), Trap::UnreachableCodeReached.into()] {
             let ending = of_error(error);
             assert_eq!((ending.cause, ending.status), (Cause::Trapped, 134));
         }
-        let ending = of_error(LostSession::from(SessionError::TooLong(1)).into());
-        assert_eq!((ending.cause, ending.status), (Cause::Failed, 125));
+        for error in [
+            LostSession::from(SessionError::TooLong(1)).into(),
+            wasmtime::format_err!("no room for a stack"),
+        ] {
+            let ending = of_error(error);
+            assert_eq!((ending.cause, ending.status), (Cause::Failed, 125));
+        }
     }
 
     #[test]

@@ -268,10 +268,7 @@ pub fn end(result: Result<(), Failure>, limiter: &Limiter) -> Ending {
 
 /// Whether an error of instantiation is the program's own.
 fn is_execution(error: &Error, limiter: &Limiter) -> bool {
-    error.is::<wasmtime::Trap>()
-        || error.is::<wasmtime::ThrownException>()
-        || error.is::<I32Exit>()
-        || limiter.denied().is_some()
+    ending::is_of_program(error) || error.is::<I32Exit>() || limiter.denied().is_some()
 }
 
 /// Calls a module's function `_start`.
