@@ -77,9 +77,9 @@ struct Hybrid;
 
 impl SupportedKxGroup for Hybrid {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        let classical = ClassicalShare::new()?;
         let seed = random::<64>()?;
         let (key, public_key) = mlkem768::generate_key_pair(*seed).into_parts();
-        let classical = ClassicalShare::new()?;
         let public = [public_key.as_ref(), &classical.public].concat();
         Ok(Box::new(HybridShare {
             key,
