@@ -13,9 +13,9 @@ use crate::{commands, console::Console, exit::Status};
 /// application and its data, encrypted so that this Keep alone can open them. The host
 /// relays ciphertext, and what it alters is noticed.
 ///
-/// This version has the backends `process`, which protects nothing from the host and is
-/// for trying things out, and `sgx`, in simulated enclaves that protect as little. Its way
-/// to SGX hardware has not run on any.
+/// This version has the backends `process` and `kvm`, which protect nothing from the host;
+/// `sgx`, `snp` and `tdx`, simulated, which protect as little: their ways to hardware have
+/// not run on any; and `cvm`, inside a confidential VM, which has not run in a real one.
 #[derive(Debug, Parser)]
 #[command(
     name = "enarx",

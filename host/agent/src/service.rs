@@ -483,15 +483,12 @@ async fn send_and_wait(
         written: Some(written),
     });
     // What comes into a queue that was closed after the place was taken stays there.
-    let taken = tokio::select! {
+    let end = tokio::select! {
         biased;
-        taken = taken => taken.is_ok(),
-        _ = keep.ended() => false,
+        Ok(()) = taken => return Ok(()),
+        end = keep.ended() => end,
     };
-    if taken {
-        return Ok(());
-    }
-    let how = &keep.ended().await.how;
+    let how = &end.how;
     match how.kind {
         // It has all that it needed, and was faster than the note of it.
         EndKind::Completed => Ok(()),

@@ -1,5 +1,6 @@
 ;; Asks for the addresses of the name that wasi:config has under "name", connects to the first of
-;; them that is of the Internet Protocol's fourth version, at the port that is under "port", and sends "ping" there; then the same in a datagram.
+;; them that is of the Internet Protocol's fourth version, at the port that is under "port", and
+;; sends "ping" there; then the same in a datagram.
 ;; Fails where anything is refused.
 (component
     (import "wasi:io/poll@0.2.3" (instance $poll
