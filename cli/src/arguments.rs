@@ -9,9 +9,13 @@ use std::{
 use clap::Args;
 use enarx_owner_deployer::{
     HttpHost, HttpHostError,
-    application::{Application, LoadOptions, Mount, parse_bytes, parse_duration, read_key_file},
+    application::{
+        Application, LoadOptions, Mount, parse_bytes, parse_duration, read_key_file,
+        read_secret_file,
+    },
 };
 use enarx_wire_package::{ContentKey, Limits};
+use enarx_wire_provision::OwnerSecret;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -35,6 +39,16 @@ pub struct ApplicationArguments {
     /// application that is no package, it is an error.
     #[arg(short, long, value_name = "FILE", help_heading = "Application")]
     pub key: Option<PathBuf>,
+
+    /// The secret that the program's own keys are derived from
+    ///
+    /// A program may ask for keys that are the same whenever the application of this name is
+    /// deployed with this secret, to encrypt what it stores outside of its Keep.
+    /// `enarx key generate --secret FILE` makes one; who has it can derive the keys, and
+    /// without it nobody can. For a package it takes the place of the package's own key. A
+    /// simulated Keep, which its host can read, gets other keys than a genuine one.
+    #[arg(long, value_name = "FILE", help_heading = "Application")]
+    pub secret: Option<PathBuf>,
 
     #[command(flatten)]
     pub given: GivenArguments,
@@ -97,11 +111,13 @@ impl ApplicationArguments {
     ///
     /// # Errors
     ///
-    /// What is wrong with the application or its key file.
+    /// What is wrong with the application or its key files.
     pub fn load(&self) -> anyhow::Result<Application> {
         let key = self.key.as_deref().map(read_key).transpose()?;
+        let secret = self.secret.as_deref().map(read_secret).transpose()?;
         let options = LoadOptions {
             key,
+            secret,
             ..self.given.load_options()
         };
         Ok(Application::load(&self.application, options)?)
@@ -121,6 +137,7 @@ impl GivenArguments {
                 ..Limits::default()
             },
             key: None,
+            secret: None,
         }
     }
 }
@@ -135,6 +152,16 @@ pub fn read_key(path: &Path) -> anyhow::Result<ContentKey> {
         (
             "cannot use the package's key",
             "give the key file that `enarx package build` wrote, readable by you alone",
+        )
+    })
+}
+
+/// Reads the file of a secret for programs' keys.
+fn read_secret(path: &Path) -> anyhow::Result<OwnerSecret> {
+    read_secret_file(path).with_advice(|| {
+        (
+            "cannot use the secret for the program's keys",
+            "give --secret a file that `enarx key generate --secret` wrote, readable by you alone",
         )
     })
 }

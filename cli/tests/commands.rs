@@ -233,6 +233,32 @@ fn completions_manuals_policies_and_facts_are_written() {
 }
 
 #[test]
+fn secrets_are_made_private_and_never_replaced() {
+    let user = User::new();
+    assert_eq!(user.succeeds(&["key", "generate", "--secret", "s"]), "");
+    let secret = fs::read_to_string(user.path("s")).unwrap();
+    assert!(secret.starts_with("enarx-secret-1 "));
+    let mode = fs::metadata(user.path("s")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let json = user.succeeds(&["key", "generate", "--secret", "t", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["secret"], "t");
+    assert_ne!(fs::read_to_string(user.path("t")).unwrap(), secret);
+
+    let error = user.fails(125, &["key", "generate", "--secret", "s"]);
+    assert!(error.contains("name a new file"), "{error}");
+    assert_eq!(fs::read_to_string(user.path("s")).unwrap(), secret);
+    // It is never made by the way: a misspelt name would lose what was encrypted.
+    fs::write(user.path("app.wat"), "(module)").unwrap();
+    for wrong in ["u", "app.wat"] {
+        let run = ["run", "-b", "process", "--secret", wrong, "app.wat"];
+        let error = user.fails(125, &run);
+        assert!(error.contains("enarx key generate --secret"), "{error}");
+    }
+    assert!(!user.path("u").exists());
+}
+
+#[test]
 fn identities_are_signed_by_keys_on_p_384() {
     let user = User::new();
     let path = |name: &str| user.path(name).display().to_string();

@@ -3,7 +3,7 @@
 
 mod fixed;
 
-use enarx_wire_provision::{Challenge, Grant};
+use enarx_wire_provision::{Challenge, Grant, OwnerSecret};
 use fixed::Fixed;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -13,6 +13,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             content_key: [1; 32].into(),
             manifest_digest: [2; 48],
             time_floor: 3,
+            application_secret: Some(OwnerSecret::new([4; 32]).application("name")),
         };
         let _ = offer.seal(None, &grant, &mut Fixed(5));
     }

@@ -276,14 +276,15 @@ def provisioning(tally):
         )
         message = bytes.fromhex(sealed["sealed_grant"])
         grant, session = open_grant(message, private, nonce, claims, evidence)
-        version, key, digest, floor = fields(
-            grant, "version", "content_key", "manifest_digest", "time_floor"
+        version, key, digest, floor, application = fields(
+            grant, "version", "content_key", "manifest_digest", "time_floor", "application_secret"
         )
         expected = vector["grant"]
         tally.equal(f"{suite} grant version", version, 1)
         tally.equal(f"{suite} content key", key.hex(), expected["content_key"])
         tally.equal(f"{suite} manifest digest", digest.hex(), expected["manifest_digest"])
         tally.equal(f"{suite} time floor", floor, expected["time_floor"])
+        tally.equal(f"{suite} application secret", application.hex(), expected["application_secret"])
         extracted = hkdf_extract("sha384", b"enarx application v1", key)
         identity = hkdf_expand("sha384", extracted, digest, 48)
         tally.equal(f"{suite} application identity", identity.hex(), expected["application_identity"])
@@ -298,6 +299,32 @@ def provisioning(tally):
     )
     message = decode(bytes.fromhex(vector["sealed"][1]["sealed_grant"]))
     tally.equal("dhkem-x25519 encapsulated key", message["encapsulated"], encapsulated)
+    program_keys(tally, vector["application"], seeds["owner_secret"])
+
+
+def program_keys(tally, vector, seed):
+    """Section 6.5."""
+
+    def derive(secret, label, context):
+        extracted = hkdf_extract("sha384", b"", secret)
+        return hkdf_expand("sha384", extracted, label + b"\0" + context, 32)
+
+    owner, application, program = (
+        bytes.fromhex(vector[name]) for name in ("owner_secret", "application_secret", "program")
+    )
+    tally.equal("owner's secret", TestRandom(seed).take(32), owner)
+    name = vector["name"].encode()
+    tally.equal(
+        "application secret", derive(owner, b"enarx application secret v1", name), application
+    )
+    simulated = derive(owner, b"enarx simulated secret v1", name)
+    tally.equal("simulated secret", simulated.hex(), vector["simulated_secret"])
+    for key in vector["keys"]:
+        context = bytes.fromhex(key["context"])
+        of_application = derive(application, b"enarx application key v1", context)
+        tally.equal("application key", of_application.hex(), key["application_key"])
+        of_program = derive(application, b"enarx program key v1", program + context)
+        tally.equal("program key", of_program.hex(), key["program_key"])
 
 
 # --- Package (section 8) ------------------------------------------------------

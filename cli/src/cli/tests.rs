@@ -83,6 +83,9 @@ fn every_command_parses() {
         "enarx measure --keep-memory 512MiB",
         "enarx measure --platform sgx --threads 4 --debug --key key.pem --json",
         "enarx key generate key.pem --json",
+        "enarx key generate file --secret --json",
+        "enarx run -b process --secret file app",
+        "enarx deploy --to http://host:1 -k key --secret file p",
         "enarx key show key.pem",
         "enarx key sign key.pem --product 1 --security-version 2 --threads 64 -o out --json",
         "enarx package build app -o out -k key --force -e A=1 -- x",
@@ -135,6 +138,10 @@ fn wrong_usage_is_refused() {
         ("enarx policy show lax", ErrorKind::ValueValidation),
         ("enarx measure --threads 65", ErrorKind::ValueValidation),
         ("enarx key generate", ErrorKind::MissingRequiredArgument),
+        (
+            "enarx key generate file --secret --platform snp",
+            ErrorKind::ArgumentConflict,
+        ),
         ("enarx completions tcsh", ErrorKind::InvalidValue),
         ("enarx conquer", ErrorKind::InvalidSubcommand),
     ] {

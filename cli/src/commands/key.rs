@@ -1,4 +1,5 @@
-//! `enarx key`: keys that sign SGX enclaves and identities of SEV-SNP machines.
+//! `enarx key`: keys that sign SGX enclaves and identities of SEV-SNP machines, and secrets for
+//! programs' keys.
 
 mod generate;
 mod identify;
@@ -21,6 +22,8 @@ use crate::{console::Console, exit::Status};
 /// For authors of Keep images: owners who trust an author can demand the signer of evidence,
 /// MRSIGNER of enclaves and the ID key of machines. Keep the key away from hosts. A host signs what it starts with a key of its
 /// own, which proves nothing; for owners who look at MRENCLAVE that is enough.
+///
+/// For owners: `enarx key generate --secret` makes the secret that programs' own keys come from.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]

@@ -38,6 +38,7 @@ use enarx_wire_package::{
     ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, HttpServer, Limits, Manifest,
     NetworkRules, Protocol, TlsSettings, Transport, Workload, WorkloadKind,
 };
+use enarx_wire_provision::OwnerSecret;
 
 pub use configuration::{
     Configuration, FILE_NAME as CONFIGURATION_FILE_NAME, SecretSource, TlsConfiguration,
@@ -45,7 +46,9 @@ pub use configuration::{
 pub use data::{DataFile, DataReader, DataSource};
 pub use error::{ApplicationError, ConfigurationError};
 pub use fitness::{Notice, Unfit};
-pub use key_file::{KeyFileError, read_key_file, write_key_file};
+pub use key_file::{
+    KeyFileError, read_key_file, read_secret_file, write_key_file, write_secret_file,
+};
 pub use mounts::{MAX_DATA_BYTES, Mount, MountError};
 pub use quantity::{QuantityError, parse_bytes, parse_duration};
 pub use secrets::SecretProblem;
@@ -80,6 +83,9 @@ pub struct Application {
     pub limits: Limits,
     /// Its data files, and what it needs for TLS, in the order in which they are read.
     pub files: Vec<DataFile>,
+    /// What the keys come from that the program has again in its next deployment, if
+    /// anything: the secret that its owner named, or else the key of its package.
+    pub secret: Option<OwnerSecret>,
 }
 
 /// The longest name of an application in bytes.
@@ -99,6 +105,8 @@ pub struct LoadOptions {
     pub limits: Limits,
     /// The key of a package.
     pub key: Option<ContentKey>,
+    /// What the program's keys come from, in place of the key of a package.
+    pub secret: Option<OwnerSecret>,
 }
 
 impl Application {
@@ -210,6 +218,7 @@ impl Application {
             config: Vec::new(),
             limits: Limits::default(),
             files: Vec::new(),
+            secret: None,
         })
     }
 
@@ -250,6 +259,7 @@ impl Application {
             config: config.into_iter().collect(),
             limits: configuration.limits,
             files,
+            secret: None,
         })
     }
 
@@ -273,6 +283,7 @@ impl Application {
             instances: given.instances.or(own.instances),
             output_bytes: given.output_bytes.or(own.output_bytes),
         };
+        self.secret = options.secret.or(self.secret.take());
         Ok(())
     }
 
@@ -313,6 +324,7 @@ impl fmt::Debug for Application {
             .field("config", &Names(&self.config))
             .field("limits", &self.limits)
             .field("files", &self.files)
+            .field("secret", &self.secret)
             .finish()
     }
 }
@@ -326,6 +338,7 @@ impl fmt::Debug for LoadOptions {
             .field("mounts", &self.mounts)
             .field("limits", &self.limits)
             .field("key", &self.key)
+            .field("secret", &self.secret)
             .finish()
     }
 }

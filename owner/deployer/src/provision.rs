@@ -10,9 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use enarx_owner_evidence::UnixTime;
+use enarx_owner_evidence::{AnchorKind, UnixTime};
 use enarx_wire_package::{PackageError, PackageWriter};
-use enarx_wire_provision::{Grant, Output, SealError, Suite};
+use enarx_wire_provision::{ApplicationSecret, Grant, Output, SealError, Suite};
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::mpsc,
@@ -22,7 +22,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     HostConnection, HostError, Observer, PackageStream, Packaged, Progress, Session, SessionEvent,
-    SystemRandom, application::ApplicationError, package::Contents,
+    SystemRandom,
+    application::{Application, ApplicationError},
+    package::Contents,
 };
 
 impl Packaged {
@@ -62,11 +64,14 @@ impl Packaged {
             contents,
             size,
         } = self;
+        let application_secret =
+            application_secret(&contents.application, attested.accepted().kind());
         let (keep, offer) = attested.into_parts();
         let grant = Grant {
             content_key: Zeroizing::new(*contents.key.expose()),
             manifest_digest: contents.manifest.digest().map_err(PackageError::from)?,
             time_floor: now.0,
+            application_secret,
         };
         let (sealed, secret) = offer.seal(suite, &grant, &mut SystemRandom::new())?;
         let sent = Arc::new(AtomicU64::new(0));
@@ -97,6 +102,15 @@ impl Packaged {
         observer.progress(&Progress::Provisioned);
         Ok(session)
     }
+}
+
+/// What a Keep that `anchor` vouches for is given of the owner's secret.
+fn application_secret(application: &Application, anchor: AnchorKind) -> Option<ApplicationSecret> {
+    let (secret, name) = (application.secret.as_ref()?, &application.name);
+    Some(match anchor {
+        AnchorKind::Genuine => secret.application(name),
+        AnchorKind::Simulated => secret.simulated_application(name),
+    })
 }
 
 /// Whether the Keep itself ended the session. A Keep that refuses a package does so
@@ -256,5 +270,32 @@ impl Write for PieceSender {
         self.pieces
             .blocking_send(Ok(piece.into()))
             .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use enarx_wire_provision::OwnerSecret;
+
+    use super::*;
+    use crate::application::LoadOptions;
+
+    #[test]
+    fn a_trial_is_not_given_what_opens_what_is_stored_in_earnest() {
+        let program = tempfile::NamedTempFile::with_suffix(".wasm").unwrap();
+        let mut application = Application::load(program.path(), LoadOptions::default()).unwrap();
+        let given = |application: &Application, anchor| {
+            application_secret(application, anchor).map(|secret| *secret.expose())
+        };
+        for anchor in [AnchorKind::Genuine, AnchorKind::Simulated] {
+            assert_eq!(given(&application, anchor), None);
+        }
+        let secret = OwnerSecret::new([1; 32]);
+        application.secret = Some(secret.clone());
+        let genuine = given(&application, AnchorKind::Genuine).unwrap();
+        assert_eq!(genuine, *secret.application(&application.name).expose());
+        assert_ne!(given(&application, AnchorKind::Simulated), Some(genuine));
+        application.name = "another".into();
+        assert_ne!(given(&application, AnchorKind::Genuine), Some(genuine));
     }
 }

@@ -21,6 +21,7 @@
 
 mod claims;
 mod keep;
+mod keys;
 mod owner;
 mod session;
 mod suite;
@@ -31,6 +32,7 @@ pub use claims::{
     workload_report_data,
 };
 pub use keep::{Attester, KeepDescription, KeepOffer, OpenError, Provisioned};
+pub use keys::{ApplicationSecret, OwnerSecret};
 pub use owner::{Challenge, Grant, OfferError, OwnerOffer, SealError};
 pub use session::{
     AttachmentId, Cause, Ending, INPUT_OVERHEAD, Input, InputReader, InputWriter,

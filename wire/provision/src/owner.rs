@@ -3,12 +3,14 @@
 use enarx_wire_cbor::{DecodeError, EncodeError};
 use hkdf::Hkdf;
 use hpke::rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::ByteArray;
 use sha2::Sha384;
 use zeroize::Zeroizing;
 
 use crate::{
-    Claims, Digest, MAX_OFFER_SIZE, Nonce, Offer, REPORT_DATA_SIZE, SessionSecret, Suite, VERSION,
+    ApplicationSecret, Claims, Digest, MAX_OFFER_SIZE, Nonce, Offer, REPORT_DATA_SIZE,
+    SessionSecret, Suite, VERSION,
     claims::{report_data, transcript},
 };
 
@@ -141,6 +143,8 @@ pub struct Grant {
     /// The owner's clock in seconds since the Unix epoch; the Keep's clock never
     /// shows an earlier time.
     pub time_floor: u64,
+    /// What the program's own keys come from, if its owner has a secret that stays.
+    pub application_secret: Option<ApplicationSecret>,
 }
 
 impl Grant {
@@ -162,9 +166,11 @@ impl Grant {
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
         Ok(Zeroizing::new(enarx_wire_cbor::to_vec(&GrantFields {
             version: VERSION,
-            content_key: self.content_key.clone(),
+            content_key: SecretBytes(self.content_key.clone()),
             manifest_digest: self.manifest_digest,
             time_floor: self.time_floor,
+            application_secret: (self.application_secret.as_ref())
+                .map(|secret| SecretBytes(Zeroizing::new(*secret.expose()))),
         })?))
     }
 
@@ -177,9 +183,11 @@ impl Grant {
             )));
         }
         Ok(Self {
-            content_key: fields.content_key,
+            content_key: fields.content_key.0,
             manifest_digest: fields.manifest_digest,
             time_floor: fields.time_floor,
+            application_secret: (fields.application_secret)
+                .map(|SecretBytes(secret)| ApplicationSecret::new(*secret)),
         })
     }
 }
@@ -189,11 +197,29 @@ impl Grant {
 #[serde(deny_unknown_fields)]
 struct GrantFields {
     version: u32,
-    #[serde(with = "secret_bytes")]
-    content_key: Zeroizing<[u8; 32]>,
+    content_key: SecretBytes,
     #[serde(with = "serde_bytes")]
     manifest_digest: Digest,
     time_floor: u64,
+    // Or else a field that is missing would be taken for one that is null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    application_secret: Option<SecretBytes>,
+}
+
+/// A secret as a byte string that does not linger.
+struct SecretBytes(Zeroizing<[u8; 32]>);
+
+impl Serialize for SecretBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&*self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = ByteArray::<32>::deserialize(deserializer)?;
+        Ok(Self(Zeroizing::new(bytes.into_array())))
+    }
 }
 
 /// A sealed grant on the wire.
@@ -245,24 +271,4 @@ pub enum SealError {
     /// Encoding failed.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-}
-
-/// The content key as a byte string that does not linger.
-mod secret_bytes {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-    use serde_bytes::ByteArray;
-    use zeroize::Zeroizing;
-
-    pub(super) fn serialize<S: Serializer>(
-        key: &Zeroizing<[u8; 32]>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&**key)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Zeroizing<[u8; 32]>, D::Error> {
-        ByteArray::<32>::deserialize(deserializer).map(|bytes| Zeroizing::new(bytes.into_array()))
-    }
 }

@@ -46,8 +46,8 @@ pub struct Arguments {
 
     /// The package's key file; a new key is written if there is no such file
     ///
-    /// The file is readable by you alone. Whoever has it can read the package, and
-    /// without it nobody can. An existing key is used again, which is as safe as a new
+    /// The file is readable by you alone. Whoever has it can read the package and derive
+    /// its program's own keys, and without it nobody can. An existing key is used again, which is as safe as a new
     /// one: each package is encrypted under its own derivation of the key.
     #[arg(short, long, value_name = "FILE")]
     key: PathBuf,

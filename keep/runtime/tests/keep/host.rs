@@ -73,6 +73,7 @@ fn a_grant_for_another_keep_is_refused() {
         content_key: zeroize::Zeroizing::new(crate::support::KEY),
         manifest_digest: [0; 48],
         time_floor: 0,
+        application_secret: None,
     };
     let (sealed, _) = offer
         .seal(None, &grant, &mut crate::support::random())

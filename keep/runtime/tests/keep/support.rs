@@ -23,8 +23,8 @@ use enarx_wire_package::{
     NetworkRules, PackageWriter, TlsSettings, Workload, WorkloadKind, digest,
 };
 use enarx_wire_provision::{
-    Challenge, Ending, Grant, Input, InputWriter, Output, OutputReader, OwnerOffer, SessionSecret,
-    target_digest,
+    ApplicationSecret, Challenge, Ending, Grant, Input, InputWriter, Output, OutputReader,
+    OwnerOffer, OwnerSecret, SessionSecret, target_digest,
 };
 use enarx_wire_target::CompileTarget;
 use getrandom::SysRng;
@@ -42,6 +42,8 @@ pub struct Keep {
     directory: TempDir,
     /// What evidence calls the application that was granted, if one was.
     pub application: Option<Digest>,
+    /// What is granted to it of its owner's secret.
+    pub secret: Option<ApplicationSecret>,
 }
 
 impl Keep {
@@ -56,6 +58,7 @@ impl Keep {
             child,
             directory,
             application: None,
+            secret: None,
         }
     }
 
@@ -100,6 +103,7 @@ impl Keep {
             content_key: Zeroizing::new(KEY),
             manifest_digest: manifest.digest().unwrap(),
             time_floor: floor,
+            application_secret: self.secret.clone(),
         };
         self.application = Some(grant.application_identity());
         let (sealed, secret) = offer.seal(None, &grant, &mut random()).unwrap();
@@ -204,6 +208,7 @@ pub struct Application<'a> {
     pub files: Vec<(&'a str, &'a [u8])>,
     pub stdin: &'a [u8],
     pub floor: u64,
+    pub secret: Option<ApplicationSecret>,
 }
 
 impl<'a> Application<'a> {
@@ -227,6 +232,7 @@ impl<'a> Application<'a> {
             files: vec![],
             stdin: b"",
             floor: 0,
+            secret: Some(OwnerSecret::new([7; 32]).application("test")),
         }
     }
 
@@ -293,6 +299,7 @@ impl<'a> Application<'a> {
         let mut keep = Keep::launch();
         let offer = keep.challenge();
         let (manifest, package) = self.package(&offer.claims().target.clone());
+        keep.secret.clone_from(&self.secret);
         let secret = keep.grant(offer, &manifest, self.floor);
         keep.send_package(&package);
         (keep, secret)

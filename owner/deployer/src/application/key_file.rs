@@ -1,5 +1,5 @@
-//! The file that holds a package's key: one line, `enarx-package-key-1` and the key
-//! in 64 hexadecimal digits, readable by its owner alone.
+//! The files that hold a package's key or an owner's secret: one line, what it is and the
+//! key or secret in 64 hexadecimal digits, readable by its owner alone.
 
 use std::{
     fs::OpenOptions,
@@ -9,55 +9,44 @@ use std::{
 };
 
 use enarx_wire_package::ContentKey;
+use enarx_wire_provision::OwnerSecret;
 use zeroize::Zeroizing;
 
-/// Writes `key` to a new file with mode 0600. An existing file is left alone: it
-/// may be the only key to another package.
+/// Writes the `key` of a package to a new file with mode 0600. An existing file is left
+/// alone: it may be the only key to another package.
 ///
 /// # Errors
 ///
 /// [`KeyFileError::File`].
 pub fn write_key_file(path: &Path, key: &ContentKey) -> Result<(), KeyFileError> {
-    let mut digits = Zeroizing::new([0; 64]);
-    // The buffer has the size that the digits need.
-    hex::encode_to_slice(key.expose(), &mut *digits).map_err(|_| KeyFileError::format(path))?;
-    let line = Zeroizing::new([MARK, &*digits, b"\n"].concat());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| KeyFileError::file(path, error))?;
-    file.write_all(&line)
-        .and_then(|()| file.sync_all())
-        .map_err(|error| KeyFileError::file(path, error))
+    write(path, PACKAGE_KEY, key.expose())
 }
 
-/// Reads the key in the file `path`.
+/// Reads the key of a package in the file `path`.
 ///
 /// # Errors
 ///
 /// [`KeyFileError`]; a file that others may read is refused.
 pub fn read_key_file(path: &Path) -> Result<ContentKey, KeyFileError> {
-    let failed = |error| KeyFileError::file(path, error);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        return Err(KeyFileError::NotPrivate {
-            path: path.to_owned(),
-        });
-    }
-    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SIZE));
-    file.take(MAX_SIZE as u64)
-        .read_to_end(&mut line)
-        .map_err(failed)?;
-    let digits = line
-        .trim_ascii()
-        .strip_prefix(MARK)
-        .ok_or_else(|| KeyFileError::format(path))?;
-    let mut key = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(digits, &mut *key).map_err(|_| KeyFileError::format(path))?;
-    Ok(ContentKey::new(*key))
+    read(path, PACKAGE_KEY).map(|key| ContentKey::new(*key))
+}
+
+/// Writes an owner's `secret` as [`write_key_file`] writes a key.
+///
+/// # Errors
+///
+/// [`KeyFileError::File`].
+pub fn write_secret_file(path: &Path, secret: &OwnerSecret) -> Result<(), KeyFileError> {
+    write(path, OWNER_SECRET, secret.expose())
+}
+
+/// Reads an owner's secret in the file `path`.
+///
+/// # Errors
+///
+/// [`KeyFileError`]; a file that others may read is refused.
+pub fn read_secret_file(path: &Path) -> Result<OwnerSecret, KeyFileError> {
+    read(path, OWNER_SECRET).map(|secret| OwnerSecret::new(*secret))
 }
 
 /// Why a key file was not written or read.
@@ -77,11 +66,13 @@ pub enum KeyFileError {
         /// The key file.
         path: PathBuf,
     },
-    /// Not a key file.
-    #[error("{}: this is not a package's key file", .path.display())]
+    /// Not the file that is wanted.
+    #[error("{}: this is not {wanted}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,
+        /// What it should be.
+        wanted: &'static str,
     },
 }
 
@@ -93,17 +84,73 @@ impl KeyFileError {
         }
     }
 
-    fn format(path: &Path) -> Self {
+    fn format(path: &Path, kind: Kind) -> Self {
         Self::Format {
             path: path.to_owned(),
+            wanted: kind.name,
         }
     }
 }
 
-const MARK: &[u8] = b"enarx-package-key-1 ";
+/// What a file holds.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// How its line begins.
+    mark: &'static [u8],
+    /// For people.
+    name: &'static str,
+}
+
+const PACKAGE_KEY: Kind = Kind {
+    mark: b"enarx-package-key-1 ",
+    name: "a package's key file",
+};
+
+const OWNER_SECRET: Kind = Kind {
+    mark: b"enarx-secret-1 ",
+    name: "a file with a secret for programs' keys",
+};
 
 /// More than a key file has, so that a longer file is seen not to be one.
 const MAX_SIZE: usize = 256;
+
+fn write(path: &Path, kind: Kind, secret: &[u8; 32]) -> Result<(), KeyFileError> {
+    let mut digits = Zeroizing::new([0; 64]);
+    // The buffer has the size that the digits need.
+    hex::encode_to_slice(secret, &mut *digits).map_err(|_| KeyFileError::format(path, kind))?;
+    let line = Zeroizing::new([kind.mark, &*digits, b"\n"].concat());
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| KeyFileError::file(path, error))?;
+    file.write_all(&line)
+        .and_then(|()| file.sync_all())
+        .map_err(|error| KeyFileError::file(path, error))
+}
+
+fn read(path: &Path, kind: Kind) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    let failed = |error| KeyFileError::file(path, error);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        return Err(KeyFileError::NotPrivate {
+            path: path.to_owned(),
+        });
+    }
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SIZE));
+    file.take(MAX_SIZE as u64)
+        .read_to_end(&mut line)
+        .map_err(failed)?;
+    let digits = line
+        .trim_ascii()
+        .strip_prefix(kind.mark)
+        .ok_or_else(|| KeyFileError::format(path, kind))?;
+    let mut secret = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(digits, &mut *secret).map_err(|_| KeyFileError::format(path, kind))?;
+    Ok(secret)
+}
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +172,20 @@ mod tests {
         let again = write_key_file(&path, &ContentKey::new([1; 32]));
         assert!(matches!(again, Err(KeyFileError::File { .. })));
         assert_eq!(read_key_file(&path).unwrap(), key);
+    }
+
+    #[test]
+    fn a_key_is_no_secret_and_the_reverse() {
+        let directory = directory();
+        let [key, secret] = ["key", "secret"].map(|name| directory.path().join(name));
+        write_key_file(&key, &ContentKey::new([1; 32])).unwrap();
+        write_secret_file(&secret, &OwnerSecret::new([2; 32])).unwrap();
+        assert_eq!(read_secret_file(&secret).unwrap().expose(), &[2; 32]);
+        let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        for refused in [read_secret_file(&key).err(), read_key_file(&secret).err()] {
+            assert!(matches!(refused, Some(KeyFileError::Format { .. })));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 use enarx_wire_package::{
     ContentKey, EntryKind, Manifest, OpenStream, PackageError, PackageReader, StreamError, digest,
 };
+use enarx_wire_provision::OwnerSecret;
 
 use super::{Application, ApplicationError, DataFile, DataSource, plain_name};
 
@@ -75,6 +76,7 @@ pub(super) fn load(path: &Path, key: Option<&ContentKey>) -> Result<Application,
         config: manifest.config.clone(),
         limits: manifest.limits,
         files: files.collect(),
+        secret: Some(OwnerSecret::new(*key.expose())),
     })
 }
 

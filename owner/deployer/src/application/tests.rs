@@ -87,7 +87,7 @@ fn a_folder_is_loaded_with_its_configuration_and_data() {
             wall_milliseconds: Some(5),
             ..Limits::default()
         },
-        key: None,
+        ..LoadOptions::default()
     };
     let application = Application::load(folder.path(), options).unwrap();
     assert_eq!(application.name, "shop");
@@ -336,6 +336,17 @@ fn packages_are_loaded_with_their_key() {
     assert_eq!(application.program, original.program);
     assert_eq!(targets(&application), ["/d/large", "/d/small"]);
     assert_eq!(read_all(&application), read_all(&original));
+
+    // So that its keys are the same whenever it is deployed.
+    let secret = application.secret.as_ref().map(OwnerSecret::expose);
+    assert_eq!(secret, Some(key.expose()));
+    assert!(original.secret.is_none());
+    let named = LoadOptions {
+        secret: Some(OwnerSecret::new([7; 32])),
+        ..options()
+    };
+    let secret = Application::load(&path, named).unwrap().secret;
+    assert_eq!(secret.unwrap().expose(), &[7; 32]);
 
     // Files of the command line follow those of the package.
     let more = LoadOptions {

@@ -13,6 +13,10 @@ fn both_suites_carry_the_grant_and_agree_on_the_session() {
         assert_eq!(provisioned.grant.content_key, grant().content_key);
         assert_eq!(provisioned.grant.manifest_digest, grant().manifest_digest);
         assert_eq!(provisioned.grant.time_floor, grant().time_floor);
+        assert_eq!(
+            provisioned.grant.application_secret.unwrap().expose(),
+            grant().application_secret.unwrap().expose()
+        );
         assert_eq!(provisioned.session.expose(), session.expose());
 
         let mut writer = OutputWriter::new(&provisioned.session);
@@ -22,6 +26,18 @@ fn both_suites_carry_the_grant_and_agree_on_the_session() {
             Ok(Output::Stdout(b"hello".to_vec()))
         );
     }
+}
+
+#[test]
+fn an_owner_without_a_secret_that_stays_grants_none() {
+    let mut without = grant();
+    without.application_secret = None;
+    let offered = challenge().answered(&offer()).unwrap();
+    let (sealed, _) = offered
+        .seal(None, &without, &mut TestRandom::new("seal"))
+        .unwrap();
+    let provisioned = answering_keep().open(&sealed).unwrap();
+    assert!(provisioned.grant.application_secret.is_none());
 }
 
 /// Who knows a manifest cannot tell that it is the one in evidence.
@@ -171,4 +187,8 @@ fn the_host_can_start_its_own_work_but_not_pretend_it_is_the_owners() {
 fn nothing_secret_shows_itself() {
     let (_, session) = seal(&offer(), Suite::X25519);
     assert_eq!(format!("{session:?}"), "SessionSecret(secret)");
+    let owner = owner_secret();
+    let application = owner.application(NAME);
+    assert_eq!(format!("{owner:?}"), "OwnerSecret(secret)");
+    assert_eq!(format!("{application:?}"), "ApplicationSecret(secret)");
 }

@@ -130,16 +130,21 @@ fn sealed_plaintext(plaintext: &[u8]) -> Vec<u8> {
 fn a_seal_around_something_else_is_refused() {
     use ciborium::value::Value;
 
-    let fields = |version: u32, key: usize, digest: usize| {
+    let with_secret = |version: u32, key: usize, digest: usize, secret: Value| {
         Value::Map(vec![
             ("version".into(), version.into()),
             ("time_floor".into(), 0.into()),
             ("content_key".into(), Value::Bytes(vec![1; key])),
             ("manifest_digest".into(), Value::Bytes(vec![2; digest])),
+            ("application_secret".into(), secret),
         ])
     };
+    let fields = |version, key, digest| with_secret(version, key, digest, Value::Null);
+    let secret = |secret: Value| with_secret(1, 32, 48, secret);
     let encode = |value: &Value| sealed_plaintext(&enarx_wire_cbor::to_vec(value).unwrap());
-    answering_keep().open(&encode(&fields(1, 32, 48))).unwrap();
+    for good in [fields(1, 32, 48), secret(Value::Bytes(vec![3; 32]))] {
+        answering_keep().open(&encode(&good)).unwrap();
+    }
 
     let mut extra = fields(1, 32, 48);
     extra.as_map_mut().unwrap().push(("x".into(), Value::Null));
@@ -148,11 +153,23 @@ fn a_seal_around_something_else_is_refused() {
         fields(1, 31, 48),
         fields(1, 33, 48),
         fields(1, 32, 32),
+        secret(Value::Bytes(vec![3; 31])),
+        secret(Value::Bytes(vec![3; 33])),
+        secret(Value::Bytes(vec![])),
+        secret(Value::Array(vec![3.into(); 32])),
+        secret(false.into()),
         extra,
         Value::Null,
     ] {
         let error = answering_keep().open(&encode(&bad)).err();
         assert!(matches!(error, Some(OpenError::Malformed(_))), "{error:?}");
+    }
+    for field in 0..5 {
+        let mut lacking = fields(1, 32, 48);
+        let (name, _) = lacking.as_map_mut().unwrap().remove(field);
+        let error = answering_keep().open(&encode(&lacking)).err().unwrap();
+        let missing = format!("missing field `{}`", name.as_text().unwrap());
+        assert!(error.to_string().contains(&missing), "{error}");
     }
     for bad in [&[][..], &[0; 2000]] {
         let error = answering_keep().open(&sealed_plaintext(bad)).err();

@@ -66,16 +66,18 @@ fn what_is_looked_for_is_found() {
 }
 
 #[test]
-fn neither_side_leaves_the_content_key_behind() {
-    let key = *grant().content_key;
-    for suite in Suite::ALL {
-        let offer = offer();
-        let mut sealed = Vec::new();
-        let sealing = freed_with(key, || sealed = seal(&offer, suite).0);
-        assert_eq!(sealing, 0, "{suite:?}");
-        let keep = answering_keep();
-        let opening = freed_with(key, || drop(keep.open(&sealed).unwrap()));
-        assert_eq!(opening, 0, "{suite:?}");
+fn neither_side_leaves_what_is_granted_behind() {
+    let application = *grant().application_secret.unwrap().expose();
+    for secret in [*grant().content_key, application] {
+        for suite in Suite::ALL {
+            let offer = offer();
+            let mut sealed = Vec::new();
+            let sealing = freed_with(secret, || sealed = seal(&offer, suite).0);
+            assert_eq!(sealing, 0, "{suite:?}");
+            let keep = answering_keep();
+            let opening = freed_with(secret, || drop(keep.open(&sealed).unwrap()));
+            assert_eq!(opening, 0, "{suite:?}");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! host.
 
 mod conversation;
+mod derivation;
 mod encoding;
 mod keys;
 mod lingering;

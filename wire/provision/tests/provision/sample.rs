@@ -106,8 +106,16 @@ pub fn grant() -> Grant {
         content_key: Zeroizing::new([0xc0; 32]),
         manifest_digest: [0xda; 48],
         time_floor: 1_893_456_000,
+        application_secret: Some(owner_secret().application(NAME)),
     }
 }
+
+pub fn owner_secret() -> OwnerSecret {
+    OwnerSecret::new(TestRandom::new("owner secret").bytes())
+}
+
+/// The name of the granted application.
+pub const NAME: &str = "hello-1.wasm";
 
 /// Seals [`grant`] to what `offer` says.
 pub fn seal(offer: &[u8], suite: Suite) -> (Vec<u8>, SessionSecret) {

@@ -82,11 +82,32 @@ fn the_provision_vectors_are_reproduced() {
             })
         })
         .collect();
+    let application = owner_secret().application(NAME);
+    let program = [0x1d; 48];
+    let keys: Vec<Value> = [&b""[..], b"volume", &[0xff; 1024]]
+        .into_iter()
+        .map(|context| {
+            json!({
+                "context": hex::encode(context),
+                "application_key": hex::encode(*application.application_key(context)),
+                "program_key": hex::encode(*application.program_key(&program, context)),
+            })
+        })
+        .collect();
     let made = json!({
         "seeds": {
             "nonce": "owner",
             "keep_keys": "keep",
             "encapsulation": "seal",
+            "owner_secret": "owner secret",
+        },
+        "application": {
+            "owner_secret": hex::encode(owner_secret().expose()),
+            "name": NAME,
+            "application_secret": hex::encode(application.expose()),
+            "simulated_secret": hex::encode(owner_secret().simulated_application(NAME).expose()),
+            "program": hex::encode(program),
+            "keys": keys,
         },
         "nonce": hex::encode(challenge().nonce()),
         "claims": hex::encode(&offer.claims),
@@ -98,6 +119,7 @@ fn the_provision_vectors_are_reproduced() {
             "content_key": hex::encode(*grant().content_key),
             "manifest_digest": hex::encode(grant().manifest_digest),
             "time_floor": grant().time_floor,
+            "application_secret": hex::encode(application.expose()),
             "application_identity": hex::encode(grant().application_identity()),
         },
         "sealed": grants,

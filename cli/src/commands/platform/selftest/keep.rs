@@ -217,6 +217,7 @@ fn application(trial: &Trial) -> Application {
         config: Vec::new(),
         limits: Limits::default(),
         files: Vec::new(),
+        secret: None,
     }
 }
 
