@@ -7,6 +7,7 @@ mod deploy;
 mod differential;
 mod harness;
 mod hostile;
+mod keys;
 mod machines;
 mod run;
 mod sgx;

@@ -51,7 +51,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
     let loaded = package::load(&channel, &grant, &target, tree);
     let identity = grant.application_identity();
     // The key has opened what it had to open, and is zeroized.
-    drop(grant);
+    drop(grant.content_key);
     let ending = match loaded {
         Ok(package) => {
             let limits = package.manifest.limits;
@@ -75,7 +75,13 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
             program::run(Program {
                 target,
                 runner,
-                workload: Workload::new(&package.manifest, identity, launch, device),
+                workload: Workload::new(
+                    &package.manifest,
+                    identity,
+                    grant.application_secret,
+                    launch,
+                    device,
+                ),
                 quotas: Quotas::new(&limits, memory_bytes),
                 manifest: Arc::new(package.manifest),
                 artifact: package.artifact,

@@ -75,7 +75,7 @@ impl Runner {
         let engine = Engine::new(config)?;
         let mut functions = Linker::new(&engine);
         preview1::add_to_linker(&mut functions, |state: &mut State| &mut state.preview1)?;
-        preview1::add_attestation_to_linker(&mut functions, |state: &mut State| &state.workload)?;
+        preview1::add_keep_to_linker(&mut functions, |state: &mut State| &state.workload)?;
         Ok(Self { engine, functions })
     }
 }

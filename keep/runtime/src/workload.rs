@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use enarx_wire_launch::LaunchPage;
 use enarx_wire_package::{Digest, Manifest};
-use enarx_wire_provision::workload_report_data;
+use enarx_wire_provision::{ApplicationSecret, workload_report_data};
+use wasmtime::component::{ComponentType, Lift, Lower};
+use zeroize::Zeroizing;
 
 use crate::device::{AttestationDevice, AttestationError};
 
@@ -18,17 +20,37 @@ pub struct Workload {
     pub application: Digest,
     /// What was measured into this Keep.
     pub launch: LaunchPage,
+    /// What its keys come from.
+    secret: Option<ApplicationSecret>,
     device: Mutex<AttestationDevice>,
 }
 
 /// Bytes that a nonce may have.
 pub const MAX_NONCE: usize = 64;
 
+/// Bytes that the context of a key may have.
+pub const MAX_CONTEXT: usize = 1024;
+
+/// Who else has a key: `scope` of `wit/keep.wit`.
+#[derive(Debug, Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub enum KeyScope {
+    /// Every program that its owner deploys as this application.
+    #[component(name = "application")]
+    Application,
+    /// This program alone, as it is to the byte.
+    #[component(name = "program")]
+    Program,
+}
+
 impl Workload {
-    /// The program of `manifest`, which evidence calls `application`, in a Keep of `launch`.
+    /// The program of `manifest`, which evidence calls `application` and whose keys come from
+    /// `secret`, in a Keep of `launch`.
     pub fn new(
         manifest: &Manifest,
         application: Digest,
+        secret: Option<ApplicationSecret>,
         launch: LaunchPage,
         device: AttestationDevice,
     ) -> Self {
@@ -37,6 +59,7 @@ impl Workload {
             program: manifest.workload.digest,
             application,
             launch,
+            secret,
             device: Mutex::new(device),
         }
     }
@@ -54,6 +77,22 @@ impl Workload {
         let device = self.device.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(device.evidence(&workload_report_data(&self.application, nonce))?)
     }
+
+    /// The key for `context`, which is there again in the next deployment.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn key(&self, scope: KeyScope, context: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        if context.len() > MAX_CONTEXT {
+            return Err(KeyError::ContextLength);
+        }
+        let secret = self.secret.as_ref().ok_or(KeyError::NoSecret)?;
+        Ok(match scope {
+            KeyScope::Application => secret.application_key(context),
+            KeyScope::Program => secret.program_key(&self.program, context),
+        })
+    }
 }
 
 /// Why there is no evidence.
@@ -65,4 +104,19 @@ pub enum EvidenceError {
     /// The TEE gives none.
     #[error(transparent)]
     Device(#[from] AttestationError),
+}
+
+/// Why there is no key: `error` of `wit/keep.wit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, ComponentType, Lower)]
+#[component(enum)]
+#[repr(u8)]
+pub enum KeyError {
+    /// The context is longer than contexts may be.
+    #[error("a context has at most {MAX_CONTEXT} bytes")]
+    #[component(name = "context-length")]
+    ContextLength,
+    /// Nothing of the owner's stays that a key could come from.
+    #[error("the owner granted no secret that stays")]
+    #[component(name = "no-secret")]
+    NoSecret,
 }

@@ -60,6 +60,7 @@ pub const MODULES: [(&str, &[&str]); 2] = [
         "enarx_keep",
         &[
             "application_identity",
+            "derive_key",
             "evidence",
             "program_digest",
             "runtime_digest",
@@ -69,8 +70,9 @@ pub const MODULES: [(&str, &[&str]); 2] = [
 
 /// Interfaces that a component may import, each with the version that there is. Another
 /// version of WASI 0.2 does as well.
-pub const INTERFACES: [(&str, &str); 34] = [
+pub const INTERFACES: [(&str, &str); 35] = [
     ("enarx:keep/attestation", "0.1.0"),
+    ("enarx:keep/keys", "0.1.0"),
     ("wasi:cli/environment", "0.2.12"),
     ("wasi:cli/exit", "0.2.12"),
     ("wasi:cli/stderr", "0.2.12"),

@@ -1,4 +1,5 @@
-//! `enarx:keep`: what a component learns about itself and its Keep (`wit/keep.wit`).
+//! `enarx:keep`: what a component learns about itself and its Keep, and its keys
+//! (`wit/keep.wit`).
 
 use wasmtime::{
     Result, StoreContextMut,
@@ -6,10 +7,11 @@ use wasmtime::{
 };
 
 use super::State;
-use crate::workload::EvidenceError;
+use crate::workload::{EvidenceError, KeyScope};
 
-/// The interface.
+/// The interfaces.
 const ATTESTATION: &str = "enarx:keep/attestation@0.1.0";
+const KEYS: &str = "enarx:keep/keys@0.1.0";
 
 /// `identity`.
 #[derive(ComponentType, Lift, Lower)]
@@ -43,11 +45,11 @@ enum Error {
 
 type Caller<'a> = StoreContextMut<'a, State>;
 
-/// Adds the interface.
+/// Adds the interfaces.
 ///
 /// # Errors
 ///
-/// When it is there already.
+/// When one is there already.
 pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     let mut instance = linker.instance(ATTESTATION)?;
     instance.func_wrap("identity", |caller: Caller<'_>, (): ()| {
@@ -73,5 +75,13 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
             EvidenceError::NonceLength => Error::NonceLength,
             EvidenceError::Device(error) => Error::Unavailable(error.to_string()),
         }),))
-    })
+    })?;
+    linker.instance(KEYS)?.func_wrap(
+        "derive-key",
+        |caller: Caller<'_>, (scope, context): (KeyScope, Vec<u8>)| {
+            let key = caller.data().services.workload.key(scope, &context);
+            // The copy is the program's, whose memory is not wiped either.
+            Ok((key.map(|key| key.to_vec()),))
+        },
+    )
 }

@@ -4,9 +4,9 @@
 //! descriptors are the standard streams, then its directories. Here a program begins
 //! with the descriptors of its manifest; what is no socket is passed on to wasmtime.
 
-mod attestation;
 mod descriptors;
 mod files;
+mod keep;
 mod poll;
 mod sockets;
 mod waiting;
@@ -23,9 +23,9 @@ use wiggle::{GuestMemory, GuestPtr};
 
 use crate::{network::Closing, stdin::StdinPipe};
 
-pub use attestation::add_to_linker as add_attestation_to_linker;
 use descriptors::Target;
 pub use descriptors::{Descriptors, is_plain};
+pub use keep::add_to_linker as add_keep_to_linker;
 
 /// The functions of a program of preview 1, and what they work with.
 pub struct Preview1 {

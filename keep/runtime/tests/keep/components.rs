@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{Application, Finished};
 use enarx_wire_hostcall::{envelope::Kind, lookup::decode_request};
-use enarx_wire_package::{Limits, NetworkRule, NetworkRules, Transport, WorkloadKind};
+use enarx_wire_package::{Limits, NetworkRule, NetworkRules, Transport, WorkloadKind, digest};
 use enarx_wire_provision::{Cause, Output, OutputReader, workload_report_data};
 use enarx_wire_target::interfaces::{INTERFACES, MODULES};
 
@@ -134,12 +134,12 @@ fn what_owners_are_told_to_be_there_is_there() {
     );
 }
 
-/// Writes evidence for the nonce "nonce" to standard output.
-const ATTESTING_COMPONENT: &str = r#"(component
-    (import "enarx:keep/attestation@0.1.0" (instance $keep
-        (type $a-failure (variant (case "nonce-length") (case "unavailable" string)))
-        (export "error" (type $failure (eq $a-failure)))
-        (export "evidence" (func (param "nonce" (list u8)) (result (result (list u8) (error $failure)))))))
+/// A component that imports an interface, which it calls `$keep`, and writes to standard output.
+/// `signature` is the core type of the interface's `function`, and `body` its `run`.
+fn writing(interface: &str, function: &str, signature: &str, body: &str) -> String {
+    format!(
+        r#"(component
+    {interface}
     (import "wasi:io/error@0.2.3" (instance $errors (export "error" (type (sub resource)))))
     (alias export $errors "error" (type $error))
     (import "wasi:io/streams@0.2.3" (instance $streams
@@ -166,30 +166,44 @@ const ATTESTING_COMPONENT: &str = r#"(component
     (core instance $memory (instantiate $allocator))
     (alias core export $memory "memory" (core memory $m))
     (alias core export $memory "realloc" (core func $realloc))
-    (core func $evidence (canon lower (func $keep "evidence") (memory $m) (realloc $realloc)))
+    (core func $function (canon lower (func $keep "{function}") (memory $m) (realloc $realloc)))
     (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $m)))
     (core func $stdout (canon lower (func $stdout "get-stdout")))
     (core module $program
         (import "" "memory" (memory 1))
-        (import "" "evidence" (func $evidence (param i32 i32 i32)))
+        (import "" "function" (func $function {signature}))
         (import "" "write" (func $write (param i32 i32 i32 i32)))
         (import "" "stdout" (func $stdout (result i32)))
         (data (i32.const 1024) "nonce")
-        (func (export "run") (result i32)
-            (call $evidence (i32.const 1024) (i32.const 65) (i32.const 0))
-            (if (i32.eqz (i32.load8_u (i32.const 0))) (then (unreachable)))
-            (call $evidence (i32.const 1024) (i32.const 5) (i32.const 0))
-            (if (i32.load8_u (i32.const 0)) (then (unreachable)))
-            (call $write (call $stdout) (i32.load offset=4 (i32.const 0)) (i32.load offset=8 (i32.const 0)) (i32.const 64))
-            (i32.load8_u (i32.const 64))))
+        (func (export "run") (result i32) {body}))
     (core instance $main (instantiate $program (with "" (instance
         (export "memory" (memory $m))
-        (export "evidence" (func $evidence))
+        (export "function" (func $function))
         (export "write" (func $write))
         (export "stdout" (func $stdout))))))
     (func $run (result (result)) (canon lift (core func $main "run")))
     (instance $command (export "run" (func $run)))
-    (export "wasi:cli/run@0.2.3" (instance $command)))"#;
+    (export "wasi:cli/run@0.2.3" (instance $command)))"#
+    )
+}
+
+/// Writes evidence for the nonce "nonce" to standard output.
+fn attesting_component() -> String {
+    writing(
+        r#"(import "enarx:keep/attestation@0.1.0" (instance $keep
+            (type $a-failure (variant (case "nonce-length") (case "unavailable" string)))
+            (export "error" (type $failure (eq $a-failure)))
+            (export "evidence" (func (param "nonce" (list u8)) (result (result (list u8) (error $failure)))))))"#,
+        "evidence",
+        "(param i32 i32 i32)",
+        "(call $function (i32.const 1024) (i32.const 65) (i32.const 0))
+         (if (i32.eqz (i32.load8_u (i32.const 0))) (then (unreachable)))
+         (call $function (i32.const 1024) (i32.const 5) (i32.const 0))
+         (if (i32.load8_u (i32.const 0)) (then (unreachable)))
+         (call $write (call $stdout) (i32.load offset=4 (i32.const 0)) (i32.load offset=8 (i32.const 0)) (i32.const 64))
+         (i32.load8_u (i32.const 64))",
+    )
+}
 
 const ATTESTING_MODULE: &str = r#"(module
     (import "enarx_keep" "evidence" (func $evidence (param i32 i32 i32 i32 i32) (result i32)))
@@ -215,7 +229,7 @@ const ATTESTING_MODULE: &str = r#"(module
 #[test]
 fn programs_get_evidence_that_names_their_package() {
     for application in [
-        component(ATTESTING_COMPONENT),
+        component(&attesting_component()),
         Application::new(ATTESTING_MODULE),
     ] {
         let (keep, secret) = application.start();
@@ -227,6 +241,76 @@ fn programs_get_evidence_that_names_their_package() {
         let (evidence, rest) = finished.stdout.split_at(64);
         assert_eq!(evidence, workload_report_data(&identity, b"nonce"));
         assert!(rest.is_empty() || rest == identity);
+    }
+}
+
+/// Writes the application's and the program's key for the context "nonce" to standard output.
+fn key_component() -> String {
+    writing(
+        r#"(import "enarx:keep/keys@0.1.0" (instance $keep
+            (type $a-scope (enum "application" "program"))
+            (export "scope" (type $scope (eq $a-scope)))
+            (type $a-failure (enum "context-length" "no-secret"))
+            (export "error" (type $failure (eq $a-failure)))
+            (export "derive-key" (func (param "scope" $scope) (param "context" (list u8))
+                (result (result (list u8) (error $failure)))))))"#,
+        "derive-key",
+        "(param i32 i32 i32 i32)",
+        "(local $scope i32)
+         (call $function (i32.const 0) (i32.const 1024) (i32.const 1025) (i32.const 0))
+         (if (i32.ne (i32.load8_u (i32.const 0)) (i32.const 1)) (then (unreachable)))
+         (if (i32.load8_u (i32.const 4)) (then (unreachable)))
+         (loop $again
+             (call $function (local.get $scope) (i32.const 1024) (i32.const 5) (i32.const 0))
+             (if (i32.load8_u (i32.const 0)) (then (return (i32.load8_u (i32.const 4)))))
+             (call $write (call $stdout) (i32.load offset=4 (i32.const 0)) (i32.load offset=8 (i32.const 0)) (i32.const 64))
+             (local.set $scope (i32.add (local.get $scope) (i32.const 1)))
+             (br_if $again (i32.lt_u (local.get $scope) (i32.const 2))))
+         (i32.load8_u (i32.const 64))",
+    )
+}
+
+const KEY_MODULE: &str = r#"(module
+    (import "enarx_keep" "derive_key" (func $key (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\00\10\00\00\40\00\00\00")
+    (data (i32.const 1024) "nonce")
+    (func $must (param $is i32) (param $due i32)
+        (if (i32.ne (local.get $is) (local.get $due)) (then (call $exit (local.get $is)))))
+    (func (export "_start")
+        ;; EINVAL, EINVAL, EFAULT, EFAULT
+        (call $must (call $key (i32.const 2) (i32.const 1024) (i32.const 5) (i32.const 4096)) (i32.const 28))
+        (call $must (call $key (i32.const 0) (i32.const 1024) (i32.const 1025) (i32.const 4096)) (i32.const 28))
+        (call $must (call $key (i32.const 0) (i32.const 65535) (i32.const 5) (i32.const 4096)) (i32.const 21))
+        (call $must (call $key (i32.const 0) (i32.const 1024) (i32.const 1024) (i32.const 65505)) (i32.const 21))
+        (call $must (call $key (i32.const 0) (i32.const 1024) (i32.const 5) (i32.const 4096)) (i32.const 0))
+        (call $must (call $key (i32.const 1) (i32.const 1024) (i32.const 5) (i32.const 4128)) (i32.const 0))
+        (call $must (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (i32.const 0))))"#;
+
+#[test]
+fn programs_have_keys_of_their_owners_secret() {
+    // What they end with where there is none: a component's error, ENOENT.
+    let component_text = key_component();
+    for (mut application, without) in [
+        (component(&component_text), 1),
+        (Application::new(KEY_MODULE), 44),
+    ] {
+        let finished = application.run();
+        let ending = finished.ending();
+        assert_eq!((ending.message.as_str(), ending.status), ("", 0));
+        let secret = application.secret.take().unwrap();
+        let program = digest(&wat::parse_str(application.text).unwrap());
+        let keys = [
+            *secret.application_key(b"nonce"),
+            *secret.program_key(&program, b"nonce"),
+        ];
+        assert_eq!(finished.stdout, keys.concat());
+
+        let finished = application.run();
+        assert_eq!(finished.ending().status, without);
+        assert!(finished.stdout.is_empty());
     }
 }
 

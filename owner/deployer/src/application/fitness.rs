@@ -15,12 +15,12 @@ impl Application {
     pub fn check_program(&self) -> Result<Vec<Notice>, Unfit> {
         let interface = Interface::of(&self.program)?;
         match interface.kind {
-            ProgramKind::Module => self.check_module(&interface).map(|()| Vec::new()),
+            ProgramKind::Module => self.check_module(&interface),
             ProgramKind::Component => self.check_component(&interface),
         }
     }
 
-    fn check_module(&self, interface: &Interface) -> Result<(), Unfit> {
+    fn check_module(&self, interface: &Interface) -> Result<Vec<Notice>, Unfit> {
         if self.http.is_some() {
             return Err(Unfit::ModuleTable("http"));
         }
@@ -38,11 +38,12 @@ impl Application {
         if !missing.is_empty() {
             return Err(Unfit::missing(missing));
         }
-        if interface.exports.iter().any(|name| name == "_start") {
-            Ok(())
-        } else {
-            Err(Unfit::NoStart)
+        if !interface.exports.iter().any(|name| name == "_start") {
+            return Err(Unfit::NoStart);
         }
+        let mut imports = interface.imports.iter();
+        let keys = imports.any(|(module, name)| module == "enarx_keep" && name == "derive_key");
+        Ok(self.notice_of_keys(keys).into_iter().collect())
     }
 
     fn check_component(&self, interface: &Interface) -> Result<Vec<Notice>, Unfit> {
@@ -70,8 +71,8 @@ impl Application {
         }
         // Toolchains import more than programs use, so this is for the owner to judge.
         let mut notices = Vec::new();
+        let imports = |wanted: &str| names().any(|name| name.starts_with(wanted));
         if self.network.is_none() {
-            let imports = |wanted: &str| names().any(|name| name.starts_with(wanted));
             if imports("wasi:sockets/tcp@") || imports("wasi:sockets/udp@") {
                 notices.push(Notice::Sockets);
             }
@@ -79,7 +80,13 @@ impl Application {
                 notices.push(Notice::Requests);
             }
         }
+        notices.extend(self.notice_of_keys(imports("enarx:keep/keys@")));
         Ok(notices)
+    }
+
+    /// What to say of a program that `imports` keys.
+    fn notice_of_keys(&self, imports: bool) -> Option<Notice> {
+        (imports && self.secret.is_none()).then_some(Notice::Keys)
     }
 }
 
@@ -99,6 +106,11 @@ pub enum Notice {
         "the program imports wasi:http/outgoing-handler, and may make no request: what it shall reach goes into [network] of Enarx.toml, which may be empty"
     )]
     Requests,
+    /// It imports keys, and there is nothing that they could come from.
+    #[error(
+        "the program imports keys that stay, and gets none: they come from the key of a package, or from the file that --secret names"
+    )]
+    Keys,
 }
 
 /// Why a program cannot run in a Keep as it is configured.
@@ -159,6 +171,7 @@ mod tests {
     use enarx_wire_package::{
         Descriptor, DescriptorKind, Endpoint, HttpServer, NetworkRules, Protocol,
     };
+    use enarx_wire_provision::OwnerSecret;
 
     use super::*;
     use crate::application::{LoadOptions, tests::folder};
@@ -200,6 +213,20 @@ mod tests {
     }
 
     #[test]
+    fn programs_that_get_no_keys_are_noted() {
+        for program in [
+            r#"(module (import "enarx_keep" "derive_key" (func)) (func (export "_start")))"#,
+            r#"(component (import "enarx:keep/keys@0.1.0" (instance $i))
+                (export "wasi:cli/run@0.2.0" (instance $i)))"#,
+        ] {
+            let mut application = application(program);
+            assert_eq!(application.check_program().unwrap(), [Notice::Keys]);
+            application.secret = Some(OwnerSecret::new([1; 32]));
+            assert!(application.check_program().unwrap().is_empty());
+        }
+    }
+
+    #[test]
     fn worlds_must_fit_the_configuration() {
         assert!(refusal(&application("(module)")).contains("_start"));
         assert!(refusal(&application("(component)")).contains("nothing to run"));
@@ -230,7 +257,7 @@ mod tests {
             r#"(component (import "wasi:cli/exit@0.2.0" (instance $i))
                 (export "wasi:cli/run@0.2.0" (instance $i)))"#,
         );
-        command.check_program().unwrap();
+        assert!(command.check_program().unwrap().is_empty());
         command.http = handler.http.clone();
         assert!(refusal(&command).contains("does not export wasi:http/incoming-handler"));
     }

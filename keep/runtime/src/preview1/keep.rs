@@ -1,11 +1,11 @@
-//! `enarx_keep`: what a module learns about itself and its Keep, as [`crate::workload`] has
-//! it. Functions give an error number of preview 1.
+//! `enarx_keep`: what a module learns about itself and its Keep, and its keys, as
+//! [`crate::workload`] has them. Functions give an error number of preview 1.
 
 use enarx_wire_package::Digest;
 use wasmtime::{Caller, Extern, Linker, Memory};
 use wasmtime_wasi::p1::types::Errno;
 
-use crate::workload::{EvidenceError, MAX_NONCE, Workload};
+use crate::workload::{EvidenceError, KeyError, KeyScope, MAX_CONTEXT, MAX_NONCE, Workload};
 
 const MODULE: &str = "enarx_keep";
 
@@ -21,6 +21,11 @@ const MODULE: &str = "enarx_keep";
 /// // there is room for: then it is EOVERFLOW, and nothing else is written.
 /// int evidence(const uint8_t *nonce, size_t nonce_length,
 ///              uint8_t *evidence, size_t room, size_t *used);
+/// // The key for a context of at most 1024 bytes, the same in every deployment: of the
+/// // application (scope 0), or of this very program (scope 1). ENOENT: the deployment has no
+/// // secret that keys could come from.
+/// int derive_key(uint32_t scope, const uint8_t *context, size_t context_length,
+///                uint8_t key[32]);
 /// ```
 ///
 /// # Errors
@@ -60,26 +65,29 @@ pub fn add_to_linker<T: 'static>(
             ))
         },
     )?;
+    linker.func_wrap(
+        MODULE,
+        "derive_key",
+        move |mut caller: Caller<'_, T>, scope: u32, context: u32, context_length: u32, to: u32| {
+            let context = (context, context_length);
+            answer(derive_key(&mut caller, get, scope, context, to))
+        },
+    )?;
     Ok(())
 }
 
 fn evidence<T>(
     caller: &mut Caller<'_, T>,
     get: fn(&mut T) -> &Workload,
-    (nonce, nonce_length): (u32, u32),
+    nonce: (u32, u32),
     (to, room): (u32, u32),
     used: u32,
 ) -> Result<(), Errno> {
     let memory = memory(caller)?;
     let mut buffer = [0; MAX_NONCE];
-    let taken = buffer
-        .get_mut(..nonce_length as usize)
-        .ok_or(Errno::Inval)?;
-    memory
-        .read(&*caller, nonce as usize, taken)
-        .map_err(|_| Errno::Fault)?;
+    let nonce = read(memory, caller, nonce, &mut buffer)?;
     let evidence = get(caller.data_mut())
-        .evidence(taken)
+        .evidence(nonce)
         .map_err(|error| match error {
             EvidenceError::NonceLength => Errno::Inval,
             EvidenceError::Device(_) => Errno::Io,
@@ -92,9 +100,45 @@ fn evidence<T>(
     write(memory, caller, to, &evidence)
 }
 
+fn derive_key<T>(
+    caller: &mut Caller<'_, T>,
+    get: fn(&mut T) -> &Workload,
+    scope: u32,
+    context: (u32, u32),
+    to: u32,
+) -> Result<(), Errno> {
+    let memory = memory(caller)?;
+    let scope = match scope {
+        0 => KeyScope::Application,
+        1 => KeyScope::Program,
+        _ => return Err(Errno::Inval),
+    };
+    let mut buffer = [0; MAX_CONTEXT];
+    let context = read(memory, caller, context, &mut buffer)?;
+    let key = get(caller.data_mut())
+        .key(scope, context)
+        .map_err(|error| match error {
+            KeyError::ContextLength => Errno::Inval,
+            KeyError::NoSecret => Errno::Noent,
+        })?;
+    write(memory, caller, to, &*key)
+}
+
 fn memory<T>(caller: &mut Caller<'_, T>) -> Result<Memory, Errno> {
     let exported = caller.get_export("memory").and_then(Extern::into_memory);
     exported.ok_or(Errno::Fault)
+}
+
+/// The bytes of a program at an address, and of a length, for which `buffer` has room.
+fn read<'a, T>(
+    memory: Memory,
+    caller: &Caller<'_, T>,
+    (from, length): (u32, u32),
+    buffer: &'a mut [u8],
+) -> Result<&'a [u8], Errno> {
+    let taken = buffer.get_mut(..length as usize).ok_or(Errno::Inval)?;
+    (memory.read(caller, from as usize, taken)).map_err(|_| Errno::Fault)?;
+    Ok(taken)
 }
 
 fn write<T>(
