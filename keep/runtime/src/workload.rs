@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use enarx_wire_launch::LaunchPage;
 use enarx_wire_package::{Digest, Manifest};
 use enarx_wire_provision::{ApplicationSecret, workload_report_data};
-use wasmtime::component::{ComponentType, Lift, Lower};
 use zeroize::Zeroizing;
 
 use crate::device::{AttestationDevice, AttestationError};
@@ -31,16 +30,12 @@ pub const MAX_NONCE: usize = 64;
 /// Bytes that the context of a key may have.
 pub const MAX_CONTEXT: usize = 1024;
 
-/// Who else has a key: `scope` of `wit/keep.wit`.
-#[derive(Debug, Clone, Copy, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
+/// Who else has a key.
+#[derive(Debug, Clone, Copy)]
 pub enum KeyScope {
     /// Every program that its owner deploys as this application.
-    #[component(name = "application")]
     Application,
     /// This program alone, as it is to the byte.
-    #[component(name = "program")]
     Program,
 }
 
@@ -106,17 +101,13 @@ pub enum EvidenceError {
     Device(#[from] AttestationError),
 }
 
-/// Why there is no key: `error` of `wit/keep.wit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, ComponentType, Lower)]
-#[component(enum)]
-#[repr(u8)]
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The context is longer than contexts may be.
     #[error("a context has at most {MAX_CONTEXT} bytes")]
-    #[component(name = "context-length")]
     ContextLength,
     /// Nothing of the owner's stays that a key could come from.
     #[error("the owner granted no secret that stays")]
-    #[component(name = "no-secret")]
     NoSecret,
 }

@@ -1,49 +1,21 @@
-//! `enarx:keep`: what a component learns about itself and its Keep, and its keys
-//! (`wit/keep.wit`).
+//! `enarx:keep`: what a component learns about itself and its Keep, and its keys.
 
 use wasmtime::{
-    Result, StoreContextMut,
-    component::{ComponentType, Lift, Linker, Lower},
+    Result,
+    component::{HasSelf, Linker},
 };
 
+use self::bindings::enarx::keep::{
+    attestation::{self, KeepMeasurement, ProgramIdentity},
+    keys,
+};
 use super::State;
-use crate::workload::{EvidenceError, KeyScope};
+use crate::workload::{EvidenceError, KeyError, KeyScope};
 
-/// The interfaces.
-const ATTESTATION: &str = "enarx:keep/attestation@0.1.0";
-const KEYS: &str = "enarx:keep/keys@0.1.0";
-
-/// `identity`.
-#[derive(ComponentType, Lift, Lower)]
-#[component(record)]
-struct Identity {
-    name: String,
-    program: Vec<u8>,
-    application: Vec<u8>,
+/// What `wit/keep.wit` says.
+mod bindings {
+    wasmtime::component::bindgen!({ path: "wit", world: "imports" });
 }
-
-/// `measurement`.
-#[derive(ComponentType, Lift, Lower)]
-#[component(record)]
-struct Measurement {
-    platform: String,
-    format: String,
-    runtime: Vec<u8>,
-    #[component(name = "memory-bytes")]
-    memory_bytes: u64,
-}
-
-/// `error`.
-#[derive(ComponentType, Lift, Lower)]
-#[component(variant)]
-enum Error {
-    #[component(name = "nonce-length")]
-    NonceLength,
-    #[component(name = "unavailable")]
-    Unavailable(String),
-}
-
-type Caller<'a> = StoreContextMut<'a, State>;
 
 /// Adds the interfaces.
 ///
@@ -51,37 +23,49 @@ type Caller<'a> = StoreContextMut<'a, State>;
 ///
 /// When one is there already.
 pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
-    let mut instance = linker.instance(ATTESTATION)?;
-    instance.func_wrap("identity", |caller: Caller<'_>, (): ()| {
-        let workload = &caller.data().services.workload;
-        Ok((Identity {
+    bindings::Imports::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+impl attestation::Host for State {
+    fn identity(&mut self) -> ProgramIdentity {
+        let workload = &self.services.workload;
+        ProgramIdentity {
             name: workload.name.clone(),
             program: workload.program.to_vec(),
             application: workload.application.to_vec(),
-        },))
-    })?;
-    instance.func_wrap("measurement", |caller: Caller<'_>, (): ()| {
-        let launch = &caller.data().services.workload.launch;
-        Ok((Measurement {
+        }
+    }
+
+    fn measurement(&mut self) -> KeepMeasurement {
+        let launch = &self.services.workload.launch;
+        KeepMeasurement {
             platform: launch.platform.as_str().to_owned(),
             format: launch.evidence.as_str().to_owned(),
             runtime: launch.runtime_digest.to_vec(),
             memory_bytes: launch.memory_bytes,
-        },))
-    })?;
-    instance.func_wrap("evidence", |caller: Caller<'_>, (nonce,): (Vec<u8>,)| {
-        let evidence = caller.data().services.workload.evidence(&nonce);
-        Ok((evidence.map_err(|error| match error {
-            EvidenceError::NonceLength => Error::NonceLength,
-            EvidenceError::Device(error) => Error::Unavailable(error.to_string()),
-        }),))
-    })?;
-    linker.instance(KEYS)?.func_wrap(
-        "derive-key",
-        |caller: Caller<'_>, (scope, context): (KeyScope, Vec<u8>)| {
-            let key = caller.data().services.workload.key(scope, &context);
-            // The copy is the program's, whose memory is not wiped either.
-            Ok((key.map(|key| key.to_vec()),))
-        },
-    )
+        }
+    }
+
+    fn evidence(&mut self, nonce: Vec<u8>) -> Result<Vec<u8>, attestation::Error> {
+        let evidence = self.services.workload.evidence(&nonce);
+        evidence.map_err(|error| match error {
+            EvidenceError::NonceLength => attestation::Error::NonceLength,
+            EvidenceError::Device(error) => attestation::Error::Unavailable(error.to_string()),
+        })
+    }
+}
+
+impl keys::Host for State {
+    fn derive_key(&mut self, scope: keys::Scope, context: Vec<u8>) -> Result<Vec<u8>, keys::Error> {
+        let scope = match scope {
+            keys::Scope::Application => KeyScope::Application,
+            keys::Scope::Program => KeyScope::Program,
+        };
+        let key = self.services.workload.key(scope, &context);
+        // The copy is the program's, whose memory is not wiped either.
+        key.map(|key| key.to_vec()).map_err(|error| match error {
+            KeyError::ContextLength => keys::Error::ContextLength,
+            KeyError::NoSecret => keys::Error::NoSecret,
+        })
+    }
 }

@@ -205,6 +205,29 @@ fn attesting_component() -> String {
     )
 }
 
+/// Writes its name and its digests to standard output.
+fn identifying_component() -> String {
+    writing(
+        r#"(import "enarx:keep/attestation@0.1.0" (instance $keep
+            (type $an-identity (record (field "name" string) (field "program" (list u8)) (field "application" (list u8))))
+            (export "program-identity" (type $identity (eq $an-identity)))
+            (export "identity" (func (result $identity)))
+            (type $a-measurement (record (field "platform" string) (field "format" string)
+                (field "runtime" (list u8)) (field "memory-bytes" u64)))
+            (export "keep-measurement" (type $measurement (eq $a-measurement)))
+            (export "measurement" (func (result $measurement)))))"#,
+        "identity",
+        "(param i32)",
+        "(local $at i32)
+         (call $function (i32.const 0))
+         (loop $again
+             (call $write (call $stdout) (i32.load (local.get $at)) (i32.load offset=4 (local.get $at)) (i32.const 64))
+             (local.set $at (i32.add (local.get $at) (i32.const 8)))
+             (br_if $again (i32.lt_u (local.get $at) (i32.const 24))))
+         (i32.load8_u (i32.const 64))",
+    )
+}
+
 const ATTESTING_MODULE: &str = r#"(module
     (import "enarx_keep" "evidence" (func $evidence (param i32 i32 i32 i32 i32) (result i32)))
     (import "enarx_keep" "application_identity" (func $identity (param i32) (result i32)))
@@ -242,6 +265,19 @@ fn programs_get_evidence_that_names_their_package() {
         assert_eq!(evidence, workload_report_data(&identity, b"nonce"));
         assert!(rest.is_empty() || rest == identity);
     }
+}
+
+#[test]
+fn components_learn_who_they_are() {
+    let text = identifying_component();
+    let (keep, secret) = component(&text).start();
+    let application = keep.application.unwrap();
+    let finished = keep.finish(&secret);
+    let ending = finished.ending();
+    assert_eq!((ending.message.as_str(), ending.status), ("", 0));
+    let program = digest(&wat::parse_str(&text).unwrap());
+    let identity = [b"test".as_slice(), &program, &application].concat();
+    assert_eq!(finished.stdout, identity);
 }
 
 /// Writes the application's and the program's key for the context "nonce" to standard output.
