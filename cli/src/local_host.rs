@@ -5,11 +5,11 @@
 mod connection;
 mod launcher;
 
-use std::sync::Arc;
+use std::{sync::Arc, thread::Builder};
 
 use enarx_host_agent::{Limits, Service};
 use enarx_owner_deployer::HostConnection;
-use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
+use enarx_wire_launch::{KeepImage, Platform, SgxImage, VmImage};
 
 use crate::console::Console;
 
@@ -31,14 +31,25 @@ pub fn keep_image() -> KeepImage<'static> {
     }
 }
 
-/// A host for this process alone. `fast` is about the enclaves of its simulator.
+/// A host for this process alone. `fast` is about the enclaves of its simulator. If a `simulated`
+/// Keep on some platform will be wanted, another thread begins with what that needs.
 ///
 /// # Errors
 ///
 /// When there is no place for the simulator's keys.
-pub fn embedded(console: Console, fast: bool) -> anyhow::Result<Box<dyn HostConnection>> {
+pub fn embedded(
+    console: Console,
+    fast: bool,
+    simulated: Option<Platform>,
+) -> anyhow::Result<Box<dyn HostConnection>> {
     let note: Note = Box::new(move |text| console.note(text));
     let launcher = LocalLauncher::new(Confinement::BestEffort, note)?.with_fast_enclaves(fast);
-    let service = Service::new(Arc::new(launcher), Limits::embedded());
+    let launcher = Arc::new(launcher);
+    if let Some(platform) = simulated {
+        let preparing = Arc::clone(&launcher);
+        // Without a thread for it, the launch does it all.
+        let _ = Builder::new().spawn(move || preparing.prepare(platform));
+    }
+    let service = Service::new(launcher, Limits::embedded());
     Ok(Box::new(connection::EmbeddedHost::new(service)))
 }

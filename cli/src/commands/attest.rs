@@ -18,7 +18,7 @@ use crate::{
     console::{Console, Level as LogLevel, LogFormat},
     deployment::{KeepArguments, Needs, explain_attestation, now},
     exit::Status,
-    local_host::{self, keep_image},
+    local_host::keep_image,
 };
 
 /// Have a host prove what its Keeps are, and send nothing
@@ -59,7 +59,7 @@ impl Arguments {
         self.keep.remote = !local;
         block_on(async {
             let host: Box<dyn HostConnection> = if local {
-                local_host::embedded(*console, self.keep.fast)?
+                self.keep.local_host(console)?
             } else {
                 Box::new(self.access.connect(&self.to, console)?)
             };

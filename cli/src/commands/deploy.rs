@@ -13,7 +13,6 @@ use crate::{
     deployment::{KeepArguments, Stages, StagesFormat},
     exit::Status,
     failure::Advice,
-    local_host,
     relay::{SinkArguments, SinkFormat},
 };
 
@@ -80,7 +79,7 @@ impl Arguments {
         };
         block_on(async {
             let (host, store): (Box<dyn HostConnection>, _) = if local {
-                (local_host::embedded(*console, self.keep.fast)?, None)
+                (self.keep.local_host(console)?, None)
             } else {
                 let store = (sessions::store()?, self.to.clone());
                 (

@@ -10,7 +10,6 @@ use crate::{
     console::{Console, Level, LogFormat},
     deployment::{KeepArguments, Stages, StagesFormat},
     exit::Status,
-    local_host,
     relay::{SinkArguments, SinkFormat},
 };
 
@@ -44,10 +43,10 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
+        let host = self.keep.local_host(console)?;
         let application = Arc::new(self.application.load()?);
         let stages = Arc::new(Stages::new(*console, StagesFormat::Brief));
         super::block_on(async {
-            let host = local_host::embedded(*console, self.keep.fast)?;
             let job = foreground::Job {
                 console,
                 host: &*host,

@@ -15,7 +15,11 @@ use enarx_wire_launch::Platform;
 use enarx_wire_provision::Suite;
 
 use crate::{
-    commands::policy, failure::Advice, fetching::FetchArguments, local_host::can_simulate,
+    commands::policy,
+    console::Console,
+    failure::Advice,
+    fetching::FetchArguments,
+    local_host::{self, can_simulate},
     reference::ReferenceArguments,
 };
 
@@ -129,6 +133,17 @@ impl KeepArguments {
             None => Profile::Standard.policy(),
         };
         self.reference.apply(policy, super::now())
+    }
+
+    /// A host for this process alone, which begins with the Keep that will be asked for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no place for what it keeps.
+    pub fn local_host(&self, console: &Console) -> anyhow::Result<Box<dyn HostConnection>> {
+        let expected = self.backend.unwrap_or(Platform::Process);
+        let simulated = self.is_simulated().then_some(expected);
+        local_host::embedded(*console, self.fast, simulated)
     }
 
     /// What to ask `host` for.

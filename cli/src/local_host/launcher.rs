@@ -77,6 +77,18 @@ impl LocalLauncher {
         self
     }
 
+    /// Does what the first launch of a simulated Keep on `platform` begins with, and can be done
+    /// before anybody asks for one. What goes wrong is for the launch to say.
+    pub fn prepare(&self, platform: Platform) {
+        let is_amd = !matches!(platform, Platform::Sgx | Platform::Tdx);
+        if is_amd && SecureProcessor::is_made(&self.simulator_directory) {
+            let _ = self.secure_processor();
+        }
+        if let Some(backend) = self.backend(platform) {
+            backend.prepare(&keep_image());
+        }
+    }
+
     fn backend(&self, platform: Platform) -> Option<&dyn Backend> {
         self.backends
             .iter()

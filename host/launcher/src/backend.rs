@@ -19,6 +19,12 @@ pub trait Backend: Send + Sync {
     /// The kind of Keep that it runs.
     fn platform(&self) -> Platform;
 
+    /// Does what every launch of `image` begins with, and can be done before anybody asks for one:
+    /// the first launch is quicker then. What goes wrong is for the launch to say.
+    fn prepare(&self, image: &KeepImage<'_>) {
+        let _ = image;
+    }
+
     /// Starts an empty Keep: nothing of any application is in it.
     ///
     /// Blocks until the Keep's code runs, for milliseconds.

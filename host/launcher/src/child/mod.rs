@@ -87,6 +87,11 @@ pub(crate) struct Started {
 /// Bytes of stack of a Keep's service thread.
 const SERVICE_STACK: usize = 256 << 10;
 
+/// Does what can be done before the first start of a runtime.
+pub(crate) fn prepare() {
+    filter::filter(Program::Runtime { network: false });
+}
+
 /// Makes a Keep's process, and waits until its program runs.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ pub(crate) mod image;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use enarx_wire_launch::Platform;
+use enarx_wire_launch::{KeepImage, Platform};
 
 use crate::backend::{Backend, LaunchRequest};
 use crate::child::{self, Confinement, Start, Started, Workplace};
@@ -46,6 +46,11 @@ impl ProcessBackend {
 impl Backend for ProcessBackend {
     fn platform(&self) -> Platform {
         Platform::Process
+    }
+
+    fn prepare(&self, image: &KeepImage<'_>) {
+        let _ = self.images.executable(image);
+        child::prepare();
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {

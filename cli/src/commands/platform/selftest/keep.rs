@@ -63,7 +63,7 @@ pub async fn try_all(
     console: &Console,
     say: &mut impl FnMut(Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let host = local_host::embedded(*console, false)?;
+    let host = local_host::embedded(*console, false, None)?;
     let collector = arguments.fetch.collector()?;
     let has_tee = !matches!(arguments.backend, Platform::Process | Platform::Kvm);
     let is_protected = has_tee && !arguments.simulate;
