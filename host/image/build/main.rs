@@ -1,5 +1,6 @@
 //! Builds the Keep's programs and hands them to the crate with their digests.
 
+mod c_library;
 mod lines;
 mod recipe;
 mod trusted;

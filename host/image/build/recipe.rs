@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use crate::c_library::packed_relocations;
+
 /// A program of the Keep's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
@@ -143,6 +145,9 @@ fn rust_flags(program: Program, prefixes: &[(PathBuf, String)]) -> String {
         // Randomness comes from the runtime's own module.
         "--cfg=getrandom_backend=\"custom\"".to_owned(),
     ];
+    if let (Program::Runtime, Some(flag)) = (program, packed_relocations()) {
+        flags.push(format!("-Clink-arg={flag}"));
+    }
     flags.extend(program.rust_flags().iter().map(|flag| (*flag).to_owned()));
     for (path, name) in prefixes {
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));

@@ -1,5 +1,7 @@
 //! Two builds in different directories give the same image.
 
+#[path = "../build/c_library.rs"]
+mod c_library;
 #[path = "../build/recipe.rs"]
 mod recipe;
 
