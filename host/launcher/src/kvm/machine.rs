@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use enarx_wire_hostcall::call::{BLOCK_SIZE, Service};
-use enarx_wire_launch::vm::{BodyRing, Boot, Doorbell, GuestPages, layout};
+use enarx_wire_launch::vm::{BodyRing, Boot, Doorbell, FilePlace, GuestPages, layout};
 use enarx_wire_launch::{KeepImage, PAGE_SIZE};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
@@ -116,12 +116,20 @@ impl Machine {
                 memory.write(page.address - first, &contents);
             }
         }
-        let shared = shared_memory(ring)?;
-        let private = new(layout::private_bytes(
-            memory_bytes,
-            image.runtime.len() as u64,
-        ))?;
+        let file_bytes = image.runtime.len() as u64;
+        let mut private = new(layout::private_bytes(memory_bytes, file_bytes))?;
         private.prefer_large_pages();
+        // What the host plays a TEE for has the file copied, as in a TEE. Else the machine needs to reach each of
+        // the file's pages but once.
+        let in_place = match tee {
+            None => layout::runtime_copy(memory_bytes, file_bytes),
+            Some(_) => None,
+        };
+        let place = match in_place {
+            Some(_) => FilePlace::Private,
+            None => FilePlace::Shared,
+        };
+        let shared = shared_memory(ring, place)?;
         let marks = tee.as_ref().map_or_else(Marks::default, |tee| tee.marks());
         let end = match (marks.private | marks.shared, resets) {
             (_, true) => layout::RESET_PAGE,
@@ -160,10 +168,15 @@ impl Machine {
             slots.push((layout::RESET_PAGE, reset.base(), reset.size(), 0));
             others.push(reset);
         }
-        let (base, size, copy) = runtime_file(image)?;
-        others.extend(copy);
-        let file = layout::RUNTIME_FILE | marks.shared;
-        slots.push((file, base, size, KVM_MEM_READONLY));
+        match in_place {
+            Some(address) => private.write(address - layout::PRIVATE, image.runtime),
+            None => {
+                let (base, size, copy) = runtime_file(image)?;
+                others.extend(copy);
+                let file = layout::RUNTIME_FILE | marks.shared;
+                slots.push((file, base, size, KVM_MEM_READONLY));
+            }
+        }
         for (slot, (address, base, size, flags)) in (0..).zip(slots) {
             let region = kvm_userspace_memory_region {
                 slot,
@@ -223,7 +236,7 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let ring = BodyRing::Supervisor;
         let (kvm, cpuid) = open_and_ask(ring)?;
-        let shared = shared_memory(ring)?;
+        let shared = shared_memory(ring, FilePlace::Shared)?;
         let (base, size, copy) = runtime_file(image)?;
         let mut regions = vec![
             shared_region(layout::BOOT_PAGE, shared.base(), shared.size()),
@@ -336,12 +349,13 @@ fn open_and_ask(ring: BodyRing) -> Result<(Kvm, CpuId), MachineError> {
 }
 
 /// The machine's shared memory, with the boot page in it.
-fn shared_memory(ring: BodyRing) -> Result<Memory, MachineError> {
+fn shared_memory(ring: BodyRing, file: FilePlace) -> Result<Memory, MachineError> {
     let size = layout::BLOCKS_END - layout::BOOT_PAGE;
     let mut shared = Memory::new(size).map_err(MachineError::Memory)?;
     let boot = Boot {
         ring,
         doorbell: Doorbell::Memory,
+        file,
     };
     shared.write(0, &boot.encode());
     Ok(shared)

@@ -18,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::ptr::{self, NonNull};
 
 use enarx_wire_hostcall::call::{Leave, Service};
-use enarx_wire_launch::vm::{BodyRing, Boot, Doorbell, GuestPages, file_digest, layout};
+use enarx_wire_launch::vm::{BodyRing, Boot, Doorbell, FilePlace, GuestPages, file_digest, layout};
 use enarx_wire_launch::{KeepImage, Platform, SgxImage, VmImage};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
@@ -78,6 +78,7 @@ impl Guest {
         let boot = Boot {
             ring: BodyRing::Supervisor,
             doorbell: Doorbell::Port,
+            file: FilePlace::Shared,
         };
         let write = |address: u64, bytes: &[u8]| {
             // SAFETY: within the memory, which nobody else uses yet.

@@ -6,15 +6,16 @@ use enarx_keep_shim::{
     Stop,
     memory::{Access, AddressSpace, PAGE, Pages as _},
 };
-use enarx_wire_launch::vm::{GuestInfo, GuestSegment, layout};
+use enarx_wire_launch::vm::{FilePlace, GuestInfo, GuestSegment, layout};
 use sha2::{Digest as _, Sha256};
 
 use super::{frames, paging, platform::Machine, stop, tables::LARGE_PAGE};
 
 /// Loads the runtime that `info` describes, and registers its pages with `space`.
 ///
-/// Its bytes are copied from shared memory once; what is hashed and what runs is the copy.
-pub fn load(info: &GuestInfo, space: &mut AddressSpace) {
+/// Its bytes are copied from shared memory once, unless the host says that they are where the copy would be;
+/// what is hashed and what runs is what lies in private memory.
+pub fn load(info: &GuestInfo, lies: FilePlace, space: &mut AddressSpace) {
     let size = info.file_size;
     if size == 0 || size > layout::RUNTIME_FILE_END - layout::RUNTIME_FILE {
         stop(Stop::Launch);
@@ -27,7 +28,9 @@ pub fn load(info: &GuestInfo, space: &mut AddressSpace) {
     for offset in (LARGE_PAGE..room).step_by(LARGE_PAGE as usize) {
         paging::own(frame + offset);
     }
-    copy_in(copy, size);
+    if lies == FilePlace::Shared {
+        copy_in(copy, size);
+    }
     // SAFETY: the copy, which nobody writes any more.
     let file = unsafe { slice::from_raw_parts(copy as *const u8, size as usize) };
     if Sha256::digest(file)[..] != info.runtime_digest {

@@ -79,7 +79,7 @@ fn start() -> Registers {
         map: layout::USER + HEAP_SIZE..stack.start - PAGE,
         writable_bytes: memory_bytes,
     });
-    loader::load(&info, &mut space);
+    loader::load(&info, boot().file, &mut space);
     let registers = begin_program(
         &platform,
         &mut space,

@@ -50,7 +50,7 @@ pub fn address_in(entry: u64) -> u64 {
 pub struct Table(pub [AtomicU64; ENTRIES]);
 
 /// Bytes that one entry of the second-lowest level maps.
-pub const LARGE_PAGE: u64 = 2 << 20;
+pub const LARGE_PAGE: u64 = layout::LARGE_PAGE;
 
 /// The first page tables, from the top down: each has the next one in it.
 #[repr(C)]

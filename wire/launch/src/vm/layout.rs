@@ -179,12 +179,24 @@ pub const fn block(index: u32) -> u64 {
     BLOCKS + index as u64 * BLOCK_STRIDE
 }
 
+/// Bytes in a large page.
+pub const LARGE_PAGE: u64 = 2 << 20;
+
+/// Where in private memory the runtime's file is hashed and runs: its end, in whole large pages. `None`
+/// if it has no room there.
+#[must_use]
+pub const fn runtime_copy(memory_bytes: u64, file_bytes: u64) -> Option<u64> {
+    let Some(room) = file_bytes.checked_next_multiple_of(LARGE_PAGE) else {
+        return None;
+    };
+    (PRIVATE + private_bytes(memory_bytes, file_bytes)).checked_sub(room)
+}
+
 /// Bytes of private memory from [`PRIVATE`] on of a Keep with `memory_bytes` of memory for a
 /// runtime whose file has `file_bytes`: the memory and the file, and what the shim needs to
 /// map and account for them. A multiple of 2 MiB.
 #[must_use]
 pub const fn private_bytes(memory_bytes: u64, file_bytes: u64) -> u64 {
-    const LARGE_PAGE: u64 = 2 << 20;
     /// The shim's own, whatever the size.
     const LEAST: u64 = 32 << 20;
     // A table of 4 KiB maps 2 MiB at the best; memory that is mapped piece by piece needs more.

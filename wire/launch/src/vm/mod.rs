@@ -16,7 +16,7 @@ pub mod layout;
 mod pages;
 mod start;
 
-pub use boot::{BodyRing, Boot, BootError, Doorbell};
+pub use boot::{BodyRing, Boot, BootError, Doorbell, FilePlace};
 pub use info::{GuestInfo, GuestInfoError, GuestSegment};
 pub use pages::{GuestPage, GuestPageKind, GuestPages, GuestSection, file_digest};
 pub use start::{SnpProcessors, reset_page};

@@ -10,7 +10,7 @@ use aws_lc_rs::{hmac, rand};
 use enarx_wire_hostcall::attestation::{DIGEST_SIZE, REPORT_DATA_SIZE};
 use enarx_wire_launch::PAGE_SIZE;
 use enarx_wire_launch::vm::GuestPageKind;
-use enarx_wire_launch::vm::layout::{self, played};
+use enarx_wire_launch::vm::layout::{self, LARGE_PAGE, played};
 use kvm_bindings::CpuId;
 
 use super::{Marks, PageStates, Playable, Played, Refusal};
@@ -289,7 +289,6 @@ impl Registers {
 }
 
 const PAGE: u64 = PAGE_SIZE as u64;
-const LARGE_PAGE: u64 = 2 << 20;
 const SEPT_VE_DISABLE: u64 = 1 << 28;
 /// `REPORTTYPE`.
 const TRUST_DOMAIN: u8 = 0x81;
