@@ -129,18 +129,22 @@ impl Environment {
     }
 }
 
-/// Builds the `enarx` command with the cargo that runs this, into the same directory.
+/// Builds the `enarx` command as it is handed out, with the cargo that runs this.
 fn build_enarx() -> anyhow::Result<PathBuf> {
+    eprintln!("building enarx as it is handed out, which takes minutes the first time");
     let own = std::env::current_exe()?;
-    let path = own.with_file_name("enarx");
+    let target = own
+        .ancestors()
+        .nth(2)
+        .context("this program lies nowhere")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "enarx"])
+        .args(["dist", "--quiet"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()
         .context("cannot start cargo; name a built enarx with --enarx")?;
     ensure!(status.success(), "enarx could not be built");
-    existing(&path)
+    existing(&target.join("x86_64-unknown-linux-gnu/dist/enarx"))
 }
 
 fn existing(path: &Path) -> anyhow::Result<PathBuf> {

@@ -12,6 +12,7 @@
 //! | where files are kept | [`directories`] |
 //! | what SGX enclaves have of their own | [`enclave`] |
 //! | what SEV-SNP machines have of their own | [`machine`] |
+//! | how hosts are found by name | [`names`] |
 
 mod arguments;
 mod cli;
@@ -25,6 +26,7 @@ mod failure;
 mod fetching;
 mod local_host;
 mod machine;
+mod names;
 mod progress;
 mod reference;
 mod relay;
@@ -35,6 +37,7 @@ use crate::{cli::Cli, console::Console};
 
 fn main() -> ExitCode {
     enarx_host_launcher::become_keep_if_asked(local_host::keep_image);
+    names::use_hosts_file_and_dns();
     let cli = match Cli::of_this_process() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
