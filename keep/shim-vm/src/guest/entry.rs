@@ -146,7 +146,7 @@ global_asm!(
     // The boot page is looked at by the first processor alone.
     "  test esi, esi",
     "  jnz 3f",
-    "  cmp dword ptr [{BOOT_PAGE}], {USER}",
+    "  cmp word ptr [{BOOT_PAGE}], {USER}",
     "  jne 3f",
     "  cmp dword ptr [{PLATFORM_TAG}], {KVM}",
     "  je 9f",
