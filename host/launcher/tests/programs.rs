@@ -32,6 +32,9 @@ mod x86_64 {
 
     const MEMORY: u64 = 256 << 20;
 
+    /// As much as is soon used up.
+    const LITTLE_MEMORY: u64 = 64 << 20;
+
     pub fn main() {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
         let read = || std::fs::read(&path).unwrap();
@@ -61,10 +64,11 @@ mod x86_64 {
             let simulator = Simulator::SecureProcessor(&processor);
             launch(&ProcessBackend::new(None), simulator, MEMORY)
         };
-        let in_machine = |backend: &KvmBackend| {
+        let in_machine_with = |backend: &KvmBackend, memory_bytes| {
             let simulator = Simulator::SecureProcessor(&processor);
-            launch(backend, simulator, MEMORY)
+            launch(backend, simulator, memory_bytes)
         };
+        let in_machine = |backend: &KvmBackend| in_machine_with(backend, MEMORY);
         let in_enclave = |machine: &str, fast, memory_bytes| {
             let directory = directory.path().join(machine);
             std::fs::create_dir_all(&directory).unwrap();
@@ -84,6 +88,9 @@ mod x86_64 {
                 // Where new memory is zeroed before threads can reach it.
                 threads("snp", in_machine(&snp), 7);
                 assert_eq!(sealing_key(in_machine(&kvm), 1, [0; 16]), None);
+                for (kind, backend) in [("kvm", &kvm), ("snp", &snp)] {
+                    using_up_memory(kind, in_machine_with(backend, LITTLE_MEMORY));
+                }
             }
             Err(error) => println!("not tried in a virtual machine: /dev/kvm: {error}"),
         }
@@ -118,6 +125,16 @@ mod x86_64 {
         let ended = keep.process.wait();
         assert_eq!(ended.outcome, Outcome::Exited(RIGHT), "{kind}: {ended:?}");
         println!("test {count} threads ({kind}) ... ok, {:?}", ended.cpu_time);
+    }
+
+    fn using_up_memory(kind: &str, mut keep: LaunchedKeep) {
+        keep.channel.write_all(b"mx").unwrap();
+        let ended = keep.process.wait();
+        assert_eq!(ended.outcome, Outcome::Exited(RIGHT), "{kind}: {ended:?}");
+        println!(
+            "test memory_that_is_used_up ({kind}) ... ok, {:?}",
+            ended.cpu_time
+        );
     }
 
     /// The key of a name, and its version, if the Keep gets it.

@@ -1,8 +1,9 @@
 //! The shim's own heap.
 
+use alloc::vec::Vec;
 use core::{
     alloc::{GlobalAlloc, Layout},
-    ptr,
+    hint, ptr,
 };
 
 use dlmalloc::{Allocator, Dlmalloc};
@@ -59,6 +60,14 @@ unsafe impl<G: Growth + Send> GlobalAlloc for Heap<G> {
                 .realloc(pointer, layout.size(), layout.align(), size)
         }
     }
+}
+
+/// Whether the heap of this program has `bytes` to give.
+#[must_use]
+pub fn can_give(bytes: usize) -> bool {
+    let mut tried = Vec::<u8>::new();
+    // What nobody sees need not be allocated.
+    hint::black_box(&mut tried).try_reserve_exact(bytes).is_ok()
 }
 
 /// Memory that is never given back.

@@ -47,6 +47,12 @@ pub trait Platform: Pages + Sync {
         true
     }
 
+    /// Bytes of the shim's heap that files leave to all else, which cannot do without. None where the heap
+    /// is large enough for any.
+    fn spare_heap(&self) -> usize {
+        0
+    }
+
     /// Fills `bytes` from the processor's generator.
     fn random(&self, bytes: &mut [u8]);
 

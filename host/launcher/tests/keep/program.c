@@ -4,6 +4,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -302,6 +303,106 @@ static void use_threads(unsigned count)
     }
 }
 
+/* Memory that runs out, in one way after the other: the program is told, whatever has used it up, and can
+ * use all that it was promised. */
+
+enum { MEBIBYTE = 1 << 20, BLOCK = 2 * MEBIBYTE };
+
+static char *map(size_t size, int protection)
+{
+    char *at = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(at != MAP_FAILED || errno == ENOMEM);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* Reads every page, and writes it where that is possible. */
+static void touch_all(volatile char *at, size_t size, int protection)
+{
+    for (size_t page = 0; page < size; page += PAGE) {
+        must(at[page] == 0);
+        if (protection & PROT_WRITE)
+            at[page] = 1;
+    }
+}
+
+/* All memory that there is, as many MiB as `taken` says. */
+static char *taken[1024];
+static int taken_count;
+
+static void take_memory(int protection)
+{
+    for (; (taken[taken_count] = map(MEBIBYTE, protection)); taken_count++) {
+        must(taken_count < 1023);
+        touch_all(taken[taken_count], MEBIBYTE, protection);
+    }
+}
+
+static void give_memory(void)
+{
+    while (taken_count > 0)
+        must(munmap(taken[--taken_count], MEBIBYTE) == 0);
+}
+
+static size_t fill(int file)
+{
+    static char bytes[64 << 10];
+    size_t written = 0;
+    for (ssize_t count; (count = write(file, bytes, sizeof bytes)) > 0;)
+        written += (size_t)count;
+    must(errno == ENOSPC);
+    return written;
+}
+
+static void make_names(void)
+{
+    char name[200];
+    memset(name, 'n', sizeof name - 1);
+    name[0] = '/', name[sizeof name - 1] = 0;
+    for (unsigned number = 0;; number++) {
+        for (int digit = 0; digit < 8; digit++)
+            name[1 + digit] = (char)('a' + (number >> 4 * digit & 15));
+        int file = open(name, O_CREAT | O_WRONLY, 0600);
+        if (file < 0)
+            break;
+        must(close(file) == 0);
+    }
+    must(errno == ENOSPC);
+}
+
+/* A page of each block of a large room, until there are no more tables for them; gives how many. */
+static size_t take_pages(void)
+{
+    const size_t room = (size_t)BLOCK << 16;
+    size_t count = 0;
+    char *at = map(room, PROT_NONE);
+    must(at);
+    while (mprotect(at + count * BLOCK, PAGE, PROT_READ | PROT_WRITE) == 0)
+        touch_all(at + count++ * BLOCK, PAGE, PROT_WRITE);
+    must(errno == ENOMEM && munmap(at, room) == 0);
+    return count;
+}
+
+static void use_up(void)
+{
+    enum { WRITE = PROT_READ | PROT_WRITE };
+    int file = open("/large", O_CREAT | O_RDWR | O_TRUNC, 0600);
+    must(file >= 0);
+    must(take_pages() > 1000);
+    must(fill(file) > MEBIBYTE);
+    take_memory(WRITE);
+    must(fill(file) < MEBIBYTE);
+    give_memory();
+    must(ftruncate(file, 0) == 0 && fill(file) > MEBIBYTE);
+    must(ftruncate(file, 0) == 0);
+    /* What is only read takes memory too. */
+    take_memory(PROT_READ);
+    fill(file);
+    make_names();
+    give_memory();
+    take_memory(WRITE);
+    give_memory();
+}
+
 /* The channel does not wait by itself; the device never does. */
 static void await(int stream)
 {
@@ -342,6 +443,9 @@ int main(void)
         case 't':
             receive(CHANNEL, &command, 1);
             use_threads((unsigned)command);
+            break;
+        case 'm':
+            use_up();
             break;
         case 'k':
             get_key();

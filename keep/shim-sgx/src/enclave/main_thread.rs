@@ -60,7 +60,7 @@ fn start() -> Registers {
     let mut space = AddressSpace::new(Bounds {
         heap: user.start,
         map: user.start + HEAP_SIZE..stack.start - PAGE,
-        writable_bytes: launch_page.0.memory_bytes,
+        accessible_bytes: launch_page.0.memory_bytes,
     });
     for segment in info.segments() {
         let access = Access::from_protection(segment.access).unwrap_or_else(|_| stop(Stop::Launch));

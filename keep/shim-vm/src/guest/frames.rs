@@ -4,6 +4,9 @@
 //! the runtime from the top, mapped where the runtime wants it, and for the shim in a place of its own
 //! ([`own`](super::paging::own)). None of it ever comes back: what the runtime unmaps stays with its address. So what lies above one end and below
 //! the other was accepted, once, when that end got there, and nothing between them.
+//!
+//! Everything comes from this one pool. The runtime is told that there is no more when it asks for pages,
+//! never when it touches them: what it was promised then the shim leaves to it.
 
 use core::{ptr, sync::atomic::Ordering};
 
@@ -25,6 +28,25 @@ struct Frames {
     runtime: u64,
     /// The lowest byte above those that was accepted for it.
     accepted: u64,
+    /// The end of all.
+    end: u64,
+    /// Bytes that the runtime has from the start.
+    first: u64,
+    /// Bytes that it was promised beside those.
+    promised: u64,
+    /// Bytes that it has unmapped and that stay with their addresses.
+    kept: u64,
+}
+
+impl Frames {
+    /// The end of what the shim can have without breaking a promise of so many bytes.
+    fn own_end(&self, promised: u64) -> u64 {
+        let taken = [self.first, promised, self.kept].into_iter();
+        self.end
+            .saturating_sub(taken.fold(0, u64::saturating_add))
+            .min(self.runtime)
+            .min(OWN_END)
+    }
 }
 
 static FRAMES: Mutex<Frames> = Mutex::new(Frames {
@@ -32,6 +54,10 @@ static FRAMES: Mutex<Frames> = Mutex::new(Frames {
     mapped: layout::PRIVATE,
     runtime: layout::PRIVATE,
     accepted: layout::PRIVATE,
+    end: layout::PRIVATE,
+    first: 0,
+    promised: 0,
+    kept: 0,
 });
 
 /// The end of what the first page tables can map.
@@ -42,6 +68,40 @@ pub fn begin(bytes: u64) {
     let mut frames = FRAMES.lock();
     frames.runtime = layout::PRIVATE + bytes;
     frames.accepted = frames.runtime;
+    frames.end = frames.runtime;
+}
+
+/// Bytes of the heap that nobody gets who can do without them: more than all threads' calls need, and what
+/// is noted of pages that the runtime touches here and there.
+pub fn spare_heap() -> usize {
+    const OF_CALLS: usize = 2 << 20;
+    let frames = FRAMES.lock();
+    OF_CALLS + (frames.end - layout::PRIVATE) as usize / 512
+}
+
+/// Takes note that the runtime begins with what it has, and `more` bytes that it was not promised.
+pub fn begin_promises(more: u64) {
+    let mut frames = FRAMES.lock();
+    frames.first = frames.end - frames.runtime + more;
+}
+
+/// Promises the runtime so many bytes in all beside what it began with, and gives how many it was promised
+/// before; `None` if there are not so many.
+pub fn promise(bytes: u64) -> Option<u64> {
+    let mut frames = FRAMES.lock();
+    let before = frames.promised;
+    if bytes > before && frames.own_end(bytes) < frames.mapped {
+        return None;
+    }
+    frames.promised = bytes;
+    Some(before)
+}
+
+/// Takes note of how many bytes the runtime has unmapped since, which are there for it alone, and how many
+/// of those it has again.
+pub fn keep(unmapped: u64, again: u64) {
+    let mut frames = FRAMES.lock();
+    frames.kept = frames.kept + unmapped - again;
 }
 
 /// Gives `bytes` of memory for the shim's own use, with anything in it: a multiple of pages.
@@ -51,7 +111,7 @@ pub fn own(bytes: u64) -> Option<u64> {
     let end = start.checked_add(bytes)?;
     while frames.mapped < end {
         let large = frames.mapped;
-        if large + LARGE_PAGE > frames.runtime.min(OWN_END) {
+        if large + LARGE_PAGE > frames.own_end(frames.promised) {
             return None;
         }
         tee().accept(large..large + LARGE_PAGE);

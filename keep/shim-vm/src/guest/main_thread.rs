@@ -14,7 +14,7 @@ use enarx_wire_launch::{
 use super::{
     KERNEL, access, entry, frames,
     handlers::guest_go,
-    host, loader,
+    host, loader, paging,
     platform::Machine,
     processor_page::{self, ProcessorPage},
     stop,
@@ -69,7 +69,9 @@ fn choose_tee() {
 fn start() -> Registers {
     let (launch_page, info) = launched();
     let memory_bytes = launch_page.0.memory_bytes;
-    frames::begin(layout::private_bytes(memory_bytes, info.file_size));
+    let private = layout::private_bytes(memory_bytes, info.file_size);
+    frames::begin(private);
+    paging::begin(private);
 
     let platform = Machine;
     let stack_end = layout::USER_END - PAGE;
@@ -77,9 +79,12 @@ fn start() -> Registers {
     let mut space = AddressSpace::new(Bounds {
         heap: layout::USER,
         map: layout::USER + HEAP_SIZE..stack.start - PAGE,
-        writable_bytes: memory_bytes,
+        accessible_bytes: memory_bytes,
     });
     loader::load(&info, boot().file, &mut space);
+    if !paging::make_tables(stack.clone()) {
+        stop(Stop::Memory);
+    }
     let registers = begin_program(
         &platform,
         &mut space,
@@ -90,6 +95,7 @@ fn start() -> Registers {
             program_header_count: info.program_header_count,
         },
     );
+    frames::begin_promises(STACK_SIZE);
 
     KERNEL.call_once(|| {
         Kernel::new(

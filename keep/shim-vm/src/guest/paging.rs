@@ -9,6 +9,7 @@ use core::{
 
 use enarx_keep_shim::{
     Stop,
+    heap::can_give,
     memory::{Access, PAGE, Pages},
 };
 use enarx_wire_launch::vm::layout;
@@ -19,12 +20,15 @@ use super::{
     handlers::guest_user_forget,
     platform::Machine,
     processor_page, stop,
-    tables::{FIRST_TABLES, INNER, LARGE_PAGE, READ_WRITE, Table, address_in, bit, private},
+    tables::{
+        ENTRIES, FIRST_TABLES, INNER, LARGE_PAGE, READ_WRITE, Table, address_in, bit, private,
+    },
     tee::tee,
 };
 
 impl Pages for Machine {
     fn add(&self, range: Range<u64>) {
+        let mut again = 0;
         each(range, |entry, _| {
             let kept = address_in(entry.load(Ordering::Relaxed));
             let new = || frames::take(PAGE, PAGE).unwrap_or_else(|| stop(Stop::Memory));
@@ -34,14 +38,17 @@ impl Pages for Machine {
                 // runtime can reach it, other threads write there.
                 unsafe { ptr::write_bytes(own(frame) as *mut u8, 0, PAGE as usize) };
             }
+            again += if kept == 0 { 0 } else { PAGE };
             entry.store(private(frame, READ_WRITE), Ordering::Release);
         });
+        frames::keep(0, again);
     }
 
     /// The memory stays with its address, until pages are added there again: other processors may
     /// remember it, and must not meet in it what lies elsewhere, nor miss what lies there.
     fn remove(&self, range: Range<u64>) {
         change(range.clone(), Access::NONE);
+        frames::keep(range.end - range.start, 0);
         forget(range);
     }
 
@@ -64,6 +71,33 @@ impl Pages for Machine {
         // the contract of `Pages`.
         unsafe { ptr::write_bytes(range.start as *mut u8, 0, length) };
     }
+
+    /// With the tables for them: there may be none later.
+    fn promise(&self, range: Range<u64>, bytes: u64) -> bool {
+        let Some(before) = frames::promise(bytes) else {
+            return false;
+        };
+        let done = range.is_empty() || (can_give(frames::spare_heap()) && make_tables(range));
+        if !done {
+            frames::promise(before);
+        }
+        done
+    }
+}
+
+/// Makes the tables for the pages in `range`, if there is memory for them.
+pub fn make_tables(range: Range<u64>) -> bool {
+    let first = range.start / LARGE_PAGE * LARGE_PAGE;
+    (first..range.end)
+        .step_by(LARGE_PAGE as usize)
+        .all(|at| find_table(at, 0).is_some())
+}
+
+/// Makes the tables by which the shim reaches `bytes` of private memory itself.
+pub fn begin(bytes: u64) {
+    for frame in (0..layout::PRIVATE + bytes).step_by(ENTRIES * LARGE_PAGE as usize) {
+        table(OWN + frame, 1);
+    }
 }
 
 /// Maps memory at `frame` to the pages in `range`.
@@ -77,8 +111,6 @@ pub fn map(range: Range<u64>, mut frame: u64, access: Access) {
 /// Where the shim itself reaches the memory at `frame`, which the runtime has elsewhere or is to have. The
 /// 2 MiB around it are mapped there from now on.
 pub fn own(frame: u64) -> u64 {
-    /// Behind all that the runtime maps.
-    const OWN: u64 = layout::USER_END;
     let address = OWN + frame;
     let user = if body_in_ring_3() { bit::USER } else { 0 };
     let bits = READ_WRITE & !bit::USER | user | bit::LARGE;
@@ -87,6 +119,9 @@ pub fn own(frame: u64) -> u64 {
     entry.store(private(large, bits), Ordering::Release);
     address
 }
+
+/// Where it does so: behind all that the runtime maps.
+const OWN: u64 = layout::USER_END;
 
 fn change(range: Range<u64>, access: Access) {
     each(range, |entry, _| {
@@ -126,19 +161,21 @@ fn each(range: Range<u64>, mut act: impl FnMut(&AtomicU64, u64)) {
     }
 }
 
-/// The table of `level` that is for `address`, from the lowest, 0. Tables that are missing are
-/// made.
+/// The table of `level` that is for `address`, from the lowest, 0. It was made before, or there is memory
+/// for it.
 fn table(address: u64, level: u32) -> &'static Table {
+    find_table(address, level).unwrap_or_else(|| stop(Stop::Memory))
+}
+
+/// The same table. If it is missing it is made, if there is memory for it.
+fn find_table(address: u64, level: u32) -> Option<&'static Table> {
     const TOP: u32 = 3;
     let mut table = &FIRST_TABLES.top;
     for above in (level + 1..=TOP).rev() {
         let entry = &table.0[index(address, above)];
         let mut found = entry.load(Ordering::Acquire);
         if found & bit::PRESENT == 0 {
-            let Some(new) = frames::table() else {
-                stop(Stop::Memory)
-            };
-            found = private(new, INNER);
+            found = private(frames::table()?, INNER);
             entry.store(found, Ordering::Release);
         }
         // SAFETY: entries above the lowest level that are present name tables, which are mapped
@@ -146,7 +183,7 @@ fn table(address: u64, level: u32) -> &'static Table {
         // that of `own`, which asks for no lower level.
         table = unsafe { &*(address_in(found) as *const Table) };
     }
-    table
+    Some(table)
 }
 
 const fn index(address: u64, level: u32) -> usize {

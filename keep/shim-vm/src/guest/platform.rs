@@ -8,7 +8,7 @@ use enarx_wire_hostcall::{
     call::Operation,
 };
 
-use super::{host, processor_page, stop, tee::tee};
+use super::{frames, host, processor_page, stop, tee::tee};
 
 /// This machine.
 pub struct Machine;
@@ -37,6 +37,10 @@ impl Platform for Machine {
 
     fn record(&self, digest: &[u8; DIGEST_SIZE]) -> bool {
         tee().record(digest)
+    }
+
+    fn spare_heap(&self) -> usize {
+        frames::spare_heap()
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -3,18 +3,24 @@
 use alloc::collections::{BTreeMap, btree_map::Entry};
 use alloc::vec::Vec;
 
-use crate::Error;
+use crate::{Error, heap::can_give};
 
 /// How much memory is left for files.
 #[derive(Debug)]
 pub(super) struct Budget {
     pub limit: u64,
     used: u64,
+    spare_heap: usize,
 }
 
 impl Budget {
-    pub fn new(limit: u64) -> Self {
-        Self { limit, used: 0 }
+    /// Of `limit` bytes, and of a heap that keeps `spare_heap` bytes.
+    pub fn new(limit: u64, spare_heap: usize) -> Self {
+        Self {
+            limit,
+            used: 0,
+            spare_heap,
+        }
     }
 
     pub fn left(&self) -> u64 {
@@ -22,7 +28,7 @@ impl Budget {
     }
 
     pub fn take(&mut self, bytes: u64) -> Result<(), Error> {
-        if bytes > self.left() {
+        if bytes > self.left() || !can_give(self.spare_heap) {
             return Err(Error::ENOSPC);
         }
         self.used += bytes;
@@ -36,6 +42,9 @@ impl Budget {
 
 /// Contents are kept in chunks of this many bytes.
 const CHUNK: usize = 4096;
+
+/// What each takes of the budget: with what the heap adds, and its place among the others.
+const CHUNK_COST: u64 = CHUNK as u64 + 128;
 
 /// What holes are read from.
 static ZEROS: [u8; CHUNK] = [0; CHUNK];
@@ -57,6 +66,11 @@ impl Content {
     /// Bytes of memory that it takes.
     pub fn stored(&self) -> u64 {
         (self.chunks.len() * CHUNK) as u64
+    }
+
+    /// What it takes of the budget.
+    pub fn cost(&self) -> u64 {
+        self.chunks.len() as u64 * CHUNK_COST
     }
 
     /// Some bytes at `offset`: at most `limit`, and none at the end.
@@ -104,7 +118,7 @@ impl Content {
                 last[within..].fill(0);
                 self.chunks.insert(index, last);
             }
-            budget.give_back((rest.len() * CHUNK) as u64);
+            budget.give_back(rest.len() as u64 * CHUNK_COST);
         }
         self.size = size;
     }
@@ -118,7 +132,7 @@ const fn place(offset: u64) -> (u64, usize) {
 fn new_chunk(budget: &mut Budget) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(CHUNK).map_err(|_| Error::ENOSPC)?;
-    budget.take(CHUNK as u64)?;
+    budget.take(CHUNK_COST)?;
     bytes.resize(CHUNK, 0);
     Ok(bytes)
 }
@@ -152,7 +166,7 @@ mod test {
     #[test]
     fn what_was_never_written_is_zero_and_takes_no_memory() {
         const FAR: u64 = 10 * CHUNK as u64 + 5;
-        let mut budget = Budget::new(1 << 20);
+        let mut budget = Budget::new(1 << 20, 0);
         let mut content = Content::default();
         write(&mut content, FAR, b"far", &mut budget);
         assert_eq!(content.stored(), CHUNK as u64);
@@ -163,7 +177,7 @@ mod test {
 
     #[test]
     fn shortened_and_longer_again_is_zero_where_it_was_cut() {
-        let mut budget = Budget::new(1 << 20);
+        let mut budget = Budget::new(1 << 20, 0);
         let mut content = Content::default();
         write(&mut content, 0, &[7; 100_000], &mut budget);
         content.resize(10, &mut budget);
@@ -177,7 +191,7 @@ mod test {
 
     #[test]
     fn a_failed_write_leaves_nothing_behind_the_end() {
-        let mut budget = Budget::new(1 << 20);
+        let mut budget = Budget::new(1 << 20, 0);
         let mut content = Content::default();
         write(&mut content, 0, b"abc", &mut budget);
         let failed = content.overwrite(1, 50, &mut budget, |bytes| {
@@ -193,7 +207,7 @@ mod test {
     #[test]
     fn memory_is_taken_within_the_budget_only() {
         const LENGTH: u64 = CHUNK as u64;
-        let mut budget = Budget::new(2 * LENGTH);
+        let mut budget = Budget::new(2 * CHUNK_COST, 0);
         let mut content = Content::default();
         write(&mut content, LENGTH - 1, b"ab", &mut budget);
         assert_eq!((content.size(), budget.left()), (LENGTH + 1, 0));

@@ -50,9 +50,10 @@ pub struct Limits {
 
     /// Bytes of memory for contents, names and all else that is kept of files.
     ///
-    /// Contents ask for memory such that the call fails where the heap has none left. The rest
-    /// does not, so the heap should have this many bytes to give.
     pub bytes: u64,
+
+    /// Bytes that the heap must have left before any of it is taken: what calls need that must not fail.
+    pub spare_heap: usize,
 }
 
 /// The file system and the descriptors of one program.
@@ -76,7 +77,7 @@ impl Files {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            tree: Tree::new(limits.bytes),
+            tree: Tree::new(limits),
             table: Table::new(limits.open_files),
             last_socket: 0,
             closed_sockets: Vec::new(),

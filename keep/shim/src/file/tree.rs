@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general::{NAME_MAX, S_IFDIR, S_IFLNK, S_IFREG};
 
+use super::Limits;
 use super::content::{Budget, Content};
 use super::time::Time;
 use crate::Error;
@@ -94,7 +95,7 @@ impl Node {
     fn bytes(&self) -> u64 {
         NODE_BYTES
             + match &self.kind {
-                Kind::File(content) => content.stored(),
+                Kind::File(content) => content.cost(),
                 Kind::Directory(_) => 0,
                 Kind::Link(target) => target.len() as u64,
             }
@@ -157,11 +158,11 @@ pub(super) struct Tree {
 
 impl Tree {
     /// A root directory, which stays.
-    pub fn new(limit: u64) -> Self {
+    pub fn new(limits: Limits) -> Self {
         let mut tree = Self {
             nodes: BTreeMap::new(),
             next_number: NodeNumber::ROOT.0,
-            budget: Budget::new(limit),
+            budget: Budget::new(limits.bytes, limits.spare_heap),
         };
         let kind = Kind::Directory(Directory::new(NodeNumber::ROOT));
         tree.add(kind, Time::from_nanoseconds(0));

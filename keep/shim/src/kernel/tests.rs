@@ -197,7 +197,7 @@ impl Fixture {
         let space = AddressSpace::new(Bounds {
             heap: base,
             map: base + MEMORY..base + 2 * MEMORY,
-            writable_bytes: MEMORY / 2,
+            accessible_bytes: MEMORY / 2,
         });
         let kernel = Kernel::new(
             machine,

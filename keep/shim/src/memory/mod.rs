@@ -32,4 +32,12 @@ pub trait Pages {
 
     /// Zeroes pages that can be written.
     fn zero(&self, range: Range<u64>);
+
+    /// Promises that the pages in `range` can be added, and `bytes` of pages in all, beside those that were
+    /// there from the start; gives whether there is memory for that. What is promised with it is in the
+    /// place of what was promised before.
+    fn promise(&self, range: Range<u64>, bytes: u64) -> bool {
+        let _ = (range, bytes);
+        true
+    }
 }

@@ -23,7 +23,7 @@ pub struct AddressSpace {
     present: RangeMap<u64, Access>,
     /// The end of the heap.
     break_end: u64,
-    /// Bytes of areas that can be written.
+    /// Bytes that can be accessed, or hold something.
     used: u64,
     /// Of these, bytes that the runtime did not ask for.
     reserved: u64,
@@ -36,8 +36,8 @@ pub struct Bounds {
     pub heap: u64,
     /// Where `mmap` places what it maps.
     pub map: Range<u64>,
-    /// Bytes that can be mapped for writing, as `RLIMIT_DATA` counts them.
-    pub writable_bytes: u64,
+    /// Bytes that can be mapped with any access, which are as many as can be used.
+    pub accessible_bytes: u64,
 }
 
 /// What is to be done about a fault.
@@ -78,8 +78,9 @@ impl AddressSpace {
     /// Maps a range that does not count as memory that the runtime asked for, and need not lie
     /// in the bounds.
     pub fn reserve(&mut self, range: Range<u64>, access: Access) {
-        self.used += writable_bytes(&range, access);
-        self.reserved += writable_bytes(&range, access);
+        let bytes = self.counted(&range, access);
+        self.used += bytes;
+        self.reserved += bytes;
         self.areas.insert(range, access);
     }
 
@@ -108,7 +109,7 @@ impl AddressSpace {
     ) -> Result<u64, Error> {
         let range = self.in_bounds(aligned(address)?, whole_pages(length)?)?;
         // What is there is lost only if something else takes its place.
-        self.charge(self.writable_bytes_in(&range), &range, access)?;
+        self.charge(pages, self.bytes_in(&range), &range, access)?;
         Ok(self.occupy(pages, range, access))
     }
 
@@ -130,8 +131,8 @@ impl AddressSpace {
     ///
     /// # Errors
     ///
-    /// [`Error::ENOMEM`] when some of it is not mapped, or there would be more writable
-    /// memory than there may be.
+    /// [`Error::ENOMEM`] when some of it is not mapped, or there would be more memory than
+    /// there may be.
     pub fn protect(
         &mut self,
         pages: &impl Pages,
@@ -142,7 +143,7 @@ impl AddressSpace {
         let Some(range) = self.mapped(address, length)? else {
             return Ok(());
         };
-        self.charge(self.writable_bytes_in(&range), &range, access)?;
+        self.charge(pages, self.bytes_in(&range), &range, access)?;
         self.areas.insert(range.clone(), access);
         for (existing, from) in self.present_in(&range) {
             self.change(pages, existing, from, access);
@@ -232,7 +233,7 @@ impl AddressSpace {
         range: Range<u64>,
         access: Access,
     ) -> Result<u64, Error> {
-        self.charge(0, &range, access)?;
+        self.charge(pages, 0, &range, access)?;
         Ok(self.occupy(pages, range, access))
     }
 
@@ -247,12 +248,14 @@ impl AddressSpace {
 
     /// Unmaps a range and gives its pages back.
     fn remove(&mut self, pages: &impl Pages, range: Range<u64>) {
-        self.used -= self.writable_bytes_in(&range);
+        self.used -= self.bytes_in(&range);
         for (existing, _) in self.present_in(&range) {
             pages.remove(existing);
         }
         self.present.remove(range.clone());
         self.areas.remove(range);
+        // Less can always be had.
+        let _ = pages.promise(0..0, self.asked_for());
     }
 
     /// Adds the pages of a mapped range that do not exist.
@@ -292,21 +295,53 @@ impl AddressSpace {
     }
 
     /// Counts the bytes of `range`, which is to have `access`, instead of so many `before`.
-    fn charge(&mut self, before: u64, range: &Range<u64>, access: Access) -> Result<(), Error> {
-        let after = writable_bytes(range, access);
-        let most = self.bounds.writable_bytes.saturating_add(self.reserved);
-        let used = (self.used - before)
+    fn charge(
+        &mut self,
+        pages: &impl Pages,
+        before: u64,
+        range: &Range<u64>,
+        access: Access,
+    ) -> Result<(), Error> {
+        let after = self.counted(range, access);
+        let most = self.bounds.accessible_bytes.saturating_add(self.reserved);
+        let old = self.used;
+        self.used = (old - before)
             .checked_add(after)
             .filter(|used| *used <= most || after <= before)
             .ok_or(Error::ENOMEM)?;
-        self.used = used;
+        let needed = match access {
+            Access::NONE => 0..0,
+            _ => range.clone(),
+        };
+        if !pages.promise(needed, self.asked_for()) {
+            self.used = old;
+            return Err(Error::ENOMEM);
+        }
         Ok(())
     }
 
-    fn writable_bytes_in(&self, range: &Range<u64>) -> u64 {
+    /// Bytes that the runtime has asked for.
+    fn asked_for(&self) -> u64 {
+        self.used.saturating_sub(self.reserved)
+    }
+
+    fn bytes_in(&self, range: &Range<u64>) -> u64 {
         let areas = self.areas.overlapping(range);
         areas
-            .map(|(area, access)| writable_bytes(&intersection(area, range), *access))
+            .map(|(area, access)| self.counted(&intersection(area, range), *access))
+            .sum()
+    }
+
+    /// Bytes of a range with `access` that count: what cannot be accessed does so if it was once, and is
+    /// still there.
+    fn counted(&self, range: &Range<u64>, access: Access) -> u64 {
+        if access != Access::NONE {
+            return range.end - range.start;
+        }
+        let present = self.present.overlapping(range);
+        present
+            .map(|(part, _)| intersection(part, range))
+            .map(|part| part.end - part.start)
             .sum()
     }
 
@@ -354,14 +389,6 @@ fn intersection(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
     a.start.max(b.start)..a.end.min(b.end)
 }
 
-fn writable_bytes(range: &Range<u64>, access: Access) -> u64 {
-    if access.allows(Access::WRITE) {
-        range.end - range.start
-    } else {
-        0
-    }
-}
-
 fn aligned(address: u64) -> Result<u64, Error> {
     if address.is_multiple_of(PAGE) {
         Ok(address)
@@ -380,13 +407,16 @@ fn whole_pages(length: u64) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, collections::BTreeMap};
+    use std::{
+        cell::{Cell, RefCell},
+        collections::BTreeMap,
+    };
 
     use super::*;
 
-    /// Pages whose contents is one number each: what was last written, or zero.
-    #[derive(Default)]
-    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>);
+    /// Pages whose contents is one number each: what was last written, or zero; and bytes that there are at
+    /// most.
+    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>, Cell<u64>);
 
     impl Model {
         fn each(&self, range: Range<u64>, mut act: impl FnMut(&mut (Access, u64))) {
@@ -440,6 +470,10 @@ mod tests {
                 page.1 = 0;
             });
         }
+
+        fn promise(&self, _: Range<u64>, bytes: u64) -> bool {
+            bytes <= self.1.get()
+        }
     }
 
     const START: u64 = 0x10_0000;
@@ -449,9 +483,10 @@ mod tests {
         let bounds = Bounds {
             heap: 0x1000,
             map: START..START + 1000 * PAGE,
-            writable_bytes: 500 * PAGE,
+            accessible_bytes: 500 * PAGE,
         };
-        (AddressSpace::new(bounds), Model::default())
+        let model = Model(RefCell::default(), Cell::new(u64::MAX));
+        (AddressSpace::new(bounds), model)
     }
 
     #[test]
@@ -472,10 +507,10 @@ mod tests {
     }
 
     #[test]
-    fn writable_memory_is_limited() {
+    fn memory_is_limited() {
         let (mut space, model) = space();
         let reserved = space.map(&model, 900 * PAGE, Access::NONE).unwrap();
-        assert_eq!(asked_for(&space), 0);
+        assert_eq!(space.asked_for(), 0);
         space.protect(&model, reserved, 500 * PAGE, RW).unwrap();
         assert_eq!(space.map(&model, PAGE, RW), Err(Error::ENOMEM));
         assert_eq!(
@@ -483,8 +518,35 @@ mod tests {
             Err(Error::ENOMEM)
         );
         space.protect(&model, reserved, PAGE, Access::READ).unwrap();
+        assert_eq!(space.map(&model, PAGE, Access::READ), Err(Error::ENOMEM));
+        space.protect(&model, reserved, PAGE, Access::NONE).unwrap();
         space.map(&model, PAGE, RW).unwrap();
-        assert_eq!(asked_for(&space), 500 * PAGE);
+        assert_eq!(space.asked_for(), 500 * PAGE);
+        // What holds something takes memory whether it can be accessed or not.
+        space.prepare(&model, reserved + PAGE, PAGE, RW).unwrap();
+        space
+            .protect(&model, reserved, 500 * PAGE, Access::NONE)
+            .unwrap();
+        assert_eq!(space.asked_for(), 2 * PAGE);
+        space.unmap(&model, reserved, 900 * PAGE).unwrap();
+        assert_eq!(space.asked_for(), PAGE);
+    }
+
+    #[test]
+    fn nothing_is_mapped_that_there_is_no_memory_for() {
+        let (mut space, model) = space();
+        model.1.set(10 * PAGE);
+        let at = space.map(&model, 8 * PAGE, Access::NONE).unwrap();
+        space.protect(&model, at, 8 * PAGE, RW).unwrap();
+        assert_eq!(space.map(&model, 3 * PAGE, RW), Err(Error::ENOMEM));
+        let more = space.map(&model, 3 * PAGE, Access::NONE).unwrap();
+        assert_eq!(
+            space.protect(&model, more, 3 * PAGE, RW),
+            Err(Error::ENOMEM)
+        );
+        assert_eq!(space.set_break(&model, 0x4000), 0x1000);
+        space.unmap(&model, at, PAGE).unwrap();
+        space.protect(&model, more, 3 * PAGE, RW).unwrap();
     }
 
     /// As the C library does with what it relocated (RELRO).
@@ -494,17 +556,12 @@ mod tests {
         let start = 0x80_0000;
         pages_of(&model, start..start + 8 * PAGE);
         space.register(start..start + 8 * PAGE, RW);
-        assert_eq!(asked_for(&space), 0);
+        assert_eq!(space.asked_for(), 0);
         space
             .protect(&model, start, 4 * PAGE, Access::READ)
             .unwrap();
         space.map(&model, 500 * PAGE, RW).unwrap();
         assert_eq!(space.map(&model, 5 * PAGE, RW), Err(Error::ENOMEM));
-    }
-
-    /// Bytes that can be written and that the runtime asked for.
-    fn asked_for(space: &AddressSpace) -> u64 {
-        space.used - space.reserved
     }
 
     fn pages_of(model: &Model, range: Range<u64>) {
@@ -612,7 +669,8 @@ mod tests {
                 }
             }
         }
-        let used: u64 = expected.values().filter(|page| page.0 == RW).count() as u64;
-        assert_eq!(asked_for(&space), used * PAGE);
+        let uses = |at: u64, access| access != Access::NONE || model.get(at).is_some();
+        let used = expected.iter().filter(|(at, page)| uses(**at, page.0));
+        assert_eq!(space.asked_for(), used.count() as u64 * PAGE);
     }
 }

@@ -59,6 +59,7 @@ impl Both {
             files: Files::new(Limits {
                 open_files: OPEN_FILES,
                 bytes: BYTES,
+                spare_heap: 0,
             }),
             memory: Memory::new(),
             log: Vec::new(),

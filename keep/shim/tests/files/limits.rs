@@ -19,6 +19,7 @@ impl Small {
             files: Files::new(Limits {
                 open_files: 16,
                 bytes,
+                spare_heap: 0,
             }),
             memory: Memory::new(),
         }
