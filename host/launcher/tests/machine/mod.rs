@@ -4,7 +4,7 @@ use std::arch::global_asm;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use enarx_host_launcher::kvm::KvmBackend;
 use enarx_host_launcher::{
@@ -49,7 +49,10 @@ const TESTS: &[(&str, fn())] = &[
         "what_cannot_be_launched_says_why",
         what_cannot_be_launched_says_why,
     ),
-    ("many_keeps_leave_nothing", many_keeps_leave_nothing),
+    (
+        "starts_and_stops_leave_nothing",
+        starts_and_stops_leave_nothing,
+    ),
 ];
 
 /// Runs the tests whose names contain the first argument that is no option.
@@ -289,8 +292,10 @@ fn a_trust_domain_has_room_below_its_first_instruction() {
     assert!(matches!(failed(on_hardware), LaunchError::NoTdx(_)));
 }
 
+/// Status of a runtime that an instruction ended which does not exist.
+const ILLEGAL: i32 = 128 + 4;
+
 fn faults_end_the_runtime() {
-    const ILLEGAL: i32 = 128 + 4;
     let ended = tell(launch(), b'u');
     assert_eq!(ended.outcome, Outcome::Exited(ILLEGAL), "{ended:?}");
 }
@@ -392,18 +397,97 @@ fn what_cannot_be_launched_says_why() {
     );
 }
 
-fn many_keeps_leave_nothing() {
-    const KEEPS: usize = 30;
-    let count = |directory: &str| std::fs::read_dir(directory).unwrap().count();
-    let open = || (count("/proc/self/fd"), count("/proc/self/task"));
-    assert_eq!(tell(launch(), b'x').outcome, Outcome::Exited(7));
-    let before = open();
-    for index in 0..KEEPS {
-        let keep = launch();
-        // Half of them end by themselves.
-        if index % 2 == 0 {
-            assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7));
+/// How often a Keep is started and ended; `ENARX_TEST_STARTS` says otherwise.
+const STARTS: usize = 40;
+
+fn starts_and_stops_leave_nothing() {
+    let starts = std::env::var("ENARX_TEST_STARTS").map_or(STARTS, |text| text.parse().unwrap());
+    let backends = [
+        KvmBackend::new(),
+        KvmBackend::snp(None),
+        KvmBackend::tdx(),
+        KvmBackend::new().without_namespaces(),
+    ];
+    let start = |index: usize| {
+        // Most are of the first kind.
+        let other = index.is_multiple_of(4).then_some(index / 4 % 4);
+        let keep = launch_by(&backends[other.unwrap_or(0)]);
+        let isolation = keep.isolation.clone();
+        // Some end by themselves, some fail, some are ended.
+        match index % 3 {
+            0 => assert_eq!(tell(keep, b'x').outcome, Outcome::Exited(7)),
+            1 => assert_eq!(tell(keep, b'u').outcome, Outcome::Exited(ILLEGAL)),
+            _ => drop(keep),
+        }
+        if let Isolation::Directory { path, .. } = isolation {
+            assert!(!path.exists(), "{}", path.display());
+        }
+    };
+    // What is kept for later is made.
+    (0..16).for_each(start);
+    let (before, resident_before) = (Held::now(), resident());
+    (0..starts).for_each(start);
+    // A thread that has seen its Keep off may still be ending.
+    let end = Instant::now() + Duration::from_secs(60);
+    while !Held::now().is_within(&before) {
+        assert!(
+            Instant::now() < end,
+            "{:?} instead of {before:?}",
+            Held::now()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let grown = resident().saturating_sub(resident_before);
+    assert!(grown < 8 << 10, "{grown} KiB after {starts} starts");
+    println!("{starts} starts and stops left nothing; memory grew by {grown} KiB");
+}
+
+/// What this process has of the system.
+#[derive(Debug)]
+struct Held {
+    descriptors: usize,
+    threads: usize,
+    processes: usize,
+    mappings: usize,
+    files: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let count = |path: &Path| std::fs::read_dir(path).unwrap().count();
+        let tasks = Path::new("/proc/self/task");
+        let children = |task: std::io::Result<std::fs::DirEntry>| {
+            let path = task.unwrap().path().join("children");
+            let children = std::fs::read_to_string(path).unwrap_or_default();
+            children.split_whitespace().count()
+        };
+        Self {
+            descriptors: count(Path::new("/proc/self/fd")),
+            threads: count(tasks),
+            processes: std::fs::read_dir(tasks).unwrap().map(children).sum(),
+            mappings: std::fs::read_to_string("/proc/self/maps")
+                .unwrap()
+                .lines()
+                .count(),
+            files: count(Path::new(env!("CARGO_TARGET_TMPDIR"))),
         }
     }
-    assert_eq!(open(), before);
+
+    /// The allocator may have split and joined what it has.
+    fn is_within(&self, before: &Self) -> bool {
+        const MAPPINGS: usize = 16;
+        self.descriptors == before.descriptors
+            && self.threads == before.threads
+            && self.processes == before.processes
+            && self.mappings <= before.mappings + MAPPINGS
+            && self.files <= before.files
+    }
+}
+
+/// KiB of memory that this process has.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kibibytes.parse().unwrap()
 }
