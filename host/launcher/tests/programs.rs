@@ -89,7 +89,10 @@ mod x86_64 {
                 threads("snp", in_machine(&snp), 7);
                 assert_eq!(sealing_key(in_machine(&kvm), 1, [0; 16]), None);
                 for (kind, backend) in [("kvm", &kvm), ("snp", &snp)] {
-                    using_up_memory(kind, in_machine_with(backend, LITTLE_MEMORY));
+                    giving_memory_back(kind, in_machine(backend), kind == "kvm");
+                    let little = || in_machine_with(backend, LITTLE_MEMORY);
+                    using_memory("memory_that_is_used_up", b'm', kind, little());
+                    using_memory("memory_that_moves", b'c', kind, little());
                 }
             }
             Err(error) => println!("not tried in a virtual machine: /dev/kvm: {error}"),
@@ -127,14 +130,47 @@ mod x86_64 {
         println!("test {count} threads ({kind}) ... ok, {:?}", ended.cpu_time);
     }
 
-    fn using_up_memory(kind: &str, mut keep: LaunchedKeep) {
-        keep.channel.write_all(b"mx").unwrap();
+    /// Where nothing reads the machine's memory but the host, the host gets back what the program does not
+    /// use.
+    fn giving_memory_back(kind: &str, mut keep: LaunchedKeep, gets_it: bool) {
+        const MUCH: u64 = 100 << 10;
+        let resident = |keep: &LaunchedKeep| {
+            let path = format!("/proc/{}/status", keep.process.id());
+            let status = std::fs::read_to_string(path).unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+            let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+            kibibytes.parse::<u64>().unwrap()
+        };
+        keep.channel.write_all(b"g").unwrap();
+        let mut least = u64::MAX;
+        for round in 0..4 {
+            let mut said = [0; 1];
+            let [used, left] = [b't', b'g'].map(|expected| {
+                keep.channel.read_exact(&mut said).unwrap();
+                assert_eq!(said[0], expected);
+                let resident = resident(&keep);
+                keep.channel.write_all(b"-").unwrap();
+                resident
+            });
+            println!("{kind}: {used} KiB, and {left} KiB when 100 MiB are given back");
+            assert!(used > MUCH, "{used} KiB");
+            assert!(round == 0 || used < 2 * MUCH, "used again: {used} KiB");
+            assert!(!gets_it || used - left > 80 << 10, "{used} KiB, {left} KiB");
+            least = least.min(left);
+        }
+        assert!(!gets_it || least < 50 << 10, "{least} KiB");
+        keep.channel.write_all(b"x").unwrap();
         let ended = keep.process.wait();
         assert_eq!(ended.outcome, Outcome::Exited(RIGHT), "{kind}: {ended:?}");
-        println!(
-            "test memory_that_is_used_up ({kind}) ... ok, {:?}",
-            ended.cpu_time
-        );
+        println!("test memory_that_is_given_back ({kind}) ... ok");
+    }
+
+    fn using_memory(what: &str, command: u8, kind: &str, mut keep: LaunchedKeep) {
+        keep.channel.write_all(&[command, b'x']).unwrap();
+        let ended = keep.process.wait();
+        let right = Outcome::Exited(RIGHT);
+        assert_eq!(ended.outcome, right, "{what} ({kind}): {ended:?}");
+        println!("test {what} ({kind}) ... ok, {:?}", ended.cpu_time);
     }
 
     /// The key of a name, and its version, if the Keep gets it.

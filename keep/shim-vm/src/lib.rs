@@ -24,6 +24,7 @@
 extern crate alloc;
 
 pub mod exceptions;
+pub mod free;
 #[cfg(panic = "abort")]
 mod guest;
 pub mod snp;

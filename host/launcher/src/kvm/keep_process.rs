@@ -20,7 +20,7 @@ use super::machine::{HardwareTee, Machine};
 use super::order::Order;
 use super::played::playable;
 use super::run::MachineKeep;
-use super::services::DeviceEvidence;
+use super::services::{DeviceEvidence, MachineServices};
 use super::software;
 use crate::child::{self, ChildStep, Program};
 use crate::service::{STOPPED_STATUS, Services, Threads};
@@ -108,11 +108,11 @@ pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
     if launcher.write_all(&report.encode()).is_err() || report != Report::Running {
         return STOPPED_STATUS;
     }
-    let evidence = DeviceEvidence::new(launcher);
+    let technology = MachineServices::new(DeviceEvidence::new(launcher), machine.private());
     let threads = layout::PROCESSORS;
     // All that can be missing are descriptors for the threads to wait at.
-    let evidence = Box::new(evidence);
-    let Ok(services) = Services::new(evidence, channel, diagnostics, threads, network) else {
+    let technology = Box::new(technology);
+    let Ok(services) = Services::new(technology, channel, diagnostics, threads, network) else {
         return STOPPED_STATUS;
     };
     Threads::new(MachineKeep { machine, services }, threads, |status| {

@@ -33,6 +33,8 @@ pub(super) struct Machine {
     hardware: Option<Arc<Hardware>>,
     /// From [`layout::BOOT_PAGE`] on.
     shared: Memory,
+    /// From [`layout::PRIVATE`] on, where that is this process's memory and no TEE's.
+    private: Option<Arc<Memory>>,
     /// The rest of what the machine has, kept for as long as that.
     _others: Vec<Memory>,
     _private: Vec<OwnedFd>,
@@ -190,6 +192,7 @@ impl Machine {
             unsafe { vm.set_user_memory_region(region) }
                 .map_err(|error| MachineError::Kvm("give memory to the machine", error))?;
         }
+        let mut kept = None;
         let played = match tee {
             Some(tee) => {
                 let mut states = PageStates::default();
@@ -201,7 +204,8 @@ impl Machine {
                 Some(tee.play(Arc::new(states), &shared))
             }
             None => {
-                others.extend([loaded, private]);
+                others.push(loaded);
+                kept = Some(Arc::new(private));
                 None
             }
         };
@@ -216,6 +220,7 @@ impl Machine {
             processors: Mutex::default(),
             hardware: None,
             shared,
+            private: kept,
             _others: others,
             _private: Vec::new(),
         })
@@ -295,6 +300,7 @@ impl Machine {
             },
             processors: Mutex::new(made.processors.into_iter().map(Some).collect()),
             shared,
+            private: None,
             _others: others,
             _private: made.memory,
         })
@@ -315,6 +321,11 @@ impl Machine {
                 Ok(Processor::of_hardware(made, index, hardware))
             }
         }
+    }
+
+    /// Its private memory, where the host has that and plays no TEE.
+    pub(super) fn private(&self) -> Option<Arc<Memory>> {
+        self.private.clone()
     }
 
     /// What the machine shares with its host.

@@ -3,6 +3,7 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
+use enarx_wire_launch::PAGE_SIZE;
 use rustix::mm::{
     Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap,
 };
@@ -81,6 +82,26 @@ impl Memory {
         unsafe {
             let start = self.base.as_ptr().add(offset as usize);
             Ok(mprotect(start.cast(), size as usize, flags)?)
+        }
+    }
+
+    /// Gives `size` bytes from `offset` on back to the system, with what is in them: whoever uses them again
+    /// finds zeros.
+    ///
+    /// # Errors
+    ///
+    /// The system's; [`io::ErrorKind::InvalidInput`] when there are not so many, or they are no whole pages.
+    pub(super) fn give_back(&self, offset: u64, size: u64) -> io::Result<()> {
+        let is_within = offset
+            .checked_add(size)
+            .is_some_and(|end| end <= self.size());
+        if !is_within || (offset | size) % PAGE_SIZE as u64 != 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: pages of the mapping, by the lines above. This program has no references to any of it.
+        unsafe {
+            let start = self.base.as_ptr().add(offset as usize);
+            Ok(madvise(start.cast(), size as usize, Advice::LinuxDontNeed)?)
         }
     }
 

@@ -23,7 +23,7 @@ use enarx_wire_launch::{KeepImage, Platform, SgxImage, VmImage};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
-use super::services::DeviceEvidence;
+use super::services::{DeviceEvidence, MachineServices};
 use crate::service::{Outside, Served, Services, Starter, services};
 
 /// How a Keep in QEMU ended.
@@ -126,7 +126,7 @@ impl Guest {
         let (doorbell, _) = listener.accept().unwrap();
         let (device, _) = UnixStream::pair().unwrap();
         let evidence = DeviceEvidence::new(device);
-        let (services, outside) = services(Box::new(evidence), 1);
+        let (services, outside) = services(Box::new(MachineServices::new(evidence, None)), 1);
         Self {
             directory,
             memory,

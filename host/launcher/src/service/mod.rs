@@ -177,7 +177,8 @@ impl Services {
             | Operation::Restrict
             | Operation::Trim
             | Operation::Remove
-            | Operation::Evidence => self.technology.answer(request, payload, &self.diagnostics),
+            | Operation::Evidence
+            | Operation::GiveBack => self.technology.answer(request, payload, &self.diagnostics),
             Operation::Exit => Err(Errno::NOSYS),
             _ => self.answer_about_sockets(request, payload).map_err(known),
         }

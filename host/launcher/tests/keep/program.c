@@ -387,6 +387,12 @@ static void use_up(void)
     enum { WRITE = PROT_READ | PROT_WRITE };
     int file = open("/large", O_CREAT | O_RDWR | O_TRUNC, 0600);
     must(file >= 0);
+    /* What is only read takes memory too. */
+    for (int writes = 0; writes < 2; writes++) {
+        take_memory(writes ? WRITE : PROT_READ);
+        must(taken_count > 50 && taken_count <= 64);
+        give_memory();
+    }
     must(take_pages() > 1000);
     must(fill(file) > MEBIBYTE);
     take_memory(WRITE);
@@ -394,13 +400,87 @@ static void use_up(void)
     give_memory();
     must(ftruncate(file, 0) == 0 && fill(file) > MEBIBYTE);
     must(ftruncate(file, 0) == 0);
-    /* What is only read takes memory too. */
-    take_memory(PROT_READ);
+    take_memory(WRITE);
     fill(file);
     make_names();
     give_memory();
     take_memory(WRITE);
     give_memory();
+}
+
+/* Memory that is given back, and comes again with zeros in it, at other addresses too. */
+
+static void await(int stream);
+static void receive(int stream, void *into, size_t size);
+
+static void tell(char what)
+{
+    must(write(CHANNEL, &what, 1) == 1);
+}
+
+static void give_back(void)
+{
+    enum { WRITE = PROT_READ | PROT_WRITE, ROUNDS_OF_IT = 4 };
+    const size_t size = 100 * MEBIBYTE;
+    char command;
+    for (int round = 0; round < ROUNDS_OF_IT; round++) {
+        char *at = map(size, WRITE);
+        must(at);
+        touch_all(at, size, WRITE);
+        tell('t');
+        receive(CHANNEL, &command, 1);
+        if (round % 2) {
+            must(madvise(at, size, MADV_DONTNEED) == 0);
+            touch_all(at + size - PAGE, PAGE, WRITE);
+            must(munmap(at + size - PAGE, PAGE) == 0);
+        } else {
+            must(munmap(at, size) == 0);
+        }
+        tell('g');
+        receive(CHANNEL, &command, 1);
+        if (round % 2)
+            must(munmap(at, size - PAGE) == 0);
+        /* What comes next lies elsewhere. */
+        must(map(2 * MEBIBYTE, PROT_NONE));
+    }
+}
+
+/* The same while another thread computes, calls, and has seen the memory. */
+
+static volatile char *shared_page;
+static volatile int is_over;
+
+static void *look_on(void *argument)
+{
+    while (!is_over) {
+        if (shared_page)
+            (void)*shared_page;
+        for (int i = 0; i < 1000; i++)
+            __asm__ volatile("");
+        usleep(1);
+    }
+    return argument;
+}
+
+static void churn(void)
+{
+    enum { WRITE = PROT_READ | PROT_WRITE, SIZE = 4 * MEBIBYTE };
+    pthread_t other;
+    must(pthread_create(&other, NULL, look_on, NULL) == 0);
+    char *kept = map(SIZE, WRITE);
+    must(kept);
+    touch_all(kept, SIZE, WRITE);
+    shared_page = kept;
+    for (int round = 0; round < 30; round++) {
+        char *at = map(SIZE, WRITE);
+        must(at);
+        touch_all(at, SIZE, WRITE);
+        must(munmap(at, SIZE) == 0);
+        must(map(SIZE, PROT_NONE));
+        must(kept[0] == 1 && kept[SIZE - PAGE] == 1);
+    }
+    is_over = 1;
+    must(pthread_join(other, NULL) == 0);
 }
 
 /* The channel does not wait by itself; the device never does. */
@@ -446,6 +526,12 @@ int main(void)
             break;
         case 'm':
             use_up();
+            break;
+        case 'g':
+            give_back();
+            break;
+        case 'c':
+            churn();
             break;
         case 'k':
             get_key();

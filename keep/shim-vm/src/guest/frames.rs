@@ -2,13 +2,13 @@
 //!
 //! The shim's own memory (its heap and page tables) grows from the bottom, mapped where it lies; that of
 //! the runtime from the top, mapped where the runtime wants it, and for the shim in a place of its own
-//! ([`own`](super::paging::own)). None of it ever comes back: what the runtime unmaps stays with its address. So what lies above one end and below
-//! the other was accepted, once, when that end got there, and nothing between them.
+//! ([`own`](super::paging::own)). What lies above one end and below the other was accepted, once, when that end
+//! got there, and nothing between them. Of the runtime's, what it gave back is used again, and the host is told of what is not.
 //!
 //! Everything comes from this one pool. The runtime is told that there is no more when it asks for pages,
 //! never when it touches them: what it was promised then the shim leaves to it.
 
-use core::{ptr, sync::atomic::Ordering};
+use core::{ops::Range, ptr, sync::atomic::Ordering};
 
 use enarx_keep_shim::memory::PAGE;
 use enarx_wire_launch::vm::layout;
@@ -18,6 +18,7 @@ use super::{
     tables::{ENTRIES, FIRST_TABLES, LARGE_PAGE, READ_WRITE, bit, private},
     tee::tee,
 };
+use crate::free::FreePages;
 
 struct Frames {
     /// The first byte that the shim has not used.
@@ -36,6 +37,8 @@ struct Frames {
     promised: u64,
     /// Bytes that it has unmapped and that stay with their addresses.
     kept: u64,
+    /// Of the pages from the start, those that it gave back.
+    free: FreePages,
 }
 
 impl Frames {
@@ -44,7 +47,6 @@ impl Frames {
         let taken = [self.first, promised, self.kept].into_iter();
         self.end
             .saturating_sub(taken.fold(0, u64::saturating_add))
-            .min(self.runtime)
             .min(OWN_END)
     }
 }
@@ -58,6 +60,7 @@ static FRAMES: Mutex<Frames> = Mutex::new(Frames {
     first: 0,
     promised: 0,
     kept: 0,
+    free: FreePages::NONE,
 });
 
 /// The end of what the first page tables can map.
@@ -69,6 +72,9 @@ pub fn begin(bytes: u64) {
     frames.runtime = layout::PRIVATE + bytes;
     frames.accepted = frames.runtime;
     frames.end = frames.runtime;
+    drop(frames);
+    let free = FreePages::new((bytes / LARGE_PAGE) as usize);
+    FRAMES.lock().free = free;
 }
 
 /// Bytes of the heap that nobody gets who can do without them: more than all threads' calls need, and what
@@ -114,7 +120,15 @@ pub fn own(bytes: u64) -> Option<u64> {
         if large + LARGE_PAGE > frames.own_end(frames.promised) {
             return None;
         }
-        tee().accept(large..large + LARGE_PAGE);
+        if large < frames.accepted {
+            tee().accept(large..large + LARGE_PAGE);
+        } else {
+            let pages = number(frames.runtime)..number(large + LARGE_PAGE);
+            if !frames.free.take_all(pages) {
+                return None;
+            }
+            (frames.runtime, frames.accepted) = (large + LARGE_PAGE, large + LARGE_PAGE);
+        }
         let entry = &FIRST_TABLES.large.0[(large / LARGE_PAGE) as usize];
         entry.store(private(large, READ_WRITE | bit::LARGE), Ordering::Release);
         frames.mapped = large + LARGE_PAGE;
@@ -129,6 +143,42 @@ pub fn table() -> Option<u64> {
     // SAFETY: a page that was just given out to this alone, mapped where it lies.
     unsafe { ptr::write_bytes(table as *mut u8, 0, PAGE as usize) };
     Some(table)
+}
+
+/// Gives a page for the runtime, not mapped, and whether it is one that nobody had yet: others have anything
+/// in them.
+pub fn page() -> Option<(u64, bool)> {
+    let free = FRAMES.lock().free.take();
+    match free {
+        Some(number) => Some((layout::PRIVATE + number * PAGE, false)),
+        None => Some((take(PAGE, PAGE)?, true)),
+    }
+}
+
+/// Takes a page back that no processor can reach any more.
+pub fn free(page: u64) {
+    FRAMES.lock().free.insert(number(page));
+}
+
+/// Returns to the host what is free, as long as there is much of it.
+pub fn return_surplus() {
+    /// Blocks of 2 MiB: from so many on they are returned, and so many are kept for what comes next.
+    const MANY: usize = 8;
+    const KEPT: usize = 2;
+    let mut many = MANY;
+    loop {
+        let surplus = FRAMES.lock().free.surplus(many, KEPT);
+        let Some(Range { start, end }) = surplus else {
+            return;
+        };
+        tee().give_back(layout::PRIVATE + start * PAGE..layout::PRIVATE + end * PAGE);
+        many = 0;
+    }
+}
+
+/// The number of a page in all private memory.
+fn number(page: u64) -> u64 {
+    (page - layout::PRIVATE) / PAGE
 }
 
 /// Gives `bytes` of memory that lie one behind the other and are not mapped, from a multiple of

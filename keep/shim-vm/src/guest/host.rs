@@ -53,7 +53,7 @@ pub fn thread_ended() {
 /// access away.
 pub fn come_back() {
     go_on_if_running();
-    paging::catch_up();
+    paging::come_back();
 }
 
 /// Returns only while the Keep goes on; another processor may have ended it.
@@ -88,6 +88,7 @@ pub fn waits() -> bool {
 
 /// Leaves the machine, for the reason `leave` and with a detail.
 fn ring(leave: Leave, detail: u8) {
+    paging::leave();
     tee().ring(leave as u32 | u32::from(detail) << 8);
 }
 

@@ -4,7 +4,7 @@ use core::{
     arch::asm,
     ops::Range,
     ptr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use enarx_keep_shim::{
@@ -13,6 +13,8 @@ use enarx_keep_shim::{
     memory::{Access, PAGE, Pages},
 };
 use enarx_wire_launch::vm::layout;
+use rangemap::RangeSet;
+use spin::Mutex;
 
 use super::{
     entry::body_in_ring_3,
@@ -31,9 +33,11 @@ impl Pages for Machine {
         let mut again = 0;
         each(range, |entry, _| {
             let kept = address_in(entry.load(Ordering::Relaxed));
-            let new = || frames::take(PAGE, PAGE).unwrap_or_else(|| stop(Stop::Memory));
-            let frame = if kept == 0 { new() } else { kept };
-            if kept != 0 || !tee().gives_zeros() {
+            let (frame, is_new) = match kept {
+                0 => frames::page().unwrap_or_else(|| stop(Stop::Memory)),
+                kept => (kept, false),
+            };
+            if !is_new || !tee().gives_zeros() {
                 // SAFETY: a page that was the runtime's, or is to be, mapped to nothing else now. Once the
                 // runtime can reach it, other threads write there.
                 unsafe { ptr::write_bytes(own(frame) as *mut u8, 0, PAGE as usize) };
@@ -42,14 +46,24 @@ impl Pages for Machine {
             entry.store(private(frame, READ_WRITE), Ordering::Release);
         });
         frames::keep(0, again);
+        give_back();
     }
 
-    /// The memory stays with its address, until pages are added there again: other processors may
-    /// remember it, and must not meet in it what lies elsewhere, nor miss what lies there.
+    /// The memory stays with its address as long as other processors may remember it, or until pages are
+    /// added there again: they must not meet in it what lies elsewhere, nor miss what lies there.
     fn remove(&self, range: Range<u64>) {
-        change(range.clone(), Access::NONE);
+        each(range.clone(), |entry, _| {
+            let frame = address_in(entry.load(Ordering::Relaxed));
+            entry.store(private(frame, bit::REMOVED), Ordering::Release);
+        });
         frames::keep(range.end - range.start, 0);
+        REMOVED.lock().get_or_insert_default().insert(range.clone());
         forget(range);
+        give_back();
+    }
+
+    fn gives_back(&self) -> bool {
+        true
     }
 
     fn restrict(&self, range: Range<u64>, access: Access) {
@@ -197,34 +211,84 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 static KNOWN: [AtomicU64; layout::PROCESSORS as usize] =
     [const { AtomicU64::new(0) }; layout::PROCESSORS as usize];
 
+/// Processors that are not with the host, or may not be: of others it does not matter what they remember,
+/// since they forget it before they do anything else.
+static PRESENT: [AtomicBool; layout::PROCESSORS as usize] =
+    [const { AtomicBool::new(false) }; layout::PROCESSORS as usize];
+
+/// Where pages were removed that stay with their addresses. Whoever changes the tables has the lock of the
+/// runtime's address space.
+static REMOVED: Mutex<Option<RangeSet<u64>>> = Mutex::new(None);
+
+/// Gives removed pages back if no processor can remember any of them.
+fn give_back() {
+    let latest = GENERATION.load(Ordering::SeqCst);
+    let knows = |index: usize| KNOWN[index].load(Ordering::Acquire) == latest;
+    let is_present = |index: usize| PRESENT[index].load(Ordering::SeqCst);
+    if !(0..PRESENT.len()).all(|index| knows(index) || !is_present(index)) {
+        return;
+    }
+    let Some(removed) = REMOVED.lock().take() else {
+        return;
+    };
+    for range in removed.iter().cloned() {
+        let mut bytes = 0;
+        each(range, |entry, _| {
+            let removed = entry.load(Ordering::Relaxed);
+            if removed & bit::REMOVED != 0 {
+                entry.store(0, Ordering::Release);
+                frames::free(address_in(removed));
+                bytes += PAGE;
+            }
+        });
+        frames::keep(0, bytes);
+    }
+    frames::return_surplus();
+}
+
+/// This processor goes to its host.
+pub fn leave() {
+    PRESENT[processor_page::index() as usize].store(false, Ordering::SeqCst);
+}
+
+/// This processor is back from its host.
+pub fn come_back() {
+    let present = &PRESENT[processor_page::index() as usize];
+    if !present.load(Ordering::Relaxed) {
+        present.store(true, Ordering::SeqCst);
+    }
+    catch_up();
+}
+
 /// Forgets translations that others have changed. Each processor does so when it comes to the
 /// shim, when the host lets it go on there, and when it leaves: access that one thread takes away,
 /// others may have until then, and none that has heard of it by way of the shim.
 pub fn catch_up() {
-    if known().load(Ordering::Relaxed) != GENERATION.load(Ordering::Acquire) {
+    if known().load(Ordering::Relaxed) != GENERATION.load(Ordering::SeqCst) {
         forget_all();
     }
 }
 
 fn forget(range: Range<u64>) {
-    let before = GENERATION.fetch_add(1, Ordering::AcqRel);
+    let before = GENERATION.fetch_add(1, Ordering::SeqCst);
     if body_in_ring_3() || known().load(Ordering::Relaxed) != before {
         forget_all();
     } else {
-        known().store(before + 1, Ordering::Relaxed);
         forget_here(range);
+        known().store(before + 1, Ordering::Release);
     }
 }
 
-/// Forgets all translations of this processor.
+/// Forgets all translations of this processor, and only then says that it knows.
 fn forget_all() {
-    known().store(GENERATION.load(Ordering::Acquire), Ordering::Relaxed);
+    let generation = GENERATION.load(Ordering::Acquire);
     if body_in_ring_3() {
         guest_user_forget();
     } else {
         // SAFETY: writes what is there, in ring 0.
         unsafe { asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack)) };
     }
+    known().store(generation, Ordering::Release);
 }
 
 /// Forgets the translations of some pages of this processor, in ring 0.

@@ -30,6 +30,8 @@ pub mod bit {
     pub const LARGE: u64 = 1 << 7;
     /// Of the first tables, what the host shares: for the entry code, the processor ignores it.
     pub const SHARED: u64 = 1 << 9;
+    /// Of an entry that is not present, that the page was removed: the shim's own too.
+    pub const REMOVED: u64 = 1 << 10;
     pub const NO_EXECUTE: u64 = 1 << 63;
     /// The address in an entry.
     pub const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;

@@ -30,6 +30,11 @@ pub trait Pages {
     /// Gives more access to pages that exist.
     fn extend(&self, range: Range<u64>, access: Access);
 
+    /// Whether many pages whose contents are forgotten are better removed than zeroed.
+    fn gives_back(&self) -> bool {
+        false
+    }
+
     /// Zeroes pages that can be written.
     fn zero(&self, range: Range<u64>);
 

@@ -160,9 +160,17 @@ impl AddressSpace {
         let Some(range) = self.mapped(address, length)? else {
             return Ok(());
         };
+        let before = self.bytes_in(&range);
         for (existing, access) in self.present_in(&range) {
-            self.clear(pages, existing, access, access);
+            if pages.gives_back() && existing.end - existing.start >= Self::FAULT_AROUND {
+                pages.remove(existing.clone());
+                self.present.remove(existing);
+            } else {
+                self.clear(pages, existing, access, access);
+            }
         }
+        self.used -= before - self.bytes_in(&range);
+        self.give_up(pages);
         Ok(())
     }
 
@@ -254,7 +262,11 @@ impl AddressSpace {
         }
         self.present.remove(range.clone());
         self.areas.remove(range);
-        // Less can always be had.
+        self.give_up(pages);
+    }
+
+    /// Does without what is not used any more: less can always be had.
+    fn give_up(&self, pages: &impl Pages) {
         let _ = pages.promise(0..0, self.asked_for());
     }
 
@@ -414,9 +426,9 @@ mod tests {
 
     use super::*;
 
-    /// Pages whose contents is one number each: what was last written, or zero; and bytes that there are at
-    /// most.
-    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>, Cell<u64>);
+    /// Pages whose contents is one number each: what was last written, or zero; bytes that there are at
+    /// most; and whether pages are rather removed than zeroed.
+    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>, Cell<u64>, bool);
 
     impl Model {
         fn each(&self, range: Range<u64>, mut act: impl FnMut(&mut (Access, u64))) {
@@ -471,6 +483,10 @@ mod tests {
             });
         }
 
+        fn gives_back(&self) -> bool {
+            self.2
+        }
+
         fn promise(&self, _: Range<u64>, bytes: u64) -> bool {
             bytes <= self.1.get()
         }
@@ -485,7 +501,7 @@ mod tests {
             map: START..START + 1000 * PAGE,
             accessible_bytes: 500 * PAGE,
         };
-        let model = Model(RefCell::default(), Cell::new(u64::MAX));
+        let model = Model(RefCell::default(), Cell::new(u64::MAX), false);
         (AddressSpace::new(bounds), model)
     }
 
@@ -603,7 +619,14 @@ mod tests {
     /// Thousands of random calls against a model that has one entry for each page.
     #[test]
     fn random_calls_agree_with_a_map_of_single_pages() {
-        let (mut space, model) = space();
+        for gives_back in [false, true] {
+            make_random_calls(gives_back);
+        }
+    }
+
+    fn make_random_calls(gives_back: bool) {
+        let (mut space, mut model) = space();
+        model.2 = gives_back;
         let mut expected: BTreeMap<u64, (Access, u64)> = BTreeMap::new();
         let mut seed = 0x9E37_79B9_7F4A_7C15u64;
         let mut random = move |below: u64| {

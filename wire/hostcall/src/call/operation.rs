@@ -80,10 +80,14 @@ pub enum Operation {
     Remove = 27,
     /// Gives evidence over the report data in the payload, of a Keep that has no TEE to give it.
     Evidence = 28,
+    /// Takes argument 1 bytes of a machine's private memory back, from the guest physical address in
+    /// argument 0 on, with what is in them. They are still the machine's: what it finds there when it
+    /// uses them again is anything.
+    GiveBack = 29,
 }
 
 impl Operation {
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::Diagnose,
         Self::Receive,
         Self::Send,
@@ -112,6 +116,7 @@ impl Operation {
         Self::Trim,
         Self::Remove,
         Self::Evidence,
+        Self::GiveBack,
     ];
 
     /// The operation with this code.

@@ -17,7 +17,7 @@ use crate::kvm::machine::Machine;
 use crate::kvm::memory::Memory;
 use crate::kvm::played::{Marks, PageStates, Playable, Played, playable};
 use crate::kvm::processor::Exit;
-use crate::kvm::services::DeviceEvidence;
+use crate::kvm::services::{DeviceEvidence, MachineServices};
 use crate::kvm::software;
 use crate::service::{Served, Starter, services};
 
@@ -57,6 +57,7 @@ pub enum Moment<'a> {
 #[derive(Clone)]
 pub struct Hand {
     shared: Shared,
+    private: Option<Shared>,
     pages: Option<Arc<PageStates>>,
 }
 
@@ -88,6 +89,15 @@ impl Hand {
     pub fn write_boot_page(&self, value: u64) {
         // SAFETY: as in `read`.
         unsafe { self.shared.base.cast::<u64>().write_volatile(value) };
+    }
+
+    /// Writes something to private memory, where no TEE is in the way.
+    pub fn spoil(&self, address: u64, bytes: u64) {
+        let private = self.private.unwrap();
+        let (offset, bytes) = ((address - layout::PRIVATE) as usize, bytes as usize);
+        assert!(offset + bytes <= private.size);
+        // SAFETY: within the memory, by the line above, which outlives the machine.
+        unsafe { private.base.add(offset).write_bytes(0xA5, bytes) };
     }
 
     /// Gives another page in the place of this one.
@@ -124,7 +134,18 @@ pub struct Intruder {
 
 /// Runs one Keep that meets `act`; panics if it was wrong, or if its secret got out.
 pub fn run(platform: Platform, act: Act, intruder: Option<Intruder>) -> End {
-    let runtime = program::file();
+    run_giving_back(platform, act, intruder, 0)
+}
+
+/// The same with a program that gives so many bytes back again and again.
+pub fn run_giving_back(
+    platform: Platform,
+    act: Act,
+    intruder: Option<Intruder>,
+    given_back: u32,
+) -> End {
+    let memory_bytes = MEMORY + u64::from(given_back);
+    let runtime = program::file(given_back);
     let image = program::image(&runtime);
     let (ours, device) = UnixStream::pair().unwrap();
     let act = Arc::new(Mutex::new(act));
@@ -139,16 +160,23 @@ pub fn run(platform: Platform, act: Act, intruder: Option<Intruder>) -> End {
     });
     let answering = std::thread::spawn(move || answer_reports(device));
     let pages = match &tee {
-        Some(_) => GuestPages::played(platform, &image, MEMORY),
-        None => GuestPages::new(platform, &image, MEMORY),
+        Some(_) => GuestPages::played(platform, &image, memory_bytes),
+        None => GuestPages::new(platform, &image, memory_bytes),
     };
     let ring = software::body_ring();
-    let machine = Machine::new(&image, &pages.unwrap(), MEMORY, ring, tee).unwrap();
+    let machine = Machine::new(&image, &pages.unwrap(), memory_bytes, ring, tee).unwrap();
     let hand = Hand {
         shared: Shared::of(machine.shared()),
+        private: machine.private().as_deref().map(Shared::of),
         pages: played.lock().unwrap().take(),
     };
-    let (services, mut outside) = services(Box::new(DeviceEvidence::new(ours)), 1);
+    let (services, mut outside) = services(
+        Box::new(MachineServices::new(
+            DeviceEvidence::new(ours),
+            machine.private(),
+        )),
+        1,
+    );
     outside.channel.write_all(b"?").unwrap();
     act.lock().unwrap()(Moment::Start, Some(&hand));
 
@@ -286,6 +314,7 @@ impl Playable for HostilePlayable {
     fn play(self: Box<Self>, pages: Arc<PageStates>, shared: &Memory) -> Arc<dyn Played> {
         let hand = Hand {
             shared: Shared::of(shared),
+            private: None,
             pages: Some(Arc::clone(&pages)),
         };
         *self.pages.lock().unwrap() = Some(Arc::clone(&pages));

@@ -10,11 +10,11 @@ mod tdx;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use enarx_wire_hostcall::call::PAYLOAD_OFFSET;
+use enarx_wire_hostcall::call::{Operation, PAYLOAD_OFFSET};
 use enarx_wire_launch::Platform;
 use enarx_wire_launch::vm::layout;
 
-use host::{Act, End, Hand, Intruder, Moment, run};
+use host::{Act, End, Hand, Intruder, Moment, run, run_giving_back};
 
 /// Reasons for which a Keep stops itself (`enarx-keep-shim`, `Stop`).
 mod stop {
@@ -45,6 +45,10 @@ impl Counts {
         allowed: impl Fn(End) -> bool,
     ) {
         let end = run(self.platform, act, intruder);
+        self.count(what, end, allowed);
+    }
+
+    fn count(&mut self, what: &str, end: End, allowed: impl Fn(End) -> bool) {
         assert!(allowed(end), "{what}: {end:?}");
         *self.ends.entry(format!("{end:?}")).or_default() += 1;
     }
@@ -77,7 +81,44 @@ fn try_all(platform: Platform, own: impl FnOnce(&mut Counts)) {
 /// Without a TEE, all that a host can do there it can do elsewhere too.
 #[test]
 fn keeps_in_machines_without_a_tee_are_right_or_stop() {
-    try_all(Platform::Kvm, |_| {});
+    try_all(Platform::Kvm, given_back);
+}
+
+/// Memory that the Keep gives back, and what the host says to that: what comes in its place is not zeros
+/// because the host says so.
+fn given_back(counts: &mut Counts) {
+    const SIZE: u32 = 24 << 20;
+    const OPERATION: u64 = 8;
+    const ARGUMENTS: u64 = 24;
+    const RESULT: u64 = 72;
+    let mut expect = |lie: u64, end: End| {
+        let given = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&given);
+        let act: Act = Box::new(move |moment, hand| {
+            let Some(hand) = hand.filter(|_| is_answer(&moment)) else {
+                return;
+            };
+            if hand.read(OPERATION) == Operation::GiveBack as u64 {
+                let bytes = hand.read(ARGUMENTS + 8);
+                hand.spoil(hand.read(ARGUMENTS), bytes);
+                hand.write(RESULT, lie);
+                *seen.lock().unwrap() += bytes;
+            }
+        });
+        let ended = run_giving_back(counts.platform, act, None, SIZE);
+        counts.count("given back", ended, |ended| ended == end);
+        let given = *given.lock().unwrap();
+        let rounds = if end == End::Right {
+            program::ROUNDS
+        } else {
+            1
+        };
+        assert!(given >= u64::from(rounds) * u64::from(SIZE / 2), "{given}");
+    };
+    expect(0, End::Right);
+    expect((-22i64).cast_unsigned(), End::Right);
+    expect(1, End::Stopped(stop::RESULT));
+    expect(1 << 63, End::Stopped(stop::RESULT));
 }
 
 /// What an honest host notes of a Keep.

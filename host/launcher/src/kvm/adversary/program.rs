@@ -27,11 +27,14 @@ pub const DIAGNOSTICS: &str = "hello";
 /// Reports that it asks for; each for report data that begins with how many are left.
 pub const REPORTS: u8 = 2;
 
+/// How often it uses memory and gives it back.
+pub const ROUNDS: u32 = 3;
+
 /// Bytes of a report, and what is in all of them behind the report data.
 pub const REPORT_SIZE: usize = 1184;
 pub const REPORT_BYTE: u8 = 0xAB;
 
-// Fills 3 MiB with the canary, asks for reports, echoes a byte of the channel, and looks whether all
+// Uses memory and gives it back, if it is told to; then fills 3 MiB with the canary, asks for reports, echoes a byte of the channel, and looks whether all
 // is as it left it.
 global_asm!(
     ".pushsection .rodata",
@@ -41,8 +44,36 @@ global_asm!(
     "not r12",
     "push r12",
     "sub rsp, 4096",
+    "mov r14d, {ROUNDS}",
+    "mov r15d, [rip + enarx_adversary_given_back]",
+    "test r15d, r15d",
+    "jz 24f",
     // mmap
-    "mov eax, 9",
+    "21: mov eax, 9",
+    "xor edi, edi",
+    "mov rsi, r15",
+    "mov edx, 3",
+    "mov r10d, 0x22",
+    "mov r8, -1",
+    "xor r9d, r9d",
+    "syscall",
+    "mov r13, rax",
+    "mov rcx, r15",
+    "22: sub rcx, 512",
+    "jl 23f",
+    "cmp qword ptr [r13 + rcx], 0",
+    "jne 8f",
+    "mov [r13 + rcx], r12",
+    "jmp 22b",
+    // munmap
+    "23: mov eax, 11",
+    "mov rdi, r13",
+    "mov rsi, r15",
+    "syscall",
+    "dec r14d",
+    "jnz 21b",
+    // mmap
+    "24: mov eax, 9",
     "xor edi, edi",
     "mov esi, {SIZE}",
     "mov edx, 3",
@@ -124,10 +155,12 @@ global_asm!(
     "5: mov eax, 231",
     "syscall",
     "9: .ascii \"hello\"",
+    "enarx_adversary_given_back: .long 0",
     "enarx_adversary_program_end:",
     ".popsection",
     NOT_CANARY = const !CANARY,
     SIZE = const 3 << 20,
+    ROUNDS = const ROUNDS,
     REPORTS = const REPORTS,
     REPORT_SIZE = const REPORT_SIZE,
     REPORT_BYTE = const REPORT_BYTE,
@@ -139,19 +172,21 @@ global_asm!(
 
 unsafe extern "C" {
     static enarx_adversary_program: u8;
+    static enarx_adversary_given_back: u8;
     static enarx_adversary_program_end: u8;
 }
 
-/// The program's file.
-pub fn file() -> Vec<u8> {
+/// The program's file. It uses so many bytes before all else, and gives them back.
+pub fn file(given_back: u32) -> Vec<u8> {
+    let start = &raw const enarx_adversary_program;
+    let from_start = |symbol: *const u8| symbol.addr() - start.addr();
+    let length = from_start(&raw const enarx_adversary_program_end);
     // SAFETY: both symbols are defined above, around bytes that never change.
-    let code = unsafe {
-        let start = &raw const enarx_adversary_program;
-        let end = &raw const enarx_adversary_program_end;
-        std::slice::from_raw_parts(start, end.addr() - start.addr())
-    };
+    let mut code = unsafe { std::slice::from_raw_parts(start, length) }.to_vec();
+    let at = from_start(&raw const enarx_adversary_given_back);
+    code[at..at + 4].copy_from_slice(&given_back.to_le_bytes());
     let size = code.len() as u64;
-    static_pie(code, &[Part { access: 5, size }])
+    static_pie(&code, &[Part { access: 5, size }])
 }
 
 /// The image of a Keep with this runtime.

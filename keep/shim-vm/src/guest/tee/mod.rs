@@ -54,6 +54,12 @@ pub trait Tee: Sync {
         true
     }
 
+    /// Returns accepted memory to the host, if it takes any. It is accepted all the same, and what is in it
+    /// then is the host's to choose.
+    fn give_back(&self, range: Range<u64>) {
+        let _ = range;
+    }
+
     /// Leaves the machine, and shows `value` to the host.
     fn ring(&self, value: u32);
 

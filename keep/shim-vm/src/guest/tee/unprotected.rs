@@ -1,7 +1,7 @@
 //! A machine without a TEE, which its host can read.
 
 use alloc::{vec, vec::Vec};
-use core::{arch::asm, ptr};
+use core::{arch::asm, ops::Range, ptr};
 
 use enarx_keep_shim::Platform as _;
 use enarx_wire_hostcall::{
@@ -33,6 +33,12 @@ impl Tee for Unprotected {
         }
         // SAFETY: mapped where it lies, and nothing of the shim's.
         unsafe { ptr::write_volatile(layout::DOORBELL as *mut u32, value) };
+    }
+
+    /// A host that does not want it leaves it as it is.
+    fn give_back(&self, range: Range<u64>) {
+        let bytes = range.end - range.start;
+        Machine.ask(Operation::GiveBack, [range.start, bytes, 0, 0]);
     }
 
     /// Nobody but the host can speak for this machine.
