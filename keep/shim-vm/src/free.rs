@@ -79,28 +79,6 @@ impl FreePages {
         None
     }
 
-    /// Takes all pages of `range`, which lie in one block, if they are free.
-    pub fn take_all(&mut self, range: Range<u64>) -> bool {
-        let at = (range.start / BLOCK_PAGES) as usize;
-        let Some(block) = self.blocks.get_mut(at) else {
-            return false;
-        };
-        let mut taken = *block;
-        for page in range {
-            let word = &mut taken.free[(page % BLOCK_PAGES / 64) as usize];
-            if *word & 1 << (page % 64) == 0 {
-                return false;
-            }
-            *word &= !(1 << (page % 64));
-        }
-        self.whole -= usize::from(block.is_whole() && !block.is_returned);
-        *block = Block {
-            is_returned: false,
-            ..taken
-        };
-        true
-    }
-
     /// Blocks, one behind the other, to be returned: none as long as there are not `many`, and never the
     /// last `kept` ones.
     pub fn surplus(&mut self, many: usize, kept: usize) -> Option<Range<u64>> {
@@ -150,15 +128,6 @@ mod tests {
     }
 
     #[test]
-    fn many_pages_are_taken_together_or_not_at_all() {
-        let mut free = free(block(2).skip(1));
-        assert!(!free.take_all(block(2)));
-        assert!(!free.take_all(block(BLOCKS)));
-        assert!(free.take_all(block(2).start + 1..block(2).end));
-        assert_eq!(free.take(), None);
-    }
-
-    #[test]
     fn whole_blocks_are_returned_but_for_the_last_ones() {
         let blocks = [1, 2, 3, 5, 6];
         let mut free = free(blocks.into_iter().flat_map(block));
@@ -179,6 +148,5 @@ mod tests {
         free.insert(block(1).start);
         assert_eq!(free.surplus(1, 0), Some(block(1)));
         assert_eq!(free.surplus(1, 0), None);
-        assert!(free.take_all(block(1)));
     }
 }

@@ -393,12 +393,18 @@ static void use_up(void)
         must(taken_count > 50 && taken_count <= 64);
         give_memory();
     }
+    /* Files have what is left, and what they do not have any more others can. */
+    must(fill(file) > 50 * MEBIBYTE);
+    take_memory(WRITE);
+    must(taken_count < 50 && fill(file) < MEBIBYTE);
+    give_memory();
+    must(ftruncate(file, 0) == 0);
+    take_memory(WRITE);
+    must(taken_count > 50);
+    must(lseek(file, 0, SEEK_SET) == 0 && fill(file) < 40 * MEBIBYTE);
+    give_memory();
     must(take_pages() > 1000);
     must(fill(file) > MEBIBYTE);
-    take_memory(WRITE);
-    must(fill(file) < MEBIBYTE);
-    give_memory();
-    must(ftruncate(file, 0) == 0 && fill(file) > MEBIBYTE);
     must(ftruncate(file, 0) == 0);
     take_memory(WRITE);
     fill(file);

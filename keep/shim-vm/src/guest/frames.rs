@@ -37,17 +37,40 @@ struct Frames {
     promised: u64,
     /// Bytes that it has unmapped and that stay with their addresses.
     kept: u64,
-    /// Of the pages from the start, those that it gave back.
+    /// Bytes of pages that the shim has of those that are the runtime's otherwise.
+    lent: u64,
+    /// Of the pages from the start, those that were given back.
     free: FreePages,
 }
 
 impl Frames {
     /// The end of what the shim can have without breaking a promise of so many bytes.
     fn own_end(&self, promised: u64) -> u64 {
-        let taken = [self.first, promised, self.kept].into_iter();
+        let taken = [self.first, promised, self.kept, self.lent].into_iter();
         self.end
             .saturating_sub(taken.fold(0, u64::saturating_add))
             .min(OWN_END)
+    }
+
+    fn page(&mut self) -> Option<(u64, bool)> {
+        match self.free.take() {
+            Some(number) => Some((layout::PRIVATE + number * PAGE, false)),
+            None => Some((self.take(PAGE, PAGE)?, true)),
+        }
+    }
+
+    fn take(&mut self, bytes: u64, alignment: u64) -> Option<u64> {
+        let start = self.runtime.checked_sub(bytes)? / alignment * alignment;
+        if start < self.mapped {
+            return None;
+        }
+        while self.accepted > start {
+            let large = self.accepted - LARGE_PAGE;
+            tee().accept(large..self.accepted);
+            self.accepted = large;
+        }
+        self.runtime = start;
+        Some(start)
     }
 }
 
@@ -60,6 +83,7 @@ static FRAMES: Mutex<Frames> = Mutex::new(Frames {
     first: 0,
     promised: 0,
     kept: 0,
+    lent: 0,
     free: FreePages::NONE,
 });
 
@@ -117,18 +141,10 @@ pub fn own(bytes: u64) -> Option<u64> {
     let end = start.checked_add(bytes)?;
     while frames.mapped < end {
         let large = frames.mapped;
-        if large + LARGE_PAGE > frames.own_end(frames.promised) {
+        if large + LARGE_PAGE > frames.own_end(frames.promised).min(frames.runtime) {
             return None;
         }
-        if large < frames.accepted {
-            tee().accept(large..large + LARGE_PAGE);
-        } else {
-            let pages = number(frames.runtime)..number(large + LARGE_PAGE);
-            if !frames.free.take_all(pages) {
-                return None;
-            }
-            (frames.runtime, frames.accepted) = (large + LARGE_PAGE, large + LARGE_PAGE);
-        }
+        tee().accept(large..large + LARGE_PAGE);
         let entry = &FIRST_TABLES.large.0[(large / LARGE_PAGE) as usize];
         entry.store(private(large, READ_WRITE | bit::LARGE), Ordering::Release);
         frames.mapped = large + LARGE_PAGE;
@@ -148,11 +164,25 @@ pub fn table() -> Option<u64> {
 /// Gives a page for the runtime, not mapped, and whether it is one that nobody had yet: others have anything
 /// in them.
 pub fn page() -> Option<(u64, bool)> {
-    let free = FRAMES.lock().free.take();
-    match free {
-        Some(number) => Some((layout::PRIVATE + number * PAGE, false)),
-        None => Some((take(PAGE, PAGE)?, true)),
+    FRAMES.lock().page()
+}
+
+/// Gives such a page to the shim itself, if no promise needs it.
+pub fn lend() -> Option<u64> {
+    let mut frames = FRAMES.lock();
+    if frames.own_end(frames.promised) < frames.mapped + PAGE {
+        return None;
     }
+    let (page, _) = frames.page()?;
+    frames.lent += PAGE;
+    Some(page)
+}
+
+/// Takes back what was lent.
+pub fn take_back(page: u64) {
+    let mut frames = FRAMES.lock();
+    frames.lent -= PAGE;
+    frames.free.insert(number(page));
 }
 
 /// Takes a page back that no processor can reach any more.
@@ -184,16 +214,5 @@ fn number(page: u64) -> u64 {
 /// Gives `bytes` of memory that lie one behind the other and are not mapped, from a multiple of
 /// `alignment` on.
 pub fn take(bytes: u64, alignment: u64) -> Option<u64> {
-    let mut frames = FRAMES.lock();
-    let start = frames.runtime.checked_sub(bytes)? / alignment * alignment;
-    if start < frames.mapped {
-        return None;
-    }
-    while frames.accepted > start {
-        let large = frames.accepted - LARGE_PAGE;
-        tee().accept(large..frames.accepted);
-        frames.accepted = large;
-    }
-    frames.runtime = start;
-    Some(start)
+    FRAMES.lock().take(bytes, alignment)
 }

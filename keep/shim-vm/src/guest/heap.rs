@@ -1,11 +1,41 @@
 //! The shim's own heap.
 
-use enarx_keep_shim::heap::{Growth, Heap};
+use core::alloc::{GlobalAlloc, Layout};
 
-use super::frames;
+use enarx_keep_shim::{
+    heap::{Growth, Heap},
+    memory::PAGE,
+};
+
+use super::{frames, paging};
 
 #[global_allocator]
-static HEAP: Heap<Private> = Heap::new(Private);
+static HEAP: Paged = Paged(Heap::new(Private));
+
+/// A heap whose single pages come from where the runtime's do, and go back there: such are the contents of
+/// files.
+struct Paged(Heap<Private>);
+
+// SAFETY: pages that nobody else has, mapped for the shim alone, or what the heap beneath gives. The
+// addresses tell the two apart.
+unsafe impl GlobalAlloc for Paged {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let is_page = layout.size() as u64 == PAGE && layout.align() as u64 <= PAGE;
+        match is_page.then(frames::lend).flatten() {
+            Some(page) => paging::own(page) as *mut u8,
+            // SAFETY: by this function's own contract.
+            None => unsafe { self.0.alloc(layout) },
+        }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        match (pointer as u64).checked_sub(paging::OWN) {
+            Some(page) => frames::take_back(page),
+            // SAFETY: the pointer came from there, with this layout.
+            None => unsafe { self.0.dealloc(pointer, layout) },
+        }
+    }
+}
 
 /// Private memory.
 struct Private;

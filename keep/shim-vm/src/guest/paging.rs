@@ -88,7 +88,11 @@ impl Pages for Machine {
 
     /// With the tables for them: there may be none later.
     fn promise(&self, range: Range<u64>, bytes: u64) -> bool {
-        let Some(before) = frames::promise(bytes) else {
+        let again = || {
+            give_back();
+            frames::promise(bytes)
+        };
+        let Some(before) = frames::promise(bytes).or_else(again) else {
             return false;
         };
         let done = range.is_empty() || (can_give(frames::spare_heap()) && make_tables(range));
@@ -135,7 +139,7 @@ pub fn own(frame: u64) -> u64 {
 }
 
 /// Where it does so: behind all that the runtime maps.
-const OWN: u64 = layout::USER_END;
+pub const OWN: u64 = layout::USER_END;
 
 fn change(range: Range<u64>, access: Access) {
     each(range, |entry, _| {
@@ -228,10 +232,8 @@ fn give_back() {
     if !(0..PRESENT.len()).all(|index| knows(index) || !is_present(index)) {
         return;
     }
-    let Some(removed) = REMOVED.lock().take() else {
-        return;
-    };
-    for range in removed.iter().cloned() {
+    let removed = REMOVED.lock().take();
+    for range in removed.iter().flat_map(RangeSet::iter).cloned() {
         let mut bytes = 0;
         each(range, |entry, _| {
             let removed = entry.load(Ordering::Relaxed);

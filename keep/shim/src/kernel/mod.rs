@@ -70,20 +70,19 @@ pub enum Next {
 impl<P: Platform> Kernel<P> {
     /// A kernel whose first thread is about to begin.
     pub fn new(platform: P, beginning: Beginning) -> Self {
-        let limits = Limits {
-            open_files: OPEN_FILES,
-            bytes: beginning.memory_bytes,
-            spare_heap: platform.spare_heap(),
-        };
         Self {
-            platform,
             actions: Mutex::new(Actions::new()),
             threads: Mutex::new(Threads::new(beginning.threads)),
             waiters: Mutex::default(),
             device: Mutex::new(AttestationDevice::new(beginning.launch_page)),
-            files: Mutex::new(Files::new(limits)),
+            files: Mutex::new(Files::new(Limits {
+                open_files: OPEN_FILES,
+                bytes: beginning.memory_bytes,
+                spare_heap: platform.spare_heap(),
+            })),
             space: Mutex::new(beginning.space),
             clock: Clock::default(),
+            platform,
             memory_bytes: beginning.memory_bytes,
             unknown_calls: AtomicU64::new(0),
         }

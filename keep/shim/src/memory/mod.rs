@@ -41,8 +41,7 @@ pub trait Pages {
     /// Promises that the pages in `range` can be added, and `bytes` of pages in all, beside those that were
     /// there from the start; gives whether there is memory for that. What is promised with it is in the
     /// place of what was promised before.
-    fn promise(&self, range: Range<u64>, bytes: u64) -> bool {
-        let _ = (range, bytes);
+    fn promise(&self, _range: Range<u64>, _bytes: u64) -> bool {
         true
     }
 }

@@ -109,7 +109,7 @@ impl AddressSpace {
     ) -> Result<u64, Error> {
         let range = self.in_bounds(aligned(address)?, whole_pages(length)?)?;
         // What is there is lost only if something else takes its place.
-        self.charge(pages, self.bytes_in(&range), &range, access)?;
+        self.charge(pages, &range, access)?;
         Ok(self.occupy(pages, range, access))
     }
 
@@ -143,7 +143,7 @@ impl AddressSpace {
         let Some(range) = self.mapped(address, length)? else {
             return Ok(());
         };
-        self.charge(pages, self.bytes_in(&range), &range, access)?;
+        self.charge(pages, &range, access)?;
         self.areas.insert(range.clone(), access);
         for (existing, from) in self.present_in(&range) {
             self.change(pages, existing, from, access);
@@ -241,7 +241,7 @@ impl AddressSpace {
         range: Range<u64>,
         access: Access,
     ) -> Result<u64, Error> {
-        self.charge(pages, 0, &range, access)?;
+        self.charge(pages, &range, access)?;
         Ok(self.occupy(pages, range, access))
     }
 
@@ -263,11 +263,6 @@ impl AddressSpace {
         self.present.remove(range.clone());
         self.areas.remove(range);
         self.give_up(pages);
-    }
-
-    /// Does without what is not used any more: less can always be had.
-    fn give_up(&self, pages: &impl Pages) {
-        let _ = pages.promise(0..0, self.asked_for());
     }
 
     /// Adds the pages of a mapped range that do not exist.
@@ -306,35 +301,26 @@ impl AddressSpace {
         self.change(pages, range, Access::READ_WRITE, to);
     }
 
-    /// Counts the bytes of `range`, which is to have `access`, instead of so many `before`.
-    fn charge(
-        &mut self,
-        pages: &impl Pages,
-        before: u64,
-        range: &Range<u64>,
-        access: Access,
-    ) -> Result<(), Error> {
-        let after = self.counted(range, access);
+    /// Counts the bytes of `range`, which is to have the access `to`, instead of what is there.
+    fn charge(&mut self, pages: &impl Pages, range: &Range<u64>, to: Access) -> Result<(), Error> {
+        let (before, after) = (self.bytes_in(range), self.counted(range, to));
         let most = self.bounds.accessible_bytes.saturating_add(self.reserved);
-        let old = self.used;
-        self.used = (old - before)
-            .checked_add(after)
-            .filter(|used| *used <= most || after <= before)
-            .ok_or(Error::ENOMEM)?;
-        let needed = match access {
-            Access::NONE => 0..0,
-            _ => range.clone(),
+        let used = self.used - before + after;
+        let end = match to {
+            Access::NONE => range.start,
+            _ => range.end,
         };
-        if !pages.promise(needed, self.asked_for()) {
-            self.used = old;
+        let fits = used <= most || after <= before;
+        if !fits || !pages.promise(range.start..end, used.saturating_sub(self.reserved)) {
             return Err(Error::ENOMEM);
         }
+        self.used = used;
         Ok(())
     }
 
-    /// Bytes that the runtime has asked for.
-    fn asked_for(&self) -> u64 {
-        self.used.saturating_sub(self.reserved)
+    /// Does without what is not used any more: less can always be had.
+    fn give_up(&self, pages: &impl Pages) {
+        let _ = pages.promise(0..0, self.used.saturating_sub(self.reserved));
     }
 
     fn bytes_in(&self, range: &Range<u64>) -> u64 {
@@ -350,11 +336,8 @@ impl AddressSpace {
         if access != Access::NONE {
             return range.end - range.start;
         }
-        let present = self.present.overlapping(range);
-        present
-            .map(|(part, _)| intersection(part, range))
-            .map(|part| part.end - part.start)
-            .sum()
+        let present = self.present_in(range).into_iter();
+        present.map(|(part, _)| part.end - part.start).sum()
     }
 
     /// A range that has to be mapped as a whole; none if it is empty.
@@ -526,7 +509,7 @@ mod tests {
     fn memory_is_limited() {
         let (mut space, model) = space();
         let reserved = space.map(&model, 900 * PAGE, Access::NONE).unwrap();
-        assert_eq!(space.asked_for(), 0);
+        assert_eq!(asked_for(&space), 0);
         space.protect(&model, reserved, 500 * PAGE, RW).unwrap();
         assert_eq!(space.map(&model, PAGE, RW), Err(Error::ENOMEM));
         assert_eq!(
@@ -537,15 +520,15 @@ mod tests {
         assert_eq!(space.map(&model, PAGE, Access::READ), Err(Error::ENOMEM));
         space.protect(&model, reserved, PAGE, Access::NONE).unwrap();
         space.map(&model, PAGE, RW).unwrap();
-        assert_eq!(space.asked_for(), 500 * PAGE);
+        assert_eq!(asked_for(&space), 500 * PAGE);
         // What holds something takes memory whether it can be accessed or not.
         space.prepare(&model, reserved + PAGE, PAGE, RW).unwrap();
         space
             .protect(&model, reserved, 500 * PAGE, Access::NONE)
             .unwrap();
-        assert_eq!(space.asked_for(), 2 * PAGE);
+        assert_eq!(asked_for(&space), 2 * PAGE);
         space.unmap(&model, reserved, 900 * PAGE).unwrap();
-        assert_eq!(space.asked_for(), PAGE);
+        assert_eq!(asked_for(&space), PAGE);
     }
 
     #[test]
@@ -572,12 +555,17 @@ mod tests {
         let start = 0x80_0000;
         pages_of(&model, start..start + 8 * PAGE);
         space.register(start..start + 8 * PAGE, RW);
-        assert_eq!(space.asked_for(), 0);
+        assert_eq!(asked_for(&space), 0);
         space
             .protect(&model, start, 4 * PAGE, Access::READ)
             .unwrap();
         space.map(&model, 500 * PAGE, RW).unwrap();
         assert_eq!(space.map(&model, 5 * PAGE, RW), Err(Error::ENOMEM));
+    }
+
+    /// Bytes that the runtime asked for.
+    fn asked_for(space: &AddressSpace) -> u64 {
+        space.used - space.reserved
     }
 
     fn pages_of(model: &Model, range: Range<u64>) {
@@ -694,6 +682,6 @@ mod tests {
         }
         let uses = |at: u64, access| access != Access::NONE || model.get(at).is_some();
         let used = expected.iter().filter(|(at, page)| uses(**at, page.0));
-        assert_eq!(space.asked_for(), used.count() as u64 * PAGE);
+        assert_eq!(asked_for(&space), used.count() as u64 * PAGE);
     }
 }
