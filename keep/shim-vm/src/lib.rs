@@ -25,6 +25,7 @@ extern crate alloc;
 
 pub mod exceptions;
 pub mod free;
+pub mod generations;
 #[cfg(panic = "abort")]
 mod guest;
 pub mod snp;

@@ -1,9 +1,8 @@
 //! The shim's own heap.
 
-use alloc::vec::Vec;
 use core::{
     alloc::{GlobalAlloc, Layout},
-    hint, ptr,
+    ptr,
 };
 
 use dlmalloc::{Allocator, Dlmalloc};
@@ -60,14 +59,6 @@ unsafe impl<G: Growth + Send> GlobalAlloc for Heap<G> {
                 .realloc(pointer, layout.size(), layout.align(), size)
         }
     }
-}
-
-/// Whether the heap of this program has `bytes` to give.
-#[must_use]
-pub fn can_give(bytes: usize) -> bool {
-    // What nobody sees need not be allocated.
-    let tried = hint::black_box(&mut Vec::<u8>::new()).try_reserve_exact(bytes);
-    tried.is_ok()
 }
 
 /// Memory that is never given back.

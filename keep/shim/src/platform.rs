@@ -12,6 +12,10 @@ use crate::memory::Pages;
 
 /// A TEE, and the host outside it.
 pub trait Platform: Pages + Sync {
+    /// Whether the shim's heap has more than what calls need that must not fail: files take nothing
+    /// otherwise.
+    const HEAP_HAS_ROOM: fn() -> bool = || true;
+
     /// Asks the host. Its answer's result is at most `most`, and its payload fits `into`; a
     /// host that answers anything else stops the Keep.
     fn call(
@@ -45,12 +49,6 @@ pub trait Platform: Pages + Sync {
     fn record(&self, digest: &[u8; DIGEST_SIZE]) -> bool {
         let _ = digest;
         true
-    }
-
-    /// Bytes of the shim's heap that files leave to all else, which cannot do without. None where the heap
-    /// is large enough for any.
-    fn spare_heap(&self) -> usize {
-        0
     }
 
     /// Fills `bytes` from the processor's generator.

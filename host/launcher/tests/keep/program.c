@@ -489,6 +489,44 @@ static void churn(void)
     must(pthread_join(other, NULL) == 0);
 }
 
+/* Another processor may remember what was unmapped until it calls. What lies elsewhere it never sees there. */
+
+static volatile int looks;
+
+static void *stare(void *argument)
+{
+    use_alternate_stack();
+    if (!sigsetjmp(back, 1)) {
+        must(*shared_page == 1);
+        for (looks = 1; !is_over;)
+            must(*shared_page == 1);
+    }
+    return argument;
+}
+
+static void unmap_what_others_see(void)
+{
+    enum { WRITE = PROT_READ | PROT_WRITE };
+    handle(SIGSEGV, leave);
+    for (int round = 0; round < 10; round++) {
+        pthread_t other;
+        char *seen = map(MEBIBYTE, WRITE), *next;
+        must(seen);
+        memset(seen, 1, MEBIBYTE);
+        shared_page = seen, looks = is_over = 0;
+        must(pthread_create(&other, NULL, stare, NULL) == 0);
+        while (!looks)
+            __asm__ volatile("");
+        must(munmap(seen, MEBIBYTE) == 0);
+        must(map(2 * MEBIBYTE, PROT_NONE) && (next = map(2 * MEBIBYTE, WRITE)));
+        memset(next, 2, 2 * MEBIBYTE);
+        usleep(1000);
+        is_over = 1;
+        must(pthread_join(other, NULL) == 0);
+        must(munmap(next, 2 * MEBIBYTE) == 0);
+    }
+}
+
 /* The channel does not wait by itself; the device never does. */
 static void await(int stream)
 {
@@ -538,6 +576,7 @@ int main(void)
             break;
         case 'c':
             churn();
+            unmap_what_others_see();
             break;
         case 'k':
             get_key();

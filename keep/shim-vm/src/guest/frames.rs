@@ -101,12 +101,14 @@ pub fn begin(bytes: u64) {
     FRAMES.lock().free = free;
 }
 
-/// Bytes of the heap that nobody gets who can do without them: more than all threads' calls need, and what
-/// is noted of pages that the runtime touches here and there.
-pub fn spare_heap() -> usize {
-    const OF_CALLS: usize = 2 << 20;
+/// Bytes of the heap that nobody gets who can do without them, unless it can grow by as many: more than all
+/// threads' calls need, and what is noted of pages that the runtime touches here and there.
+pub fn spare_heap() -> Option<u64> {
+    const OF_CALLS: u64 = 2 << 20;
     let frames = FRAMES.lock();
-    OF_CALLS + (frames.end - layout::PRIVATE) as usize / 512
+    let spare = OF_CALLS + (frames.end - layout::PRIVATE) / 512;
+    let end = frames.own_end(frames.promised).min(frames.runtime);
+    (end < frames.mapped + spare).then_some(spare)
 }
 
 /// Takes note that the runtime begins with what it has, and `more` bytes that it was not promised.

@@ -1,6 +1,10 @@
 //! The shim's own heap.
 
-use core::alloc::{GlobalAlloc, Layout};
+use alloc::vec::Vec;
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    hint,
+};
 
 use enarx_keep_shim::{
     heap::{Growth, Heap},
@@ -35,6 +39,13 @@ unsafe impl GlobalAlloc for Paged {
             None => unsafe { self.0.dealloc(pointer, layout) },
         }
     }
+}
+
+/// Whether there is more than what calls need that must not fail.
+pub fn has_room() -> bool {
+    // What nobody sees need not be allocated.
+    let try_it = |bytes| hint::black_box(&mut Vec::<u8>::new()).try_reserve_exact(bytes as usize);
+    frames::spare_heap().is_none_or(|bytes| try_it(bytes).is_ok())
 }
 
 /// Private memory.

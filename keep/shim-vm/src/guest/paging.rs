@@ -4,12 +4,11 @@ use core::{
     arch::asm,
     ops::Range,
     ptr,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use enarx_keep_shim::{
     Stop,
-    heap::can_give,
     memory::{Access, PAGE, Pages},
 };
 use enarx_wire_launch::vm::layout;
@@ -20,6 +19,7 @@ use super::{
     entry::body_in_ring_3,
     frames,
     handlers::guest_user_forget,
+    heap,
     platform::Machine,
     processor_page, stop,
     tables::{
@@ -27,6 +27,7 @@ use super::{
     },
     tee::tee,
 };
+use crate::generations::Generations;
 
 impl Pages for Machine {
     fn add(&self, range: Range<u64>) {
@@ -62,8 +63,8 @@ impl Pages for Machine {
         give_back();
     }
 
-    fn gives_back(&self) -> bool {
-        true
+    fn worth_removing(&self) -> u64 {
+        LARGE_PAGE / 2
     }
 
     fn restrict(&self, range: Range<u64>, access: Access) {
@@ -95,7 +96,7 @@ impl Pages for Machine {
         let Some(before) = frames::promise(bytes).or_else(again) else {
             return false;
         };
-        let done = range.is_empty() || (can_give(frames::spare_heap()) && make_tables(range));
+        let done = range.is_empty() || (make_tables(range) && heap::has_room());
         if !done {
             frames::promise(before);
         }
@@ -208,17 +209,7 @@ const fn index(address: u64, level: u32) -> usize {
     (address >> (12 + 9 * level)) as usize % 512
 }
 
-/// Changes of the tables that took access away.
-static GENERATION: AtomicU64 = AtomicU64::new(0);
-
-/// Of these, the latest that each processor knows.
-static KNOWN: [AtomicU64; layout::PROCESSORS as usize] =
-    [const { AtomicU64::new(0) }; layout::PROCESSORS as usize];
-
-/// Processors that are not with the host, or may not be: of others it does not matter what they remember,
-/// since they forget it before they do anything else.
-static PRESENT: [AtomicBool; layout::PROCESSORS as usize] =
-    [const { AtomicBool::new(false) }; layout::PROCESSORS as usize];
+static GENERATIONS: Generations<{ layout::PROCESSORS as usize }> = Generations::new();
 
 /// Where pages were removed that stay with their addresses. Whoever changes the tables has the lock of the
 /// runtime's address space.
@@ -226,10 +217,7 @@ static REMOVED: Mutex<Option<RangeSet<u64>>> = Mutex::new(None);
 
 /// Gives removed pages back if no processor can remember any of them.
 fn give_back() {
-    let latest = GENERATION.load(Ordering::SeqCst);
-    let knows = |index: usize| KNOWN[index].load(Ordering::Acquire) == latest;
-    let is_present = |index: usize| PRESENT[index].load(Ordering::SeqCst);
-    if !(0..PRESENT.len()).all(|index| knows(index) || !is_present(index)) {
+    if !GENERATIONS.is_forgotten() {
         return;
     }
     let removed = REMOVED.lock().take();
@@ -250,15 +238,12 @@ fn give_back() {
 
 /// This processor goes to its host.
 pub fn leave() {
-    PRESENT[processor_page::index() as usize].store(false, Ordering::SeqCst);
+    GENERATIONS.leave(processor());
 }
 
 /// This processor is back from its host.
 pub fn come_back() {
-    let present = &PRESENT[processor_page::index() as usize];
-    if !present.load(Ordering::Relaxed) {
-        present.store(true, Ordering::SeqCst);
-    }
+    GENERATIONS.come_back(processor());
     catch_up();
 }
 
@@ -266,31 +251,31 @@ pub fn come_back() {
 /// shim, when the host lets it go on there, and when it leaves: access that one thread takes away,
 /// others may have until then, and none that has heard of it by way of the shim.
 pub fn catch_up() {
-    if known().load(Ordering::Relaxed) != GENERATION.load(Ordering::SeqCst) {
+    if GENERATIONS.known(processor()) != GENERATIONS.latest() {
         forget_all();
     }
 }
 
 fn forget(range: Range<u64>) {
-    let before = GENERATION.fetch_add(1, Ordering::SeqCst);
-    if body_in_ring_3() || known().load(Ordering::Relaxed) != before {
+    let before = GENERATIONS.advance();
+    if body_in_ring_3() || GENERATIONS.known(processor()) != before {
         forget_all();
     } else {
         forget_here(range);
-        known().store(before + 1, Ordering::Release);
+        GENERATIONS.learn(processor(), before + 1);
     }
 }
 
 /// Forgets all translations of this processor, and only then says that it knows.
 fn forget_all() {
-    let generation = GENERATION.load(Ordering::Acquire);
+    let generation = GENERATIONS.latest();
     if body_in_ring_3() {
         guest_user_forget();
     } else {
         // SAFETY: writes what is there, in ring 0.
         unsafe { asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack)) };
     }
-    known().store(generation, Ordering::Release);
+    GENERATIONS.learn(processor(), generation);
 }
 
 /// Forgets the translations of some pages of this processor, in ring 0.
@@ -307,6 +292,6 @@ fn forget_here(range: Range<u64>) {
     }
 }
 
-fn known() -> &'static AtomicU64 {
-    &KNOWN[processor_page::index() as usize]
+fn processor() -> usize {
+    processor_page::index() as usize
 }

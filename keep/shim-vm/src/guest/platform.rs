@@ -8,12 +8,14 @@ use enarx_wire_hostcall::{
     call::Operation,
 };
 
-use super::{frames, host, processor_page, stop, tee::tee};
+use super::{heap, host, processor_page, stop, tee::tee};
 
 /// This machine.
 pub struct Machine;
 
 impl Platform for Machine {
+    const HEAP_HAS_ROOM: fn() -> bool = heap::has_room;
+
     fn call(
         &self,
         operation: Operation,
@@ -37,10 +39,6 @@ impl Platform for Machine {
 
     fn record(&self, digest: &[u8; DIGEST_SIZE]) -> bool {
         tee().record(digest)
-    }
-
-    fn spare_heap(&self) -> usize {
-        frames::spare_heap()
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -3,23 +3,23 @@
 use alloc::collections::{BTreeMap, btree_map::Entry};
 use alloc::vec::Vec;
 
-use crate::{Error, heap::can_give};
+use crate::Error;
 
 /// How much memory is left for files.
 #[derive(Debug)]
 pub(super) struct Budget {
     pub limit: u64,
     used: u64,
-    spare_heap: usize,
+    heap_has_room: fn() -> bool,
 }
 
 impl Budget {
-    /// Of `limit` bytes, and of a heap that keeps `spare_heap` bytes.
-    pub fn new(limit: u64, spare_heap: usize) -> Self {
+    /// Of `limit` bytes, as long as the heap has room for them.
+    pub fn new(limit: u64, heap_has_room: fn() -> bool) -> Self {
         Self {
             limit,
             used: 0,
-            spare_heap,
+            heap_has_room,
         }
     }
 
@@ -28,7 +28,7 @@ impl Budget {
     }
 
     pub fn take(&mut self, bytes: u64) -> Result<(), Error> {
-        if bytes > self.left() || !can_give(self.spare_heap) {
+        if bytes > self.left() || !(self.heap_has_room)() {
             return Err(Error::ENOSPC);
         }
         self.used += bytes;
@@ -166,7 +166,7 @@ mod test {
     #[test]
     fn what_was_never_written_is_zero_and_takes_no_memory() {
         const FAR: u64 = 10 * CHUNK as u64 + 5;
-        let mut budget = Budget::new(1 << 20, 0);
+        let mut budget = Budget::new(1 << 20, || true);
         let mut content = Content::default();
         write(&mut content, FAR, b"far", &mut budget);
         assert_eq!(content.stored(), CHUNK as u64);
@@ -177,7 +177,7 @@ mod test {
 
     #[test]
     fn shortened_and_longer_again_is_zero_where_it_was_cut() {
-        let mut budget = Budget::new(1 << 20, 0);
+        let mut budget = Budget::new(1 << 20, || true);
         let mut content = Content::default();
         write(&mut content, 0, &[7; 100_000], &mut budget);
         content.resize(10, &mut budget);
@@ -191,7 +191,7 @@ mod test {
 
     #[test]
     fn a_failed_write_leaves_nothing_behind_the_end() {
-        let mut budget = Budget::new(1 << 20, 0);
+        let mut budget = Budget::new(1 << 20, || true);
         let mut content = Content::default();
         write(&mut content, 0, b"abc", &mut budget);
         let failed = content.overwrite(1, 50, &mut budget, |bytes| {
@@ -207,11 +207,14 @@ mod test {
     #[test]
     fn memory_is_taken_within_the_budget_only() {
         const LENGTH: u64 = CHUNK as u64;
-        let mut budget = Budget::new(2 * CHUNK_COST, 0);
+        let mut budget = Budget::new(2 * CHUNK_COST, || true);
         let mut content = Content::default();
         write(&mut content, LENGTH - 1, b"ab", &mut budget);
         assert_eq!((content.size(), budget.left()), (LENGTH + 1, 0));
         let full = content.overwrite(5 * LENGTH, 1, &mut budget, |_| Ok(()));
+        assert_eq!(full, Err(Error::ENOSPC));
+        let mut without_heap = Budget::new(1 << 20, || false);
+        let full = content.overwrite(5 * LENGTH, 1, &mut without_heap, |_| Ok(()));
         assert_eq!(full, Err(Error::ENOSPC));
     }
 }

@@ -52,8 +52,8 @@ pub struct Limits {
     ///
     pub bytes: u64,
 
-    /// Bytes that the heap must have left before any of it is taken: what calls need that must not fail.
-    pub spare_heap: usize,
+    /// Whether the heap has memory for any of that; there is always some left for what must not fail.
+    pub heap_has_room: fn() -> bool,
 }
 
 /// The file system and the descriptors of one program.

@@ -162,7 +162,7 @@ impl Tree {
         let mut tree = Self {
             nodes: BTreeMap::new(),
             next_number: NodeNumber::ROOT.0,
-            budget: Budget::new(limits.bytes, limits.spare_heap),
+            budget: Budget::new(limits.bytes, limits.heap_has_room),
         };
         let kind = Kind::Directory(Directory::new(NodeNumber::ROOT));
         tree.add(kind, Time::from_nanoseconds(0));

@@ -78,7 +78,7 @@ impl<P: Platform> Kernel<P> {
             files: Mutex::new(Files::new(Limits {
                 open_files: OPEN_FILES,
                 bytes: beginning.memory_bytes,
-                spare_heap: platform.spare_heap(),
+                heap_has_room: P::HEAP_HAS_ROOM,
             })),
             space: Mutex::new(beginning.space),
             clock: Clock::default(),

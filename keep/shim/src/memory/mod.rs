@@ -30,9 +30,10 @@ pub trait Pages {
     /// Gives more access to pages that exist.
     fn extend(&self, range: Range<u64>, access: Access);
 
-    /// Whether many pages whose contents are forgotten are better removed than zeroed.
-    fn gives_back(&self) -> bool {
-        false
+    /// Bytes whose pages are better removed than zeroed when their contents are forgotten, and the same for
+    /// more.
+    fn worth_removing(&self) -> u64 {
+        u64::MAX
     }
 
     /// Zeroes pages that can be written.

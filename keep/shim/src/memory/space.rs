@@ -161,8 +161,9 @@ impl AddressSpace {
             return Ok(());
         };
         let before = self.bytes_in(&range);
+        let removes = self.counted(&range, Access::NONE) >= pages.worth_removing();
         for (existing, access) in self.present_in(&range) {
-            if pages.gives_back() && existing.end - existing.start >= Self::FAULT_AROUND {
+            if removes {
                 pages.remove(existing.clone());
                 self.present.remove(existing);
             } else {
@@ -410,8 +411,8 @@ mod tests {
     use super::*;
 
     /// Pages whose contents is one number each: what was last written, or zero; bytes that there are at
-    /// most; and whether pages are rather removed than zeroed.
-    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>, Cell<u64>, bool);
+    /// most; and from how many on they are removed and not zeroed.
+    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>, Cell<u64>, u64);
 
     impl Model {
         fn each(&self, range: Range<u64>, mut act: impl FnMut(&mut (Access, u64))) {
@@ -466,7 +467,7 @@ mod tests {
             });
         }
 
-        fn gives_back(&self) -> bool {
+        fn worth_removing(&self) -> u64 {
             self.2
         }
 
@@ -484,7 +485,7 @@ mod tests {
             map: START..START + 1000 * PAGE,
             accessible_bytes: 500 * PAGE,
         };
-        let model = Model(RefCell::default(), Cell::new(u64::MAX), false);
+        let model = Model(RefCell::default(), Cell::new(u64::MAX), u64::MAX);
         (AddressSpace::new(bounds), model)
     }
 
@@ -607,14 +608,14 @@ mod tests {
     /// Thousands of random calls against a model that has one entry for each page.
     #[test]
     fn random_calls_agree_with_a_map_of_single_pages() {
-        for gives_back in [false, true] {
-            make_random_calls(gives_back);
+        for worth_removing in [u64::MAX, 4 * PAGE] {
+            make_random_calls(worth_removing);
         }
     }
 
-    fn make_random_calls(gives_back: bool) {
+    fn make_random_calls(worth_removing: u64) {
         let (mut space, mut model) = space();
-        model.2 = gives_back;
+        model.2 = worth_removing;
         let mut expected: BTreeMap<u64, (Access, u64)> = BTreeMap::new();
         let mut seed = 0x9E37_79B9_7F4A_7C15u64;
         let mut random = move |below: u64| {

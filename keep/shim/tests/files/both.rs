@@ -59,7 +59,7 @@ impl Both {
             files: Files::new(Limits {
                 open_files: OPEN_FILES,
                 bytes: BYTES,
-                spare_heap: 0,
+                heap_has_room: || true,
             }),
             memory: Memory::new(),
             log: Vec::new(),

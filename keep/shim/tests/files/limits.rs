@@ -19,7 +19,7 @@ impl Small {
             files: Files::new(Limits {
                 open_files: 16,
                 bytes,
-                spare_heap: 0,
+                heap_has_room: || true,
             }),
             memory: Memory::new(),
         }
