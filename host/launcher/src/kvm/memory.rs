@@ -95,7 +95,7 @@ impl Memory {
         let is_within = offset
             .checked_add(size)
             .is_some_and(|end| end <= self.size());
-        if !is_within || (offset | size) % PAGE_SIZE as u64 != 0 {
+        if !is_within || !(offset | size).is_multiple_of(PAGE_SIZE as u64) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         // SAFETY: pages of the mapping, by the lines above. This program has no references to any of it.
