@@ -32,6 +32,11 @@ impl Block {
         is_returned: false,
     };
 
+    const RETURNED: Self = Self {
+        free: [u64::MAX; _],
+        is_returned: true,
+    };
+
     fn is_whole(&self) -> bool {
         self.free == [u64::MAX; _]
     }
@@ -80,7 +85,7 @@ impl FreePages {
     }
 
     /// Blocks, one behind the other, to be returned: none as long as there are not `many`, and never the
-    /// last `kept` ones.
+    /// last `kept` ones. Nobody can take them until they are put back.
     pub fn surplus(&mut self, many: usize, kept: usize) -> Option<Range<u64>> {
         if self.whole < many.max(kept + 1) {
             return None;
@@ -91,11 +96,18 @@ impl FreePages {
         let blocks = self.blocks[start..].iter_mut();
         let mut end = start;
         for block in blocks.take(most).take_while(|block| can_go(block)) {
-            block.is_returned = true;
+            *block = Block::TAKEN;
             end += 1;
         }
         self.whole -= end - start;
         Some(start as u64 * BLOCK_PAGES..end as u64 * BLOCK_PAGES)
+    }
+
+    /// Puts back blocks that were returned.
+    pub fn put_back(&mut self, pages: Range<u64>) {
+        let blocks = (pages.start / BLOCK_PAGES) as usize..(pages.end / BLOCK_PAGES) as usize;
+        self.end = self.end.max(blocks.end);
+        self.blocks[blocks].fill(Block::RETURNED);
     }
 }
 
@@ -140,7 +152,12 @@ mod tests {
         );
         assert_eq!(free.surplus(1, 1), Some(block(5)));
         assert_eq!(free.surplus(1, 1), None);
-        // They can be taken all the same, and are returned again only when they are whole again.
+        // They cannot be taken meanwhile.
+        assert_eq!(free.take(), Some(block(6).end - 1));
+        free.insert(block(6).end - 1);
+        free.put_back(block(1).start..block(3).end);
+        free.put_back(block(5));
+        // They can be taken then, and are returned again only when they are whole again.
         let pages: BTreeSet<_> = core::iter::from_fn(|| free.take()).collect();
         assert_eq!(pages.len() as u64, 5 * BLOCK_PAGES + 1);
         block(1).skip(1).for_each(|page| free.insert(page));

@@ -34,6 +34,22 @@ impl<G: Growth> Heap<G> {
     }
 }
 
+impl<G: Growth + Send> Heap<G> {
+    /// Whether it has `bytes` in one piece to give.
+    pub fn can_give(&self, bytes: usize) -> bool {
+        // Nobody else finds it gone meanwhile.
+        let mut heap = self.0.lock();
+        // SAFETY: not empty but for a caller that asks for nothing, and freed as it was allocated.
+        unsafe {
+            let piece = heap.malloc(bytes, 1);
+            if !piece.is_null() {
+                heap.free(piece, bytes, 1);
+            }
+            !piece.is_null()
+        }
+    }
+}
+
 // SAFETY: dlmalloc does what is asked of an allocator, one thread at a time.
 unsafe impl<G: Growth + Send> GlobalAlloc for Heap<G> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -44,9 +44,10 @@ struct Frames {
 }
 
 impl Frames {
-    /// The end of what the shim can have without breaking a promise of so many bytes.
-    fn own_end(&self, promised: u64) -> u64 {
-        let taken = [self.first, promised, self.kept, self.lent].into_iter();
+    /// The end of what the shim can have without breaking a promise of so many bytes, beside so many that
+    /// are kept.
+    fn own_end(&self, promised: u64, kept: u64) -> u64 {
+        let taken = [self.first, promised, kept, self.lent].into_iter();
         self.end
             .saturating_sub(taken.fold(0, u64::saturating_add))
             .min(OWN_END)
@@ -107,7 +108,9 @@ pub fn spare_heap() -> Option<u64> {
     const OF_CALLS: u64 = 2 << 20;
     let frames = FRAMES.lock();
     let spare = OF_CALLS + (frames.end - layout::PRIVATE) / 512;
-    let end = frames.own_end(frames.promised).min(frames.runtime);
+    let end = frames
+        .own_end(frames.promised, frames.kept)
+        .min(frames.runtime);
     (end < frames.mapped + spare).then_some(spare)
 }
 
@@ -117,12 +120,12 @@ pub fn begin_promises(more: u64) {
     frames.first = frames.end - frames.runtime + more;
 }
 
-/// Promises the runtime so many bytes in all beside what it began with, and gives how many it was promised
-/// before; `None` if there are not so many.
-pub fn promise(bytes: u64) -> Option<u64> {
+/// Promises the runtime so many bytes in all beside what it began with, of which so many are `kept` ones, and
+/// gives how many it was promised before; `None` if there are not so many.
+pub fn promise(bytes: u64, kept: u64) -> Option<u64> {
     let mut frames = FRAMES.lock();
     let before = frames.promised;
-    if bytes > before && frames.own_end(bytes) < frames.mapped {
+    if bytes > before && frames.own_end(bytes, frames.kept - kept) < frames.mapped {
         return None;
     }
     frames.promised = bytes;
@@ -143,7 +146,11 @@ pub fn own(bytes: u64) -> Option<u64> {
     let end = start.checked_add(bytes)?;
     while frames.mapped < end {
         let large = frames.mapped;
-        if large + LARGE_PAGE > frames.own_end(frames.promised).min(frames.runtime) {
+        if large + LARGE_PAGE
+            > frames
+                .own_end(frames.promised, frames.kept)
+                .min(frames.runtime)
+        {
             return None;
         }
         tee().accept(large..large + LARGE_PAGE);
@@ -172,7 +179,7 @@ pub fn page() -> Option<(u64, bool)> {
 /// Gives such a page to the shim itself, if no promise needs it.
 pub fn lend() -> Option<u64> {
     let mut frames = FRAMES.lock();
-    if frames.own_end(frames.promised) < frames.mapped + PAGE {
+    if frames.own_end(frames.promised, frames.kept) < frames.mapped + PAGE {
         return None;
     }
     let (page, _) = frames.page()?;
@@ -204,6 +211,7 @@ pub fn return_surplus() {
             return;
         };
         tee().give_back(layout::PRIVATE + start * PAGE..layout::PRIVATE + end * PAGE);
+        FRAMES.lock().free.put_back(start..end);
         many = 0;
     }
 }

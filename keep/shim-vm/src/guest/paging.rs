@@ -1,5 +1,6 @@
 //! The runtime's page tables.
 
+use alloc::vec::Vec;
 use core::{
     arch::asm,
     ops::Range,
@@ -32,9 +33,9 @@ use crate::generations::Generations;
 impl Pages for Machine {
     fn add(&self, range: Range<u64>) {
         let mut again = 0;
-        each(range, |entry, _| {
-            let kept = address_in(entry.load(Ordering::Relaxed));
-            let (frame, is_new) = match kept {
+        each(range.clone(), |entry, _| {
+            let before = entry.load(Ordering::Relaxed);
+            let (frame, is_new) = match address_in(before) {
                 0 => frames::page().unwrap_or_else(|| stop(Stop::Memory)),
                 kept => (kept, false),
             };
@@ -43,10 +44,13 @@ impl Pages for Machine {
                 // runtime can reach it, other threads write there.
                 unsafe { ptr::write_bytes(own(frame) as *mut u8, 0, PAGE as usize) };
             }
-            again += if kept == 0 { 0 } else { PAGE };
+            again += if before & bit::REMOVED == 0 { 0 } else { PAGE };
             entry.store(private(frame, READ_WRITE), Ordering::Release);
         });
-        frames::keep(0, again);
+        if again != 0 {
+            frames::keep(0, again);
+            REMOVED.lock().get_or_insert_default().remove(range);
+        }
         give_back();
     }
 
@@ -63,8 +67,14 @@ impl Pages for Machine {
         give_back();
     }
 
-    fn worth_removing(&self) -> u64 {
-        LARGE_PAGE / 2
+    fn remembered(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        give_back();
+        let removed = REMOVED.lock();
+        let parts = removed
+            .iter()
+            .flat_map(|removed| removed.overlapping(range));
+        let within = |part: &Range<u64>| part.start.max(range.start)..part.end.min(range.end);
+        parts.map(within).collect()
     }
 
     fn restrict(&self, range: Range<u64>, access: Access) {
@@ -87,18 +97,17 @@ impl Pages for Machine {
         unsafe { ptr::write_bytes(range.start as *mut u8, 0, length) };
     }
 
-    /// With the tables for them: there may be none later.
+    /// With the tables for them: there may be none later. Pages that stay with their addresses in `range` are
+    /// those that will be there.
     fn promise(&self, range: Range<u64>, bytes: u64) -> bool {
-        let again = || {
-            give_back();
-            frames::promise(bytes)
-        };
-        let Some(before) = frames::promise(bytes).or_else(again) else {
+        let kept = self.remembered(&range).into_iter();
+        let kept = kept.map(|part| part.end - part.start).sum();
+        let Some(before) = frames::promise(bytes, kept) else {
             return false;
         };
-        let done = range.is_empty() || (make_tables(range) && heap::has_room());
+        let done = range.is_empty() || (heap::has_room() && make_tables(range) && heap::has_room());
         if !done {
-            frames::promise(before);
+            frames::promise(before, kept);
         }
         done
     }

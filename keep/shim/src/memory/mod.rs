@@ -6,6 +6,7 @@ mod space;
 pub use access::Access;
 pub use space::{AddressSpace, Bounds, Fault};
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 /// Bytes in a page.
@@ -30,10 +31,9 @@ pub trait Pages {
     /// Gives more access to pages that exist.
     fn extend(&self, range: Range<u64>, access: Access);
 
-    /// Bytes whose pages are better removed than zeroed when their contents are forgotten, and the same for
-    /// more.
-    fn worth_removing(&self) -> u64 {
-        u64::MAX
+    /// Pages in `range` that were removed and that other threads may still reach where they were.
+    fn remembered(&self, _range: &Range<u64>) -> Vec<Range<u64>> {
+        Vec::new()
     }
 
     /// Zeroes pages that can be written.

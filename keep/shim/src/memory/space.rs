@@ -56,6 +56,9 @@ impl AddressSpace {
     /// order as a rule, and a fault costs much more than a page.
     const FAULT_AROUND: u64 = 16 * PAGE;
 
+    /// Areas from which on there are no more, as on Linux.
+    const MOST_AREAS: usize = 65_530;
+
     /// An empty address space.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
@@ -118,11 +121,15 @@ impl AddressSpace {
     /// # Errors
     ///
     /// [`Error::EINVAL`] for an address within a page, a length of zero, or a range
-    /// outside the part of the address space that `mmap` gives out.
+    /// outside the part of the address space that `mmap` gives out; [`Error::ENOMEM`] when there
+    /// are too many areas to make more of one.
     pub fn unmap(&mut self, pages: &impl Pages, address: u64, length: u64) -> Result<(), Error> {
         let range = self
             .in_bounds(aligned(address)?, whole_pages(length)?)
             .map_err(|_| Error::EINVAL)?;
+        if self.areas.len() >= Self::MOST_AREAS {
+            return Err(Error::ENOMEM);
+        }
         self.remove(pages, range);
         Ok(())
     }
@@ -148,6 +155,7 @@ impl AddressSpace {
         for (existing, from) in self.present_in(&range) {
             self.change(pages, existing, from, access);
         }
+        self.revive(pages, &range, access);
         Ok(())
     }
 
@@ -160,18 +168,9 @@ impl AddressSpace {
         let Some(range) = self.mapped(address, length)? else {
             return Ok(());
         };
-        let before = self.bytes_in(&range);
-        let removes = self.counted(&range, Access::NONE) >= pages.worth_removing();
         for (existing, access) in self.present_in(&range) {
-            if removes {
-                pages.remove(existing.clone());
-                self.present.remove(existing);
-            } else {
-                self.clear(pages, existing, access, access);
-            }
+            self.clear(pages, existing, access, access);
         }
-        self.used -= before - self.bytes_in(&range);
-        self.give_up(pages);
         Ok(())
     }
 
@@ -252,7 +251,18 @@ impl AddressSpace {
         for (stale, from) in self.present_in(&range) {
             self.clear(pages, stale, from, access);
         }
+        self.revive(pages, &range, access);
         range.start
+    }
+
+    /// Adds the pages of a range with `access` again that were removed and that others may still reach: what
+    /// they write there is not to be lost.
+    fn revive(&mut self, pages: &impl Pages, range: &Range<u64>, access: Access) {
+        if access != Access::NONE {
+            for part in pages.remembered(range) {
+                self.ensure_present(pages, part);
+            }
+        }
     }
 
     /// Unmaps a range and gives its pages back.
@@ -311,7 +321,7 @@ impl AddressSpace {
             Access::NONE => range.start,
             _ => range.end,
         };
-        let fits = used <= most || after <= before;
+        let fits = (used <= most || after <= before) && self.areas.len() < Self::MOST_AREAS;
         if !fits || !pages.promise(range.start..end, used.saturating_sub(self.reserved)) {
             return Err(Error::ENOMEM);
         }
@@ -405,14 +415,18 @@ fn whole_pages(length: u64) -> Result<u64, Error> {
 mod tests {
     use std::{
         cell::{Cell, RefCell},
-        collections::BTreeMap,
+        collections::{BTreeMap, BTreeSet},
     };
 
     use super::*;
 
     /// Pages whose contents is one number each: what was last written, or zero; bytes that there are at
-    /// most; and from how many on they are removed and not zeroed.
-    struct Model(RefCell<BTreeMap<u64, (Access, u64)>>, Cell<u64>, u64);
+    /// most; and pages that were removed, if others remember them.
+    struct Model(
+        RefCell<BTreeMap<u64, (Access, u64)>>,
+        Cell<u64>,
+        RefCell<Option<BTreeSet<u64>>>,
+    );
 
     impl Model {
         fn each(&self, range: Range<u64>, mut act: impl FnMut(&mut (Access, u64))) {
@@ -436,6 +450,9 @@ mod tests {
             for page in range.step_by(PAGE as usize) {
                 let earlier = self.0.borrow_mut().insert(page, (Access::READ_WRITE, 0));
                 assert_eq!(earlier, None, "a page is added once");
+                if let Some(removed) = &mut *self.2.borrow_mut() {
+                    removed.remove(&page);
+                }
             }
         }
 
@@ -443,7 +460,16 @@ mod tests {
             for page in range.step_by(PAGE as usize) {
                 let removed = self.0.borrow_mut().remove(&page);
                 assert!(removed.is_some(), "only pages that exist are removed");
+                if let Some(removed) = &mut *self.2.borrow_mut() {
+                    removed.insert(page);
+                }
             }
+        }
+
+        fn remembered(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+            let removed = self.2.borrow();
+            let pages = removed.iter().flat_map(|pages| pages.range(range.clone()));
+            pages.map(|page| *page..*page + PAGE).collect()
         }
 
         fn restrict(&self, range: Range<u64>, access: Access) {
@@ -467,10 +493,6 @@ mod tests {
             });
         }
 
-        fn worth_removing(&self) -> u64 {
-            self.2
-        }
-
         fn promise(&self, _: Range<u64>, bytes: u64) -> bool {
             bytes <= self.1.get()
         }
@@ -485,7 +507,7 @@ mod tests {
             map: START..START + 1000 * PAGE,
             accessible_bytes: 500 * PAGE,
         };
-        let model = Model(RefCell::default(), Cell::new(u64::MAX), u64::MAX);
+        let model = Model(RefCell::default(), Cell::new(u64::MAX), RefCell::default());
         (AddressSpace::new(bounds), model)
     }
 
@@ -608,14 +630,13 @@ mod tests {
     /// Thousands of random calls against a model that has one entry for each page.
     #[test]
     fn random_calls_agree_with_a_map_of_single_pages() {
-        for worth_removing in [u64::MAX, 4 * PAGE] {
-            make_random_calls(worth_removing);
-        }
+        make_random_calls(None);
+        make_random_calls(Some(BTreeSet::new()));
     }
 
-    fn make_random_calls(worth_removing: u64) {
-        let (mut space, mut model) = space();
-        model.2 = worth_removing;
+    fn make_random_calls(removed: Option<BTreeSet<u64>>) {
+        let (mut space, model) = space();
+        model.2.replace(removed);
         let mut expected: BTreeMap<u64, (Access, u64)> = BTreeMap::new();
         let mut seed = 0x9E37_79B9_7F4A_7C15u64;
         let mut random = move |below: u64| {
@@ -680,6 +701,11 @@ mod tests {
                     }
                 }
             }
+        }
+        // What others may write to is there wherever it can be accessed.
+        for page in model.2.borrow().iter().flatten() {
+            let access = expected.get(page).map(|page| page.0);
+            assert!(matches!(access, None | Some(Access::NONE)), "{page:#x}");
         }
         let uses = |at: u64, access| access != Access::NONE || model.get(at).is_some();
         let used = expected.iter().filter(|(at, page)| uses(**at, page.0));
