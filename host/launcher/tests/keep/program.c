@@ -467,14 +467,14 @@ static void *look_on(void *argument)
 
 static void churn(void)
 {
-    enum { WRITE = PROT_READ | PROT_WRITE, SIZE = 4 * MEBIBYTE };
+    enum { WRITE = PROT_READ | PROT_WRITE, SIZE = 4 * BLOCK };
     pthread_t other;
     must(pthread_create(&other, NULL, look_on, NULL) == 0);
     char *kept = map(SIZE, WRITE);
     must(kept);
     touch_all(kept, SIZE, WRITE);
     shared_page = kept;
-    for (int round = 0; round < 30; round++) {
+    for (int round = 0; round < 20; round++) {
         char *at = map(SIZE, WRITE);
         must(at);
         touch_all(at, SIZE, WRITE);
@@ -507,20 +507,20 @@ static void unmap_what_others_see(void)
     handle(SIGSEGV, leave);
     for (int round = 0; round < 10; round++) {
         pthread_t other;
-        char *seen = map(MEBIBYTE, WRITE), *next;
+        char *seen = map(4 * BLOCK, WRITE), *next;
         must(seen);
-        memset(seen, 1, MEBIBYTE);
+        memset(seen, 1, 4 * BLOCK);
         shared_page = seen, looks = is_over = 0;
         must(pthread_create(&other, NULL, stare, NULL) == 0);
         while (!looks)
             __asm__ volatile("");
-        must(munmap(seen, MEBIBYTE) == 0);
-        must(map(2 * MEBIBYTE, PROT_NONE) && (next = map(2 * MEBIBYTE, WRITE)));
-        memset(next, 2, 2 * MEBIBYTE);
+        must(munmap(seen, 4 * BLOCK) == 0);
+        must(map(4 * BLOCK, PROT_NONE) && (next = map(BLOCK, WRITE)));
+        memset(next, 2, BLOCK);
         usleep(1000);
         is_over = 1;
         must(pthread_join(other, NULL) == 0);
-        must(munmap(next, 2 * MEBIBYTE) == 0);
+        must(munmap(next, BLOCK) == 0);
     }
 }
 

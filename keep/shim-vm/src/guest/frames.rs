@@ -133,10 +133,11 @@ pub fn promise(bytes: u64, kept: u64) -> Option<u64> {
 }
 
 /// Takes note of how many bytes the runtime has unmapped since, which are there for it alone, and how many
-/// of those it has again.
-pub fn keep(unmapped: u64, again: u64) {
+/// of those it has again or not any more; gives how many are left.
+pub fn keep(unmapped: u64, again: u64) -> u64 {
     let mut frames = FRAMES.lock();
     frames.kept = frames.kept + unmapped - again;
+    frames.kept
 }
 
 /// Gives `bytes` of memory for the shim's own use, with anything in it: a multiple of pages.

@@ -51,7 +51,7 @@ impl Pages for Machine {
             frames::keep(0, again);
             REMOVED.lock().get_or_insert_default().remove(range);
         }
-        give_back();
+        give_back(MUCH);
     }
 
     /// The memory stays with its address as long as other processors may remember it, or until pages are
@@ -64,11 +64,10 @@ impl Pages for Machine {
         frames::keep(range.end - range.start, 0);
         REMOVED.lock().get_or_insert_default().insert(range.clone());
         forget(range);
-        give_back();
+        give_back(MUCH);
     }
 
     fn remembered(&self, range: &Range<u64>) -> Vec<Range<u64>> {
-        give_back();
         let removed = REMOVED.lock();
         let parts = removed
             .iter()
@@ -100,14 +99,20 @@ impl Pages for Machine {
     /// With the tables for them: there may be none later. Pages that stay with their addresses in `range` are
     /// those that will be there.
     fn promise(&self, range: Range<u64>, bytes: u64) -> bool {
-        let kept = self.remembered(&range).into_iter();
-        let kept = kept.map(|part| part.end - part.start).sum();
-        let Some(before) = frames::promise(bytes, kept) else {
+        let kept = || {
+            let parts = self.remembered(&range).into_iter();
+            parts.map(|part| part.end - part.start).sum()
+        };
+        let again = || {
+            give_back(0);
+            frames::promise(bytes, kept())
+        };
+        let Some(before) = frames::promise(bytes, kept()).or_else(again) else {
             return false;
         };
         let done = range.is_empty() || (heap::has_room() && make_tables(range) && heap::has_room());
         if !done {
-            frames::promise(before, kept);
+            frames::promise(before, 0);
         }
         done
     }
@@ -224,10 +229,14 @@ static GENERATIONS: Generations<{ layout::PROCESSORS as usize }> = Generations::
 /// runtime's address space.
 static REMOVED: Mutex<Option<RangeSet<u64>>> = Mutex::new(None);
 
-/// Gives removed pages back if no processor can remember any of them.
-fn give_back() {
-    if !GENERATIONS.is_forgotten() {
-        return;
+/// Bytes that stay with their addresses although nobody remembers them: most come again there, and each
+/// change of a table can cost as much as a fault.
+const MUCH: u64 = 2 * LARGE_PAGE;
+
+/// Gives removed pages back if no processor can remember any of them, and they are more than `few` bytes.
+fn give_back(few: u64) {
+    if frames::keep(0, 0) <= few || !GENERATIONS.is_forgotten() {
+        return frames::return_surplus();
     }
     let removed = REMOVED.lock().take();
     for range in removed.iter().flat_map(RangeSet::iter).cloned() {
