@@ -33,15 +33,20 @@ mod relay;
 
 use std::process::ExitCode;
 
-use crate::{cli::Cli, console::Console};
+use crate::{
+    cli::{Cli, Command},
+    console::Console,
+};
 
 fn main() -> ExitCode {
     enarx_host_launcher::become_keep_if_asked(local_host::keep_image);
-    names::use_hosts_file_and_dns();
     let cli = match Cli::of_this_process() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
+    if !matches!(cli.command, Command::Run(_)) {
+        names::use_hosts_file_and_dns();
+    }
     let console = Console::new(&cli.global);
     match cli.command.run(&console) {
         Ok(status) => status.into(),

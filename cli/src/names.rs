@@ -6,7 +6,8 @@ use std::ffi::{CStr, c_char, c_int};
 /// other ways it loads libraries, which only fit a program that was linked with this very system's
 /// C library; the program that is handed out has one of its own.
 ///
-/// To be called before there is another thread.
+/// To be called before another thread looks up anything. It reads the file once, so that `run` only does
+/// it for programs that may use the network.
 pub fn use_hosts_file_and_dns() {
     const DATABASE: &CStr = c"hosts";
     const SERVICES: &CStr = c"files dns";
@@ -15,7 +16,7 @@ pub fn use_hosts_file_and_dns() {
         fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
     }
     // SAFETY: both are strings that stay. What it changes is the C library's, and no other
-    // thread can be reading that yet. A library without these services would look up nothing.
+    // thread is reading that yet. A library without these services would look up nothing.
     unsafe { __nss_configure_lookup(DATABASE.as_ptr(), SERVICES.as_ptr()) };
 }
 

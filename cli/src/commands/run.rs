@@ -10,6 +10,7 @@ use crate::{
     console::{Console, Level, LogFormat},
     deployment::{KeepArguments, Stages, StagesFormat},
     exit::Status,
+    names,
     relay::{SinkArguments, SinkFormat},
 };
 
@@ -45,6 +46,9 @@ impl Arguments {
         console.start_log(Level::Error, LogFormat::Text);
         let host = self.keep.local_host(console)?;
         let application = Arc::new(self.application.load()?);
+        if application.uses_network() {
+            names::use_hosts_file_and_dns();
+        }
         let stages = Arc::new(Stages::new(*console, StagesFormat::Brief));
         super::block_on(async {
             let job = foreground::Job {
