@@ -64,6 +64,7 @@ pub async fn deploy(
         image: keep_image(),
         collector: collector.as_ref(),
         now: now(),
+        suite: wanted.suite,
     };
     let cache = Arc::new(cache(wanted, console));
     // Hashing a large program takes as long as attesting: both go on at once.
@@ -95,7 +96,7 @@ pub async fn deploy(
         }
     };
     let session = packaged
-        .provision(host, wanted.suite, now(), &*stages)
+        .provision(host, now(), &*stages)
         .await
         .with_advice(|| {
             (

@@ -205,6 +205,7 @@ fn attested_with(host: &Host, collector: Option<&Collector>) -> Result<Attested,
         image,
         collector,
         now: now(),
+        suite: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

@@ -76,6 +76,7 @@ impl Arguments {
             image: keep_image(),
             collector: collector.as_ref(),
             now: now(),
+            suite: None,
         };
         let witness = Witness {
             console: *console,

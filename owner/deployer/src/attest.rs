@@ -1,11 +1,16 @@
 //! Stage one: a Keep is started and proves what it is.
 
+use std::{
+    panic::resume_unwind,
+    thread::{self, Builder},
+};
+
 use enarx_owner_appraisal::{Accepted, Policy, ReferenceValues, Rejected, Submission, appraise};
 use enarx_owner_collateral::Collector;
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_host_api::{HexBytes, KeepId, StartRequest, StartedKeep};
 use enarx_wire_launch::{EvidenceFormat, KeepImage, KeepMemory, MemoryStrategy, Platform};
-use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer};
+use enarx_wire_provision::{Challenge, Claims, OfferError, OwnerOffer, SealError, Sealing, Suite};
 
 use crate::{
     HostConnection, HostError, Observer, Progress, SystemRandom,
@@ -43,6 +48,8 @@ pub struct Expectations<'a> {
     pub collector: Option<&'a Collector>,
     /// The owner's clock.
     pub now: UnixTime,
+    /// The suite that the package's key is to be sealed in, or the Keep's preferred one.
+    pub suite: Option<Suite>,
 }
 
 /// A Keep whose evidence was appraised and accepted. The only way to the next stage.
@@ -51,6 +58,7 @@ pub struct Attested {
     keep: KeepId,
     offer: OwnerOffer,
     accepted: Accepted,
+    sealing: Result<Sealing, SealError>,
 }
 
 impl Attested {
@@ -71,8 +79,13 @@ impl Attested {
         &self.accepted
     }
 
-    pub(crate) fn into_parts(self) -> (KeepId, OwnerOffer) {
-        (self.keep, self.offer)
+    /// What is sealed to the Keep begins with this.
+    ///
+    /// # Errors
+    ///
+    /// The Keep has no key in the suite, or one that is none.
+    pub(crate) fn into_sealing(self) -> Result<Sealing, SealError> {
+        self.sealing
     }
 }
 
@@ -157,7 +170,11 @@ async fn examine(
         .map_err(|_| unknown(&claims.platform))?;
     let format =
         EvidenceFormat::from_name(&claims.evidence).ok_or_else(|| unknown(&claims.evidence))?;
-    let mut evidence = endorsements.verify(format, offer.evidence(), expectations.now);
+    let (mut evidence, sealing) = beside(
+        || endorsements.verify(format, offer.evidence(), expectations.now),
+        // Nothing of it is sent to a Keep that is not accepted.
+        || offer.begin(expectations.suite, &mut SystemRandom::new()),
+    );
     if let (Err(_), Some(collector)) = (&evidence, expectations.collector) {
         let (given, now) = (&started.endorsements, expectations.now);
         let collected = verify_collecting(collector, format, offer.evidence(), given, now).await;
@@ -188,5 +205,20 @@ async fn examine(
         keep,
         offer,
         accepted,
+        sealing,
+    })
+}
+
+/// Computes two things at once, each in a good part of a millisecond.
+fn beside<A, B: Send>(first: impl FnOnce() -> A, second: impl Fn() -> B + Send + Sync) -> (A, B) {
+    thread::scope(|scope| {
+        let other = Builder::new().spawn_scoped(scope, &second);
+        let first = first();
+        let second = match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // There is no thread to be had.
+            Err(_) => second(),
+        };
+        (first, second)
     })
 }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use enarx_owner_evidence::{AnchorKind, UnixTime};
 use enarx_wire_package::{PackageError, PackageWriter};
-use enarx_wire_provision::{ApplicationSecret, Grant, Output, SealError, Suite};
+use enarx_wire_provision::{ApplicationSecret, Grant, Output, SealError};
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::mpsc,
@@ -22,15 +22,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     HostConnection, HostError, Observer, PackageStream, Packaged, Progress, Session, SessionEvent,
-    SystemRandom,
     application::{Application, ApplicationError},
     package::Contents,
 };
 
 impl Packaged {
-    /// Seals the package's key to the Keep, in `suite` or the Keep's preferred one,
-    /// and streams the package to it. The Keep's clock will not show a time before
-    /// `now`. When this fails, the Keep is ended.
+    /// Seals the package's key to the Keep and streams the package to it. The Keep's clock
+    /// will not show a time before `now`. When this fails, the Keep is ended.
     ///
     /// # Errors
     ///
@@ -39,12 +37,11 @@ impl Packaged {
     pub async fn provision(
         self,
         host: &dyn HostConnection,
-        suite: Option<Suite>,
         now: UnixTime,
         observer: &dyn Observer,
     ) -> Result<Session, ProvisionError> {
         let keep = self.attested.keep();
-        let provisioned = self.hand_over(host, suite, now, observer).await;
+        let provisioned = self.hand_over(host, now, observer).await;
         if provisioned.is_err() {
             // The error that led here says more than a failure to clean up.
             let _ = host.stop(keep).await;
@@ -55,7 +52,6 @@ impl Packaged {
     async fn hand_over(
         self,
         host: &dyn HostConnection,
-        suite: Option<Suite>,
         now: UnixTime,
         observer: &dyn Observer,
     ) -> Result<Session, ProvisionError> {
@@ -66,14 +62,14 @@ impl Packaged {
         } = self;
         let application_secret =
             application_secret(&contents.application, attested.accepted().kind());
-        let (keep, offer) = attested.into_parts();
+        let keep = attested.keep();
         let grant = Grant {
             content_key: Zeroizing::new(*contents.key.expose()),
             manifest_digest: contents.manifest.digest().map_err(PackageError::from)?,
             time_floor: now.0,
             application_secret,
         };
-        let (sealed, secret) = offer.seal(suite, &grant, &mut SystemRandom::new())?;
+        let (sealed, secret) = attested.into_sealing()?.seal(&grant)?;
         let sent = Arc::new(AtomicU64::new(0));
         // The Keep opens its grant while the package, or its beginning, is encrypted.
         let (provisioned, encrypted) = tokio::join!(host.provision(keep, sealed), async {

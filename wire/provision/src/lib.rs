@@ -33,7 +33,7 @@ pub use claims::{
 };
 pub use keep::{Attester, KeepDescription, KeepOffer, OpenError, Provisioned};
 pub use keys::{ApplicationSecret, OwnerSecret};
-pub use owner::{Challenge, Grant, OfferError, OwnerOffer, SealError};
+pub use owner::{Challenge, Grant, OfferError, OwnerOffer, SealError, Sealing};
 pub use session::{
     AttachmentId, Cause, Ending, INPUT_OVERHEAD, Input, InputReader, InputWriter,
     MAX_ENDING_MESSAGE, MAX_FRAME_PAYLOAD, OUTPUT_OVERHEAD, Output, OutputReader, OutputWriter,

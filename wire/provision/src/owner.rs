@@ -1,5 +1,7 @@
 //! The owner's side: challenge, read the offer, and, after appraisal, seal the grant.
 
+use std::fmt;
+
 use enarx_wire_cbor::{DecodeError, EncodeError};
 use hkdf::Hkdf;
 use hpke::rand_core::CryptoRng;
@@ -12,6 +14,7 @@ use crate::{
     ApplicationSecret, Claims, Digest, MAX_OFFER_SIZE, Nonce, Offer, REPORT_DATA_SIZE,
     SessionSecret, Suite, VERSION,
     claims::{report_data, transcript},
+    suite::Begun,
 };
 
 /// An owner who is about to ask a Keep for evidence.
@@ -99,18 +102,17 @@ impl OwnerOffer {
         report_data(&self.offer.claims)
     }
 
-    /// Seals `grant` to the Keep's key of `suite`, or of the Keep's preferred suite.
-    /// The caller has appraised the evidence. The offer is used up.
+    /// Begins to seal to the Keep's key of `suite`, or of the Keep's preferred suite: all that can be done
+    /// without the grant, and so while the evidence is verified.
     ///
     /// # Errors
     ///
     /// [`SealError`] when the Keep has no key for `suite`, or a key that is none.
-    pub fn seal(
-        self,
+    pub fn begin(
+        &self,
         suite: Option<Suite>,
-        grant: &Grant,
         random: &mut impl CryptoRng,
-    ) -> Result<(Vec<u8>, SessionSecret), SealError> {
+    ) -> Result<Sealing, SealError> {
         let key = match suite {
             None => self.claims.keys.first(),
             Some(suite) => self.claims.keys.iter().find(|key| key.suite == suite),
@@ -119,18 +121,59 @@ impl OwnerOffer {
             suite.unwrap_or(Suite::XWing).as_str(),
         ))?;
         let info = transcript(&self.nonce, &self.offer, key.suite)?;
-        let plaintext = grant.encode()?;
-        let sealed = key
-            .suite
-            .seal(&key.public, &info, &plaintext, random)
-            .map_err(|_| SealError::BadKey)?;
+        let begun = key.suite.begin(&key.public, &info, random);
+        Ok(Sealing {
+            suite: key.suite,
+            begun: begun.map_err(|_| SealError::BadKey)?,
+        })
+    }
+
+    /// Seals `grant` to the Keep's key of `suite`, or of the Keep's preferred suite.
+    /// The caller has appraised the evidence. The offer is used up.
+    ///
+    /// # Errors
+    ///
+    /// As [`OwnerOffer::begin`].
+    pub fn seal(
+        self,
+        suite: Option<Suite>,
+        grant: &Grant,
+        random: &mut impl CryptoRng,
+    ) -> Result<(Vec<u8>, SessionSecret), SealError> {
+        self.begin(suite, random)?.seal(grant)
+    }
+}
+
+/// The beginning of what is sealed to a Keep. Without a grant it is worth nothing to anybody.
+pub struct Sealing {
+    suite: Suite,
+    begun: Begun,
+}
+
+impl Sealing {
+    /// Seals `grant`. The caller has appraised the evidence of the offer that this began with.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError`] when the grant cannot be encoded.
+    pub fn seal(mut self, grant: &Grant) -> Result<(Vec<u8>, SessionSecret), SealError> {
+        let ciphertext = self.begun.seal(&grant.encode()?);
         let message = enarx_wire_cbor::to_vec(&SealedGrant {
             version: VERSION,
-            suite: key.suite,
-            encapsulated: sealed.encapsulated,
-            ciphertext: sealed.ciphertext,
+            suite: self.suite,
+            encapsulated: self.begun.encapsulated,
+            ciphertext: ciphertext.map_err(|_| SealError::BadKey)?,
         })?;
-        Ok((message, sealed.session))
+        Ok((message, self.begun.session))
+    }
+}
+
+impl fmt::Debug for Sealing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Sealing")
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
     }
 }
 

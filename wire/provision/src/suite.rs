@@ -63,17 +63,41 @@ impl Suite {
         }
     }
 
-    /// Seals `plaintext` to `public`.
-    pub(crate) fn seal(
+    /// Begins to seal to `public`.
+    pub(crate) fn begin(
         self,
         public: &[u8],
         info: &[u8],
-        plaintext: &[u8],
         random: &mut impl CryptoRng,
-    ) -> Result<SealedTo, HpkeError> {
+    ) -> Result<Begun, HpkeError> {
         match self {
-            Self::XWing => seal::<XWing>(public, info, plaintext, random),
-            Self::X25519 => seal::<X25519HkdfSha256>(public, info, plaintext, random),
+            Self::XWing => begin::<XWing>(public, info, random, Sender::XWing),
+            Self::X25519 => begin::<X25519HkdfSha256>(public, info, random, Sender::X25519),
+        }
+    }
+}
+
+/// What sealing begins with: the part that carries the key, and the session's secret.
+pub(crate) struct Begun {
+    pub(crate) encapsulated: Vec<u8>,
+    pub(crate) session: SessionSecret,
+    sender: Sender,
+}
+
+/// A sender's context. The types inside zeroize themselves.
+enum Sender {
+    XWing(Box<Context<XWing>>),
+    X25519(Box<Context<X25519HkdfSha256>>),
+}
+
+type Context<K> = AeadCtxS<AesGcm256, HkdfSha384, K>;
+
+impl Begun {
+    /// Seals `plaintext`.
+    pub(crate) fn seal(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, HpkeError> {
+        match &mut self.sender {
+            Sender::XWing(context) => context.seal(plaintext, b""),
+            Sender::X25519(context) => context.seal(plaintext, b""),
         }
     }
 }
@@ -106,32 +130,24 @@ impl SecretKey {
     }
 }
 
-/// What sealing gives: two public parts for the wire, and the session's secret.
-pub(crate) struct SealedTo {
-    pub(crate) encapsulated: Vec<u8>,
-    pub(crate) ciphertext: Vec<u8>,
-    pub(crate) session: SessionSecret,
-}
-
 /// The exporter context (RFC 9180 section 5.3) of the session's secret.
 const SESSION_LABEL: &[u8] = b"enarx session v1";
 
-fn seal<K: Kem>(
+fn begin<K: Kem>(
     public: &[u8],
     info: &[u8],
-    plaintext: &[u8],
     random: &mut impl CryptoRng,
-) -> Result<SealedTo, HpkeError> {
+    sender: impl FnOnce(Box<Context<K>>) -> Sender,
+) -> Result<Begun, HpkeError> {
     let public = K::PublicKey::from_bytes(public)?;
-    let (encapsulated, mut context): (_, AeadCtxS<AesGcm256, HkdfSha384, K>) =
+    let (encapsulated, context): (_, Context<K>) =
         setup_sender_with_rng(&OpModeS::Base, &public, info, random)?;
-    let ciphertext = context.seal(plaintext, b"")?;
     let mut session = Zeroizing::new([0; 32]);
     context.export(SESSION_LABEL, &mut *session)?;
-    Ok(SealedTo {
+    Ok(Begun {
         encapsulated: encapsulated.to_bytes().to_vec(),
-        ciphertext,
         session: SessionSecret::new(*session),
+        sender: sender(Box::new(context)),
     })
 }
 

@@ -140,6 +140,7 @@ impl Attempt<'_> {
             image: keep_image(),
             collector: self.collector,
             now: now(),
+            suite: None,
         };
         let attested = attest(self.host, &self.request, &expectations, stages).await?;
         let keep = attested.keep();
@@ -160,7 +161,7 @@ impl Attempt<'_> {
         let examined = Examined::new(&application, &cache)?;
         let packaged = attested.package(application, examined, &cache, stages)?;
         let session = packaged
-            .provision(self.host, None, now(), stages)
+            .provision(self.host, now(), stages)
             .await
             .context("it could not be provisioned")?;
         let mut events = session.events(self.host, 0, true).await?;
