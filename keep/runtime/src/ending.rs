@@ -76,10 +76,11 @@ fn bounded(mut message: String) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::*;
-    use crate::limits::Quotas;
     use enarx_wire_package::Limits;
     use enarx_wire_provision::SessionError;
+
+    use super::*;
+    use crate::limits::Quotas;
 
     fn limiter() -> Limiter {
         Limiter::new(Arc::new(Quotas::new(&Limits::default(), 1)))

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use enarx_wire_hostcall::call::{Operation, PAYLOAD_OFFSET};
 use enarx_wire_launch::Platform;
-use enarx_wire_launch::vm::layout;
+use enarx_wire_launch::vm::{FilePlace, layout};
 
+use super::software;
 use host::{Act, End, Hand, Intruder, Moment, run, run_giving_back};
 
 /// Reasons for which a Keep stops itself (`enarx-keep-shim`, `Stop`).
@@ -21,6 +22,7 @@ mod stop {
     pub const SEQUENCE: u8 = 1;
     pub const RESULT: u8 = 2;
     pub const LENGTH: u8 = 3;
+    pub const RUNTIME: u8 = 7;
     pub const LAUNCH: u8 = 8;
     pub const PAGE: u8 = 9;
     pub const TEE: u8 = 15;
@@ -159,16 +161,31 @@ const fn is_answer(moment: &Moment<'_>) -> bool {
     matches!(moment, Moment::Answered)
 }
 
-/// How the host wants to be spoken to: as no host does.
+/// How the host wants to be spoken to, as no host does; and the runtime's file said to be where it is not:
+/// in memory that was accepted with anything in it, or that is not there.
 fn boot_pages(counts: &mut Counts) {
-    for page in [0, 3, 1 << 32, 3 << 32, u64::MAX] {
+    const DOORBELL: u32 = 16;
+    const FILE: u32 = 32;
+    let ring = software::body_ring() as u64;
+    let elsewhere = match counts.platform {
+        Platform::Kvm => FilePlace::Shared,
+        _ => FilePlace::Private,
+    };
+    for (page, reason) in [
+        (3, stop::LAUNCH),
+        (ring ^ 1, stop::LAUNCH),
+        (ring | 3 << DOORBELL, stop::LAUNCH),
+        (ring | 3 << FILE, stop::LAUNCH),
+        (u64::MAX, stop::LAUNCH),
+        (ring | (elsewhere as u64) << FILE, stop::RUNTIME),
+    ] {
         let act: Act = Box::new(move |moment, hand| {
             if let (Moment::Start, Some(hand)) = (moment, hand) {
                 hand.write_boot_page(page);
             }
         });
         counts.expect("boot page", act, |end| {
-            matches!(end, End::Stopped(stop::LAUNCH) | End::Halted)
+            end == End::Stopped(reason) || end == End::Halted
         });
     }
 }
