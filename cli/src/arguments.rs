@@ -216,7 +216,11 @@ impl HostAccessArguments {
                 HttpHostError::Authorities(_) => {
                     "--tls-authorities FILE takes certificates in PEM".to_owned()
                 }
-                HttpHostError::Client(_) => return error.into(),
+                HttpHostError::Client(_) => {
+                    "https needs this machine's certificate authorities: on Debian and Ubuntu, \
+                     `apt-get install ca-certificates`"
+                        .to_owned()
+                }
             };
             Advice::error(error.to_string(), help)
         })?;

@@ -25,14 +25,18 @@ impl User {
         self.home.path().join(name)
     }
 
-    fn enarx(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_enarx"))
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_enarx"));
+        command
             .args(arguments)
             .current_dir(self.home.path())
             .env_clear()
-            .env("HOME", self.home.path())
-            .output()
-            .unwrap()
+            .env("HOME", self.home.path());
+        command
+    }
+
+    fn enarx(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// Standard output of a command that succeeds.
@@ -230,6 +234,23 @@ fn completions_manuals_policies_and_facts_are_written() {
         json["launch_digests"]["process"][0].as_str().map(str::len),
         Some(96)
     );
+}
+
+#[test]
+fn hosts_without_tls_need_no_authorities() {
+    let user = User::new();
+    for (url, said) in [
+        ("http://127.0.0.1:1", "Connection refused"),
+        ("https://127.0.0.1:1", "ca-certificates"),
+    ] {
+        let mut command = user.command(&["ps", "--host", url]);
+        let output = command
+            .env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent")
+            .output();
+        let error = String::from_utf8(output.unwrap().stderr).unwrap();
+        assert!(error.contains(said), "{url}: {error}");
+    }
 }
 
 #[test]
