@@ -4,7 +4,8 @@
 //! ones it always allows (`seccomp_cache_prepare` in `kernel/seccomp.c`). A filter that compares one
 //! number after the other costs half a millisecond there, a good part of a whole
 //! launch. This one is a binary decision tree over ranges of numbers and costs
-//! a few microseconds.
+//! a few microseconds. What remains is that the kernel translates each instruction, so that
+//! equal answers share one.
 
 use libc::sock_filter;
 
@@ -44,14 +45,13 @@ pub(super) struct Argument {
 /// Builds the program that answers by `rules`, each about another call.
 pub(super) fn compile(mut rules: Vec<Rule>) -> Vec<sock_filter> {
     rules.sort_unstable_by_key(|rule| rule.call);
-    let mut program = vec![
-        load(ARCHITECTURE_OFFSET),
-        jump(libc::BPF_JEQ, AUDIT_ARCHITECTURE, 1, 0),
-        answer(libc::SECCOMP_RET_KILL_PROCESS),
-        load(NUMBER_OFFSET),
-    ];
-    program.extend(tree(&ranges(&rules)));
-    program
+    let mut assembler = Assembler::default();
+    let decision = assembler.tree(&ranges(&rules));
+    let number = assembler.load(NUMBER_OFFSET, decision);
+    let kill = assembler.answer(libc::SECCOMP_RET_KILL_PROCESS);
+    let architecture = assembler.branch(libc::BPF_JEQ, AUDIT_ARCHITECTURE, number, kill);
+    assembler.load(ARCHITECTURE_OFFSET, architecture);
+    assembler.finish()
 }
 
 /// Offsets in `struct seccomp_data` (`linux/seccomp.h`), in bytes.
@@ -103,80 +103,133 @@ fn ranges(rules: &[Rule]) -> Vec<Range> {
     ranges
 }
 
-/// Decides between ranges; the number is in the accumulator.
-fn tree(ranges: &[Range]) -> Vec<sock_filter> {
-    if let [range] = ranges {
-        return leaf(range.answer);
-    }
-    let (low, high) = ranges.split_at(ranges.len() / 2);
-    let (below, above) = (tree(low), tree(high));
-    let first = high[0].first;
-    // A conditional jump reaches 255 instructions, an unconditional one any number.
-    let mut program = match u8::try_from(below.len()) {
-        Ok(distance) => vec![jump(libc::BPF_JGE, first, distance, 0)],
-        Err(_) => vec![
-            jump(libc::BPF_JGE, first, 0, 1),
-            instruction(libc::BPF_JMP | libc::BPF_JA, below.len() as u32),
-        ],
-    };
-    program.extend(below);
-    program.extend(above);
-    program
+/// Writes a program from its end to its beginning, since jumps lead forward only.
+#[derive(Default)]
+struct Assembler {
+    /// The last instruction first.
+    backward: Vec<sock_filter>,
+    /// The latest place of each answer.
+    answers: Vec<(u32, Place)>,
 }
 
-fn leaf(decision: Answer) -> Vec<sock_filter> {
-    let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    match decision {
-        Answer::Allow => vec![answer(libc::SECCOMP_RET_ALLOW)],
-        Answer::Kill => vec![answer(libc::SECCOMP_RET_KILL_PROCESS)],
-        Answer::Unknown => vec![answer(unknown)],
-        Answer::AllowWith(alternatives) => {
-            let mut program = Vec::new();
-            for arguments in alternatives {
-                program.extend(alternative(arguments));
+/// An instruction, by how many come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place(usize);
+
+impl Assembler {
+    /// Decides between ranges; the number is in the accumulator.
+    fn tree(&mut self, ranges: &[Range]) -> Place {
+        if let [range] = ranges {
+            return self.leaf(range.answer);
+        }
+        let (low, high) = ranges.split_at(ranges.len() / 2);
+        let (above, below) = (self.tree(high), self.tree(low));
+        self.branch(libc::BPF_JGE, high[0].first, above, below)
+    }
+
+    fn leaf(&mut self, decision: Answer) -> Place {
+        let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+        match decision {
+            Answer::Allow => self.answer(libc::SECCOMP_RET_ALLOW),
+            Answer::Kill => self.answer(libc::SECCOMP_RET_KILL_PROCESS),
+            Answer::Unknown => self.answer(unknown),
+            Answer::AllowWith(alternatives) => {
+                let unknown = self.answer(unknown);
+                let mut otherwise = unknown;
+                for arguments in alternatives.iter().rev() {
+                    otherwise = self.alternative(arguments, otherwise);
+                }
+                otherwise
             }
-            program.push(answer(unknown));
-            program
         }
     }
-}
 
-/// Allows if all arguments fit, else goes on behind itself.
-fn alternative(arguments: &[Argument]) -> Vec<sock_filter> {
-    let mut words = Vec::new();
-    for argument in arguments {
-        // Little-endian: the low word comes first.
-        let offset = ARGUMENTS_OFFSET + 8 * argument.index;
-        words.push((offset, argument.value as u32));
-        if argument.wide {
-            words.push((offset + 4, (argument.value >> 32) as u32));
+    /// Allows if all arguments fit, else goes to `otherwise`.
+    fn alternative(&mut self, arguments: &[Argument], otherwise: Place) -> Place {
+        let mut then = self.answer(libc::SECCOMP_RET_ALLOW);
+        for argument in arguments.iter().rev() {
+            // Little-endian: the low word comes first.
+            let offset = ARGUMENTS_OFFSET + 8 * argument.index;
+            if argument.wide {
+                let high = (argument.value >> 32) as u32;
+                then = self.word(offset + 4, high, then, otherwise);
+            }
+            then = self.word(offset, argument.value as u32, then, otherwise);
         }
+        then
     }
-    let mut program = Vec::new();
-    for (position, (offset, value)) in words.iter().enumerate() {
-        // What is left: two instructions for each later word, and the answer.
-        let rest = 2 * (words.len() - position - 1) + 1;
-        program.push(load(*offset));
-        program.push(jump(libc::BPF_JEQ, *value, 0, rest as u8));
+
+    fn word(&mut self, offset: u32, value: u32, then: Place, otherwise: Place) -> Place {
+        let comparison = self.branch(libc::BPF_JEQ, value, then, otherwise);
+        self.load(offset, comparison)
     }
-    program.push(answer(libc::SECCOMP_RET_ALLOW));
-    program
-}
 
-fn load(offset: u32) -> sock_filter {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
-}
-
-fn jump(condition: u32, value: u32, if_true: u8, if_false: u8) -> sock_filter {
-    sock_filter {
-        jt: if_true,
-        jf: if_false,
-        ..instruction(libc::BPF_JMP | condition | libc::BPF_K, value)
+    /// Goes to `then` if the accumulator fulfils the condition, and else to `otherwise`.
+    fn branch(&mut self, condition: u32, value: u32, then: Place, otherwise: Place) -> Place {
+        // Two jumps may come between.
+        const REACH: usize = u8::MAX as usize - 2;
+        let far = |place: Place, from: &Self| from.distance(place) > REACH;
+        let then = if far(then, self) {
+            self.jump(then)
+        } else {
+            then
+        };
+        let otherwise = if far(otherwise, self) {
+            self.jump(otherwise)
+        } else {
+            otherwise
+        };
+        let instruction = sock_filter {
+            jt: self.distance(then) as u8,
+            jf: self.distance(otherwise) as u8,
+            ..instruction(libc::BPF_JMP | condition | libc::BPF_K, value)
+        };
+        self.put(instruction)
     }
-}
 
-fn answer(value: u32) -> sock_filter {
-    instruction(libc::BPF_RET | libc::BPF_K, value)
+    /// Loads a word and goes to `then`.
+    fn load(&mut self, offset: u32, then: Place) -> Place {
+        if self.distance(then) > 0 {
+            self.jump(then);
+        }
+        self.put(instruction(
+            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+            offset,
+        ))
+    }
+
+    /// An unconditional jump reaches everything.
+    fn jump(&mut self, place: Place) -> Place {
+        let distance = self.distance(place) as u32;
+        self.put(instruction(libc::BPF_JMP | libc::BPF_JA, distance))
+    }
+
+    /// An answer is given again where the last one is out of a conditional jump's reach.
+    fn answer(&mut self, value: u32) -> Place {
+        let near = |place: &Place| self.distance(*place) < usize::from(u8::MAX) / 2;
+        let known = self.answers.iter().find(|(known, _)| *known == value);
+        if let Some(place) = known.map(|(_, place)| *place).filter(near) {
+            return place;
+        }
+        let place = self.put(instruction(libc::BPF_RET | libc::BPF_K, value));
+        self.answers.retain(|(known, _)| *known != value);
+        self.answers.push((value, place));
+        place
+    }
+
+    fn put(&mut self, instruction: sock_filter) -> Place {
+        self.backward.push(instruction);
+        Place(self.backward.len() - 1)
+    }
+
+    /// How many instructions lie between the next one that is put and `place`.
+    fn distance(&self, place: Place) -> usize {
+        self.backward.len() - 1 - place.0
+    }
+
+    fn finish(self) -> Vec<sock_filter> {
+        self.backward.into_iter().rev().collect()
+    }
 }
 
 fn instruction(code: u32, value: u32) -> sock_filter {
@@ -316,8 +369,12 @@ mod tests {
     #[test]
     fn another_machines_calls_are_fatal() {
         let program = compile(Vec::new());
-        assert_eq!(program[1].k, AUDIT_ARCHITECTURE);
-        assert_eq!(program[2].k, libc::SECCOMP_RET_KILL_PROCESS);
-        assert_eq!((program[1].jt, program[1].jf), (1, 0));
+        let [load, compare, ..] = program[..] else {
+            panic!("{} instructions", program.len());
+        };
+        assert_eq!(load.k, ARCHITECTURE_OFFSET);
+        assert_eq!(compare.k, AUDIT_ARCHITECTURE);
+        let otherwise = program[2 + usize::from(compare.jf)];
+        assert_eq!(otherwise.k, libc::SECCOMP_RET_KILL_PROCESS);
     }
 }
