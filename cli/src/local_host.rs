@@ -5,11 +5,11 @@
 mod connection;
 mod launcher;
 
-use std::{sync::Arc, thread::Builder};
+use std::sync::Arc;
 
-use enarx_host_agent::{Limits, Service};
-use enarx_owner_deployer::HostConnection;
-use enarx_wire_launch::{KeepImage, Platform, SgxImage, VmImage};
+use enarx_host_agent::{LaunchOrder, Limits, Service};
+use enarx_owner_deployer::{HostConnection, KeepRequest};
+use enarx_wire_launch::{KeepImage, SgxImage, VmImage};
 
 use crate::console::Console;
 
@@ -31,8 +31,8 @@ pub fn keep_image() -> KeepImage<'static> {
     }
 }
 
-/// A host for this process alone. `fast` is about the enclaves of its simulator. If a `simulated`
-/// Keep on some platform will be wanted, another thread begins with what that needs.
+/// A host for this process alone. `fast` is about the enclaves of its simulator. It begins with the
+/// simulated Keep that is `expected`, if one is.
 ///
 /// # Errors
 ///
@@ -40,15 +40,21 @@ pub fn keep_image() -> KeepImage<'static> {
 pub fn embedded(
     console: Console,
     fast: bool,
-    simulated: Option<Platform>,
+    expected: Option<&KeepRequest>,
 ) -> anyhow::Result<Box<dyn HostConnection>> {
     let note: Note = Box::new(move |text| console.note(text));
     let launcher = LocalLauncher::new(Confinement::BestEffort, note)?.with_fast_enclaves(fast);
     let launcher = Arc::new(launcher);
-    if let Some(platform) = simulated {
-        let preparing = Arc::clone(&launcher);
-        // Without a thread for it, the launch does it all.
-        let _ = Builder::new().spawn(move || preparing.prepare(platform));
+    if let Some(expected) = expected {
+        launcher.prepare(&LaunchOrder {
+            backend: expected.backend.clone(),
+            simulate: expected.simulate,
+            memory_bytes: expected.memory_bytes,
+            bounded_memory: expected.bounded_memory,
+            cpu_seconds: expected.cpu_seconds,
+            network: expected.network,
+            host_data: [0; _],
+        });
     }
     let service = Service::new(launcher, Limits::embedded());
     Ok(Box::new(connection::EmbeddedHost::new(service)))

@@ -59,7 +59,7 @@ impl Arguments {
         self.keep.remote = !local;
         block_on(async {
             let host: Box<dyn HostConnection> = if local {
-                self.keep.local_host(console)?
+                self.keep.local_host(console, &Needs::default())?
             } else {
                 Box::new(self.access.connect(&self.to, console)?)
             };

@@ -10,7 +10,7 @@ use super::{block_on, foreground::Job, sessions};
 use crate::{
     arguments::{ApplicationArguments, HostAccessArguments},
     console::{Console, Level, LogFormat},
-    deployment::{KeepArguments, Stages, StagesFormat},
+    deployment::{KeepArguments, Needs, Stages, StagesFormat},
     exit::Status,
     failure::Advice,
     relay::{SinkArguments, SinkFormat},
@@ -79,7 +79,8 @@ impl Arguments {
         };
         block_on(async {
             let (host, store): (Box<dyn HostConnection>, _) = if local {
-                (self.keep.local_host(console)?, None)
+                let needs = Needs::from(&*application);
+                (self.keep.local_host(console, &needs)?, None)
             } else {
                 let store = (sessions::store()?, self.to.clone());
                 (

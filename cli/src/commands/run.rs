@@ -8,7 +8,7 @@ use crate::{
     arguments::ApplicationArguments,
     commands::foreground,
     console::{Console, Level, LogFormat},
-    deployment::{KeepArguments, Stages, StagesFormat},
+    deployment::{KeepArguments, Needs, Stages, StagesFormat},
     exit::Status,
     names,
     relay::{SinkArguments, SinkFormat},
@@ -44,8 +44,8 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self, console: &Console) -> anyhow::Result<Status> {
         console.start_log(Level::Error, LogFormat::Text);
-        let host = self.keep.local_host(console)?;
         let application = Arc::new(self.application.load()?);
+        let host = self.keep.local_host(console, &Needs::from(&*application))?;
         if application.uses_network() {
             names::use_hosts_file_and_dns();
         }

@@ -140,10 +140,18 @@ impl KeepArguments {
     /// # Errors
     ///
     /// When there is no place for what it keeps.
-    pub fn local_host(&self, console: &Console) -> anyhow::Result<Box<dyn HostConnection>> {
-        let expected = self.backend.unwrap_or(Platform::Process);
-        let simulated = self.is_simulated().then_some(expected);
-        local_host::embedded(*console, self.fast, simulated)
+    pub fn local_host(
+        &self,
+        console: &Console,
+        needs: &Needs,
+    ) -> anyhow::Result<Box<dyn HostConnection>> {
+        let backend = self.backend.unwrap_or(Platform::Process);
+        let simulated = self
+            .is_simulated()
+            .then(|| self.request_for(backend, needs));
+        // What is wrong with it is said when it is made.
+        let expected = simulated.and_then(Result::ok);
+        local_host::embedded(*console, self.fast, expected.as_ref())
     }
 
     /// What to ask `host` for.
@@ -177,6 +185,10 @@ impl KeepArguments {
             None if self.simulate => Platform::Process,
             None => self.choose(host, policy).await?,
         };
+        self.request_for(backend, needs)
+    }
+
+    fn request_for(&self, backend: Platform, needs: &Needs) -> anyhow::Result<KeepRequest> {
         Ok(KeepRequest {
             backend: backend.as_str().to_owned(),
             simulate: self.simulate || !has_tee(backend),

@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
+    thread::Builder,
 };
 
 use enarx_host_agent::{
@@ -14,7 +15,7 @@ use enarx_host_launcher::{
 };
 use enarx_host_simulator::snp::SecureProcessor;
 use enarx_wire_host_api as api;
-use enarx_wire_launch::{MemoryStrategy, Platform};
+use enarx_wire_launch::{KeepImage, MemoryStrategy, Platform};
 
 use super::keep_image;
 use crate::directories;
@@ -77,15 +78,20 @@ impl LocalLauncher {
         self
     }
 
-    /// Does what the first launch of a simulated Keep on `platform` begins with, and can be done
-    /// before anybody asks for one. What goes wrong is for the launch to say.
-    pub fn prepare(&self, platform: Platform) {
+    /// Begins with what `order`, for a simulated Keep, will take, before it is given. What goes
+    /// wrong is for the launch to say.
+    pub fn prepare(self: &Arc<Self>, order: &LaunchOrder) {
+        let Ok(platform) = order.backend.parse() else {
+            return;
+        };
+        if let Some(backend) = self.backend(platform) {
+            backend.prepare(&request(order, &keep_image(), None));
+        }
         let is_amd = !matches!(platform, Platform::Sgx | Platform::Tdx);
         if is_amd && SecureProcessor::is_made(&self.simulator_directory) {
-            let _ = self.secure_processor();
-        }
-        if let Some(backend) = self.backend(platform) {
-            backend.prepare(&keep_image());
+            let launcher = Arc::clone(self);
+            // Without a thread for it, the launch does it.
+            let _ = Builder::new().spawn(move || drop(launcher.secure_processor()));
         }
     }
 
@@ -174,15 +180,7 @@ impl KeepLauncher for LocalLauncher {
             }
         };
         let launched = backend
-            .launch(&LaunchRequest {
-                image: &keep_image(),
-                memory_bytes: order.memory_bytes,
-                strategy: MemoryStrategy::bounded_if(order.bounded_memory),
-                cpu_seconds: order.cpu_seconds,
-                network: order.network,
-                host_data: order.host_data,
-                simulator,
-            })
+            .launch(&request(order, &keep_image(), simulator))
             .map_err(refusal)?;
         let process = Arc::new(Process(launched.process));
         if let Isolation::Directory { reason, .. } = &launched.isolation {
@@ -217,6 +215,23 @@ impl Drop for LocalLauncher {
             process.kill();
             process.wait();
         }
+    }
+}
+
+/// `order` for a backend.
+fn request<'a>(
+    order: &LaunchOrder,
+    image: &'a KeepImage<'a>,
+    simulator: Option<Simulator<'a>>,
+) -> LaunchRequest<'a> {
+    LaunchRequest {
+        image,
+        memory_bytes: order.memory_bytes,
+        strategy: MemoryStrategy::bounded_if(order.bounded_memory),
+        cpu_seconds: order.cpu_seconds,
+        network: order.network,
+        host_data: order.host_data,
+        simulator,
     }
 }
 

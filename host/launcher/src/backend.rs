@@ -19,10 +19,11 @@ pub trait Backend: Send + Sync {
     /// The kind of Keep that it runs.
     fn platform(&self) -> Platform;
 
-    /// Does what every launch of `image` begins with, and can be done before anybody asks for one:
-    /// the first launch is quicker then. What goes wrong is for the launch to say.
-    fn prepare(&self, image: &KeepImage<'_>) {
-        let _ = image;
+    /// Begins with what `request` will take, before anybody asks for it: a launch with the same
+    /// memory, limits and image is quicker then. The simulator does not matter yet. Returns within
+    /// a fraction of a millisecond; what goes wrong is for the launch to say.
+    fn prepare(&self, request: &LaunchRequest<'_>) {
+        let _ = request;
     }
 
     /// Starts an empty Keep: nothing of any application is in it.

@@ -62,13 +62,13 @@ impl KeepProcess {
         id: u32,
         pidfd: Arc<OwnedFd>,
         life: Arc<Life>,
-        service: JoinHandle<()>,
+        service: Option<JoinHandle<()>>,
     ) -> Self {
         Self {
             id,
             pidfd,
             life,
-            service: Some(service),
+            service,
         }
     }
 

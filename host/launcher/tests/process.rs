@@ -63,24 +63,35 @@ fn launch_networked(
     cpu_seconds: Option<u64>,
     network: bool,
 ) -> LaunchedKeep {
+    backend
+        .launch(&request(&image(), cpu_seconds, network))
+        .unwrap()
+}
+
+fn image() -> KeepImage<'static> {
     let fixture = fixture();
-    let image = KeepImage {
+    KeepImage {
         runtime: &fixture.keep,
         runtime_digest: fixture.digest,
         sgx: enarx_wire_launch::SgxImage::default(),
         vm: enarx_wire_launch::VmImage::default(),
-    };
-    backend
-        .launch(&LaunchRequest {
-            image: &image,
-            memory_bytes: MEMORY,
-            strategy: MemoryStrategy::GuardPages,
-            cpu_seconds,
-            network,
-            host_data: [0x33; 32],
-            simulator: Some(Simulator::SecureProcessor(&fixture.processor)),
-        })
-        .unwrap()
+    }
+}
+
+fn request<'a>(
+    image: &'a KeepImage<'a>,
+    cpu_seconds: Option<u64>,
+    network: bool,
+) -> LaunchRequest<'a> {
+    LaunchRequest {
+        image,
+        memory_bytes: MEMORY,
+        strategy: MemoryStrategy::GuardPages,
+        cpu_seconds,
+        network,
+        host_data: [0x33; 32],
+        simulator: Some(Simulator::SecureProcessor(&fixture().processor)),
+    }
 }
 
 fn launch() -> LaunchedKeep {
@@ -496,9 +507,41 @@ fn two_hundred_launches_leave_nothing_behind_and_are_quick() {
             median(&mut answers),
             median(&mut ends)
         );
+        for launched in [None, Some(None), Some(Some(100))] {
+            backend.prepare(&request(&image(), None, false));
+            if let Some(cpu_seconds) = launched {
+                // The prepared process, or another one after its end.
+                let mut keep = launch_with(&backend, cpu_seconds);
+                assert_eq!(ask(&mut keep, b"a"), [1, 0]);
+                assert_eq!(children(), 1, "{name}: {cpu_seconds:?}");
+            }
+        }
         assert_eq!(descriptors(), before, "{name}");
         assert_eq!(children(), 0, "{name}");
+        backend.prepare(&request(&image(), None, false));
+        drop(backend);
+        assert_eq!(children(), 0, "{name}: prepared");
     }
+}
+
+#[test]
+fn a_prepared_keep_is_confined_as_it_was_asked_for() {
+    let backend = ProcessBackend::new(None);
+    backend.prepare(&request(&image(), None, true));
+    let mut keep = launch_networked(&backend, None, true);
+    let socket = system_call(
+        libc::SYS_socket,
+        [
+            libc::AF_INET.into(),
+            (libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC).into(),
+            0,
+        ],
+    );
+    let [made] = ask(&mut keep, &socket);
+    assert!(made > 4, "{made}");
+    backend.prepare(&request(&image(), None, true));
+    let mut keep = launch_networked(&backend, None, false);
+    assert_eq!(ask(&mut keep, &socket), [error(libc::ENOSYS)]);
 }
 
 #[test]

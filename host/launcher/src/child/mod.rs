@@ -27,7 +27,9 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
 
 use crate::device::Device;
 use crate::keep::{KeepProcess, Life};
@@ -56,9 +58,13 @@ pub(crate) struct Start<'a> {
     pub cpu_seconds: Option<u64>,
     /// Whether it may use the host's network.
     pub network: bool,
-    /// What serves its descriptor 4.
-    pub device: Option<Device>,
-    /// What is said on descriptor 4 before it is served, once the program runs.
+}
+
+/// What serves a process's descriptor 4.
+pub(crate) struct Served {
+    /// What answers.
+    pub device: Device,
+    /// What is said before that, once the program runs.
     pub introduction: Option<Introduction>,
 }
 
@@ -84,20 +90,85 @@ pub(crate) struct Started {
     pub process: KeepProcess,
 }
 
-/// Bytes of stack of a Keep's service thread.
-const SERVICE_STACK: usize = 256 << 10;
-
-/// Does what can be done before the first start of a runtime.
-pub(crate) fn prepare() {
-    filter::filter(Program::Runtime { network: false });
-}
-
 /// Makes a Keep's process, and waits until its program runs.
 ///
 /// # Errors
 ///
 /// [`LaunchError`] names the step that failed. Nothing is left behind then.
-pub(crate) fn start(start: Start<'_>) -> Result<Started, LaunchError> {
+pub(crate) fn start(start: Start<'_>, served: Option<Served>) -> Result<Started, LaunchError> {
+    begin(start)?.finish(served)
+}
+
+/// A process that is being made. Dropping it ends the process, and waits until nothing is left of it.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    channel: UnixStream,
+    device: UnixStream,
+    life: Arc<Life>,
+    service: Service,
+    made: Receiver<Result<(u32, Arc<OwnedFd>), LaunchError>>,
+}
+
+impl Beginning {
+    /// Has the process served, and waits until its program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError`] names the step that failed. Nothing is left behind then.
+    pub(crate) fn finish(self, served: Option<Served>) -> Result<Started, LaunchError> {
+        let (orders, unserved) = match served {
+            Some(served) => (Some((served, self.device)), None),
+            None => (None, Some(self.device)),
+        };
+        let thread = self.service.order(orders);
+        match self.made.recv() {
+            Ok(Ok((id, pidfd))) => Ok(Started {
+                channel: self.channel,
+                device: unserved,
+                process: KeepProcess::new(id, pidfd, self.life, thread),
+            }),
+            Ok(Err(error)) => Err(error),
+            Err(mpsc::RecvError) => Err(LaunchError::Thread(io::Error::other(
+                "it ended before the Keep started",
+            ))),
+        }
+    }
+}
+
+/// The thread that makes a process and waits to hear what serves it. Dropping this ends both.
+#[derive(Debug)]
+struct Service(Option<(SyncSender<Orders>, JoinHandle<()>)>);
+
+impl Service {
+    /// Says what serves the process. The thread goes on with that, unless there is no process.
+    fn order(mut self, orders: Orders) -> Option<JoinHandle<()>> {
+        let (sender, thread) = self.0.take()?;
+        let _ = sender.send(orders);
+        Some(thread)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.0.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What serves a process for its life, with the stream for it.
+type Orders = Option<(Served, UnixStream)>;
+
+/// Bytes of stack of a Keep's service thread.
+const SERVICE_STACK: usize = 256 << 10;
+
+/// Begins to make a Keep's process.
+///
+/// # Errors
+///
+/// [`LaunchError::Descriptors`], [`LaunchError::Thread`].
+pub(crate) fn begin(start: Start<'_>) -> Result<Beginning, LaunchError> {
     let (ours, theirs) = spawn::descriptors(start.program).map_err(LaunchError::Descriptors)?;
     let preparation = Preparation {
         descriptors: theirs,
@@ -109,52 +180,52 @@ pub(crate) fn start(start: Start<'_>) -> Result<Started, LaunchError> {
         network: start.network,
     };
     let life = Arc::new(Life::default());
-    let (served, unserved) = match start.device {
-        Some(device) => (Some((device, ours.device)), None),
-        None => (None, Some(ours.device)),
-    };
-    let introduction = start.introduction;
-    let supervisor = Supervisor {
-        device: served,
-        diagnostics: ours.diagnostics,
-        life: Arc::clone(&life),
-        cpu_seconds: start.cpu_seconds,
-        workplace: start.workplace,
-    };
-
-    let (sender, receiver) = mpsc::sync_channel(1);
+    let (orders, given) = mpsc::sync_channel::<Orders>(1);
+    let (report, made) = mpsc::sync_channel(1);
+    let supervised = Arc::clone(&life);
     let thread = std::thread::Builder::new()
         .name("keep".to_owned())
         .stack_size(SERVICE_STACK)
-        .spawn(move || match spawn::spawn(preparation, &ours.report) {
-            Ok(child) => {
-                let pidfd = Arc::new(child.pidfd);
-                // The receiver waits for this one message.
-                let _ = sender.send(Ok((child.id, Arc::clone(&pidfd))));
-                if let (Some(introduce), Some((_, stream))) = (introduction, &supervisor.device) {
-                    introduce(stream);
+        .spawn(move || {
+            let child = match spawn::spawn(preparation, &ours.report) {
+                Ok(child) => child,
+                Err(error) => {
+                    drop(start.workplace);
+                    // Whoever began it may be gone.
+                    let _ = report.send(Err(error));
+                    return;
                 }
-                supervisor.run(child.id, &pidfd);
-            }
-            Err(error) => {
-                drop(supervisor);
-                let _ = sender.send(Err(error));
-            }
+            };
+            let pidfd = Arc::new(child.pidfd);
+            let _ = report.send(Ok((child.id, Arc::clone(&pidfd))));
+            let Ok(served) = given.recv() else {
+                spawn::end(child.id, &pidfd);
+                return;
+            };
+            let device = served.map(|(served, stream)| {
+                if let Some(introduce) = served.introduction {
+                    introduce(&stream);
+                }
+                (served.device, stream)
+            });
+            let supervisor = Supervisor {
+                device,
+                diagnostics: ours.diagnostics,
+                life: supervised,
+                cpu_seconds: start.cpu_seconds,
+                workplace: start.workplace,
+            };
+            supervisor.run(child.id, &pidfd);
         })
         .map_err(LaunchError::Thread)?;
-    match receiver.recv() {
-        Ok(Ok((id, pidfd))) => Ok(Started {
-            channel: ours.channel,
-            device: unserved,
-            process: KeepProcess::new(id, pidfd, life, thread),
-        }),
-        Ok(Err(error)) => Err(error),
-        Err(mpsc::RecvError) => Err(LaunchError::Thread(io::Error::other(
-            "it ended before the Keep started",
-        ))),
-    }
+    Ok(Beginning {
+        channel: ours.channel,
+        device: ours.device,
+        life,
+        service: Service(Some((orders, thread))),
+        made,
+    })
 }
-
 /// Tries to make the namespaces of a Keep, and nothing else of it.
 ///
 /// # Errors

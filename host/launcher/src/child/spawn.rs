@@ -143,12 +143,17 @@ fn confirm(child: &Child, report: &OwnedFd) -> Result<(), LaunchError> {
             })
         }
         Err(error) => {
-            // Fails only if the child is gone already.
-            let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
-            reap(child);
+            end(child.id, &child.pidfd);
             Err(LaunchError::Descriptors(error))
         }
     }
+}
+
+/// Ends a child that nobody wants, and collects it.
+pub(super) fn end(id: u32, pidfd: &OwnedFd) {
+    // Fails only if the child is gone already.
+    let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+    let _ = super::supervisor::collect(id);
 }
 
 /// Copies a descriptor to a number that is none of the child's.

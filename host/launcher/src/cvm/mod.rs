@@ -16,7 +16,7 @@ use enarx_wire_launch::{EvidenceFormat, LaunchPage, Platform};
 pub use tsm::{TsmError, TsmProvider, TsmReport, TsmReports};
 
 use crate::backend::{Backend, Endorsement, EndorsementKind, LaunchRequest};
-use crate::child::{self, Workplace};
+use crate::child;
 use crate::device::{Device, EvidenceSource};
 use crate::keep::LaunchedKeep;
 use crate::process::{self, image::ImageStore};
@@ -68,8 +68,8 @@ impl Backend for CvmBackend {
             }),
         };
         let image = self.images.executable(request.image)?;
-        let workplace = Workplace::namespaces(request.memory_bytes);
-        let started = process::start(request, device, &image, workplace);
+        let begun = process::begin(request, &image, process::namespaces(request));
+        let started = begun.and_then(|process| process.finish(Some(process::served(device))));
         // A Keep that could open what its user can would have the evidence of its neighbours.
         let started = started.map_err(|error| match child::not_permitted(&error) {
             Some(reason) => LaunchError::Unconfined(reason),

@@ -16,7 +16,7 @@ use super::keep_process::{self, Report};
 use super::order::Order;
 use super::{machine, tee};
 use crate::backend::{Backend, LaunchRequest};
-use crate::child::{self, ChildStep, Confinement, Start, Started, Workplace};
+use crate::child::{self, ChildStep, Confinement, Served, Start, Started, Workplace};
 use crate::device::{Device, EvidenceSource};
 use crate::keep::LaunchedKeep;
 use crate::keep_process::is_prepared;
@@ -186,7 +186,7 @@ impl Launch<'_> {
             // The receiver waits for this one message.
             let _ = sender.send(said);
         };
-        let started = child::start(Start {
+        let start = Start {
             program: &self.program,
             name: keep_process::NAME,
             workplace,
@@ -195,9 +195,12 @@ impl Launch<'_> {
             private_memory_bytes: None,
             cpu_seconds: self.request.cpu_seconds,
             network: self.request.network,
-            device: Some(device),
+        };
+        let served = Served {
+            device,
             introduction: Some(Box::new(introduce)),
-        })?;
+        };
+        let started = child::start(start, Some(served))?;
         let report = receiver.recv();
         match report {
             Ok(Ok(Some(Report::Running))) => return Ok(started),

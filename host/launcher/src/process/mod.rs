@@ -4,11 +4,12 @@ pub(crate) mod image;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use enarx_wire_launch::{KeepImage, Platform};
+use enarx_wire_launch::{Digest, Platform};
 
 use crate::backend::{Backend, LaunchRequest};
-use crate::child::{self, Confinement, Start, Started, Workplace};
+use crate::child::{self, Beginning, Confinement, Served, Start, Workplace};
 use crate::device::Device;
 use crate::keep::LaunchedKeep;
 use crate::simulated::Simulated;
@@ -21,6 +22,8 @@ use image::ImageStore;
 pub struct ProcessBackend {
     images: ImageStore,
     namespaces: bool,
+    /// The process of a Keep that was prepared.
+    prepared: Mutex<Option<(Process, Beginning)>>,
 }
 
 impl ProcessBackend {
@@ -31,6 +34,7 @@ impl ProcessBackend {
         Self {
             images: ImageStore::new(image_cache),
             namespaces: true,
+            prepared: Mutex::default(),
         }
     }
 
@@ -41,6 +45,23 @@ impl ProcessBackend {
         self.namespaces = false;
         self
     }
+
+    /// The process for `request`, in namespaces: the one that was prepared, or a new one.
+    fn process(&self, request: &LaunchRequest<'_>) -> Result<Beginning, LaunchError> {
+        match self.take_prepared() {
+            Some((process, beginning)) if process == Process::of(request) => Ok(beginning),
+            // One that nobody asks for ends here.
+            _ => {
+                let image = self.images.executable(request.image)?;
+                begin(request, &image, namespaces(request))
+            }
+        }
+    }
+
+    fn take_prepared(&self) -> Option<(Process, Beginning)> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.take()
+    }
 }
 
 impl Backend for ProcessBackend {
@@ -48,9 +69,14 @@ impl Backend for ProcessBackend {
         Platform::Process
     }
 
-    fn prepare(&self, image: &KeepImage<'_>) {
-        let _ = self.images.executable(image);
-        child::prepare();
+    fn prepare(&self, request: &LaunchRequest<'_>) {
+        if !self.namespaces {
+            return;
+        }
+        if let Ok(beginning) = self.process(request) {
+            let prepared = (Process::of(request), beginning);
+            *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+        }
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
@@ -60,11 +86,9 @@ impl Backend for ProcessBackend {
         }
         let endorsements = simulated.endorsements();
 
-        let image = self.images.executable(request.image)?;
-
         let reason = if self.namespaces {
-            let workplace = Workplace::namespaces(request.memory_bytes);
-            match start(request, device(request, &simulated)?, &image, workplace) {
+            let process = self.process(request)?;
+            match process.finish(Some(served(device(request, &simulated)?))) {
                 Ok(started) => {
                     return Ok(LaunchedKeep {
                         channel: started.channel,
@@ -79,9 +103,11 @@ impl Backend for ProcessBackend {
             "namespaces were switched off".to_owned()
         };
         tracing::warn!(reason, "running a Keep without namespaces");
+        let image = self.images.executable(request.image)?;
         let workplace = Workplace::directory()?;
         let path = workplace.path().to_owned();
-        let started = start(request, device(request, &simulated)?, &image, workplace)?;
+        let process = begin(request, &image, workplace)?;
+        let started = process.finish(Some(served(device(request, &simulated)?)))?;
         Ok(LaunchedKeep {
             channel: started.channel,
             endorsements,
@@ -91,14 +117,33 @@ impl Backend for ProcessBackend {
     }
 }
 
-/// Starts the runtime as a confined child process whose evidence `device` gives.
-pub(crate) fn start(
+/// What a process that becomes a Keep is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Process {
+    runtime: Digest,
+    memory_bytes: u64,
+    cpu_seconds: Option<u64>,
+    network: bool,
+}
+
+impl Process {
+    fn of(request: &LaunchRequest<'_>) -> Self {
+        Self {
+            runtime: request.image.runtime_digest,
+            memory_bytes: request.memory_bytes,
+            cpu_seconds: request.cpu_seconds,
+            network: request.network,
+        }
+    }
+}
+
+/// Begins a confined child process that runs the runtime.
+pub(crate) fn begin(
     request: &LaunchRequest<'_>,
-    device: Device,
     image: &OwnedFd,
     workplace: Workplace,
-) -> Result<Started, LaunchError> {
-    child::start(Start {
+) -> Result<Beginning, LaunchError> {
+    child::begin(Start {
         program: image,
         name: c"enarx-keep",
         workplace,
@@ -106,9 +151,20 @@ pub(crate) fn start(
         private_memory_bytes: Some(request.memory_bytes),
         cpu_seconds: request.cpu_seconds,
         network: request.network,
-        device: Some(device),
-        introduction: None,
     })
+}
+
+/// Namespaces in which the Keep's files take as much as its memory at most.
+pub(crate) fn namespaces(request: &LaunchRequest<'_>) -> Workplace {
+    Workplace::namespaces(request.memory_bytes)
+}
+
+/// A runtime that is served by `device`.
+pub(crate) fn served(device: Device) -> Served {
+    Served {
+        device,
+        introduction: None,
+    }
 }
 
 /// The simulated TEE of one Keep.

@@ -114,7 +114,7 @@ impl SgxBackend {
         workplace: Workplace,
         namespaces: bool,
     ) -> Result<Begun, LaunchError> {
-        let started = child::start(Start {
+        let start = Start {
             program,
             name: keep_process::NAME,
             workplace,
@@ -123,9 +123,8 @@ impl SgxBackend {
             private_memory_bytes: None,
             cpu_seconds: request.cpu_seconds,
             network: request.network,
-            device: None,
-            introduction: None,
-        })?;
+        };
+        let started = child::start(start, None)?;
         let stream = started.device.ok_or(LaunchError::NotPrepared)?;
         // It takes the process milliseconds to listen, and as many to measure the enclave.
         let configured = self.configuration(request, simulator, namespaces);
