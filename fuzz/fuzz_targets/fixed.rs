@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use enarx_wire_provision::{Attester, KeepDescription, KeepOffer};
+use enarx_wire_provision::{Attester, KeepDescription, KeepOffer, SingleUseKeys};
 use enarx_wire_target::{CompileTarget, MemoryStrategy};
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -39,7 +39,7 @@ pub fn keep(nonce: [u8; 32]) -> KeepOffer {
         memory_bytes: 1 << 30,
         target,
     };
-    Attester::new(description, nonce, &mut Fixed(3))
+    Attester::new(description, nonce, SingleUseKeys::generate(&mut Fixed(3)))
         .unwrap()
         .offer(vec![4; 64])
 }

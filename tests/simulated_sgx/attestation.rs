@@ -15,7 +15,7 @@ use enarx_wire_host_api::{
     StartRequest, StartedKeep,
 };
 use enarx_wire_launch::{EvidenceFormat, KeepImage, Platform};
-use enarx_wire_provision::{Attester, KeepDescription};
+use enarx_wire_provision::{Attester, KeepDescription, SingleUseKeys};
 use enarx_wire_target::{CompileTarget, MemoryStrategy};
 use futures_util::{
     FutureExt as _,
@@ -126,7 +126,8 @@ impl HostConnection for Host {
             target: CompileTarget::detect(MemoryStrategy::GuardPages).unwrap(),
         };
         let nonce = request.nonce.0;
-        let attester = Attester::new(description, nonce, &mut SystemRandom::new()).unwrap();
+        let keys = SingleUseKeys::generate(&mut SystemRandom::new());
+        let attester = Attester::new(description, nonce, keys).unwrap();
         let mut report_data = attester.report_data();
         if self.replayed {
             report_data[0] ^= 1;

@@ -19,14 +19,14 @@ impl AttestationDevice {
         Self { descriptor }
     }
 
-    /// The launch page that was measured into this Keep.
+    /// Asks for the launch page that was measured into this Keep.
     ///
     /// # Errors
     ///
-    /// [`AttestationError`] when the TEE gives none.
-    pub fn describe(&self) -> Result<LaunchPage, AttestationError> {
-        let page = self.ask(Operation::Describe, &[])?;
-        Ok(LaunchPage::decode(&page)?)
+    /// [`AttestationError`] when the TEE is gone.
+    pub fn describe(&self) -> Result<Described<'_>, AttestationError> {
+        self.request(Operation::Describe, &[])?;
+        Ok(Described { device: self })
     }
 
     /// Evidence over `report_data`, in the platform's format.
@@ -51,6 +51,11 @@ impl AttestationDevice {
     }
 
     fn ask(&self, operation: Operation, payload: &[u8]) -> Result<Vec<u8>, AttestationError> {
+        self.request(operation, payload)?;
+        self.answer()
+    }
+
+    fn request(&self, operation: Operation, payload: &[u8]) -> Result<(), AttestationError> {
         let header = RequestHeader { operation }.encode();
         let request = [header.as_slice(), payload].concat();
         let mut rest = request.as_slice();
@@ -61,6 +66,10 @@ impl AttestationDevice {
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(())
+    }
+
+    fn answer(&self) -> Result<Vec<u8>, AttestationError> {
         let mut header = [0; AnswerHeader::SIZE];
         self.fill(&mut header)?;
         let mut answer = vec![0; AnswerHeader::decode(header)?.length as usize];
@@ -78,6 +87,22 @@ impl AttestationDevice {
             }
         }
         Ok(())
+    }
+}
+
+/// A TEE that was asked for the launch page, and answers meanwhile.
+pub struct Described<'a> {
+    device: &'a AttestationDevice,
+}
+
+impl Described<'_> {
+    /// The launch page.
+    ///
+    /// # Errors
+    ///
+    /// [`AttestationError`] when the TEE gives none.
+    pub fn launch_page(self) -> Result<LaunchPage, AttestationError> {
+        Ok(LaunchPage::decode(&self.device.answer()?)?)
     }
 }
 

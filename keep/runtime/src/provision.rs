@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use enarx_wire_hostcall::envelope::{FailureCode, Kind};
 use enarx_wire_launch::{LaunchPage, MemoryStrategy as LaunchMemory};
-use enarx_wire_provision::{Attester, KeepDescription, MAX_GRANT_SIZE, Nonce, Provisioned};
+use enarx_wire_provision::{
+    Attester, KeepDescription, MAX_GRANT_SIZE, Nonce, Provisioned, SingleUseKeys,
+};
 use enarx_wire_target::{CompileTarget, MemoryStrategy};
 
 use crate::{
@@ -33,14 +35,17 @@ pub struct Keep {
 /// [`Unprovisioned`]; the single-use keys are gone then.
 pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, Unprovisioned> {
     let platform = |_| Unprovisioned::Failed(FailureCode::Platform);
-    let launch = device.describe().map_err(platform)?;
+    // Where the host answers, it does so while the keys are made.
+    let described = device.describe().map_err(platform)?;
+    let mut random = CpuRandom::new().map_err(|_| Unprovisioned::Failed(FailureCode::Platform))?;
+    let keys = SingleUseKeys::generate(&mut random);
+    let launch = described.launch_page().map_err(platform)?;
     let nonce = challenge(channel)?;
     let target = CompileTarget::detect(match launch.memory {
         LaunchMemory::GuardPages => MemoryStrategy::GuardPages,
         LaunchMemory::Bounded => MemoryStrategy::Bounded,
     })
     .map_err(internal)?;
-    let mut random = CpuRandom::new().map_err(|_| Unprovisioned::Failed(FailureCode::Platform))?;
     let description = KeepDescription {
         platform: launch.platform.as_str().to_owned(),
         evidence: launch.evidence.as_str().to_owned(),
@@ -48,7 +53,7 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
         memory_bytes: launch.memory_bytes,
         target: target.clone(),
     };
-    let attester = Attester::new(description, nonce, &mut random).map_err(internal)?;
+    let attester = Attester::new(description, nonce, keys).map_err(internal)?;
     let evidence = device.evidence(&attester.report_data()).map_err(platform)?;
     let offer = attester.offer(evidence);
     let encoded = offer.encode().map_err(internal)?;
@@ -63,10 +68,12 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
     let provisioned = offer
         .open(&sealed)
         .map_err(|_| Unprovisioned::Failed(FailureCode::Grant))?;
-    // Whatever evidence there is from now on, it says what application the Keep was given.
-    device
-        .extend(&provisioned.grant.application_identity())
-        .map_err(platform)?;
+    if launch.evidence.has_register() {
+        // Whatever evidence there is from now on, it says what application the Keep was given.
+        device
+            .extend(&provisioned.grant.application_identity())
+            .map_err(platform)?;
+    }
     channel.send(Kind::Ready, &[], Deadline::NEVER)?;
     Ok(Keep {
         launch,

@@ -103,6 +103,13 @@ impl EvidenceFormat {
         }
     }
 
+    /// Whether evidence has a register for what a Keep was given after it was measured: RTMR3 of
+    /// TDX, which tells of the application.
+    #[must_use]
+    pub const fn has_register(self) -> bool {
+        matches!(self, Self::TdxQuote)
+    }
+
     /// The format with this code in a launch page.
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {

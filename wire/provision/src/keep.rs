@@ -27,6 +27,27 @@ pub struct KeepDescription {
     pub target: CompileTarget,
 }
 
+/// A fresh key pair for each suite, whose secret halves open one grant.
+pub struct SingleUseKeys {
+    secret: Vec<SecretKey>,
+    public: Vec<KemKey>,
+}
+
+impl SingleUseKeys {
+    /// Makes them from `random` (the CPU's generator).
+    #[must_use]
+    pub fn generate(random: &mut impl CryptoRng) -> Self {
+        let (secret, public) = Suite::ALL
+            .into_iter()
+            .map(|suite| {
+                let (secret, public) = suite.generate(random);
+                (secret, KemKey { suite, public })
+            })
+            .unzip();
+        Self { secret, public }
+    }
+}
+
 /// A Keep that has been challenged and has made its single-use keys, and needs
 /// evidence over its claims.
 pub struct Attester {
@@ -36,8 +57,7 @@ pub struct Attester {
 }
 
 impl Attester {
-    /// Makes fresh keys for each suite, from `random` (the CPU's generator), and
-    /// claims over them and the owner's `nonce`.
+    /// Makes claims over `keys` and the owner's `nonce`.
     ///
     /// # Errors
     ///
@@ -46,15 +66,8 @@ impl Attester {
     pub fn new(
         description: KeepDescription,
         nonce: Nonce,
-        random: &mut impl CryptoRng,
+        keys: SingleUseKeys,
     ) -> Result<Self, EncodeError> {
-        let (keys, public) = Suite::ALL
-            .into_iter()
-            .map(|suite| {
-                let (secret, public) = suite.generate(random);
-                (secret, KemKey { suite, public })
-            })
-            .unzip();
         let claims = enarx_wire_cbor::to_vec(&Claims {
             version: VERSION,
             platform: description.platform,
@@ -63,12 +76,12 @@ impl Attester {
             memory_bytes: description.memory_bytes,
             target: description.target,
             nonce,
-            keys: public,
+            keys: keys.public,
         })?;
         Ok(Self {
             nonce,
             claims,
-            keys,
+            keys: keys.secret,
         })
     }
 

@@ -31,7 +31,7 @@ pub use claims::{
     Claims, KemKey, Nonce, Offer, REPORT_DATA_SIZE, report_data, target_digest,
     workload_report_data,
 };
-pub use keep::{Attester, KeepDescription, KeepOffer, OpenError, Provisioned};
+pub use keep::{Attester, KeepDescription, KeepOffer, OpenError, Provisioned, SingleUseKeys};
 pub use keys::{ApplicationSecret, OwnerSecret};
 pub use owner::{Challenge, Grant, OfferError, OwnerOffer, SealError, Sealing};
 pub use session::{

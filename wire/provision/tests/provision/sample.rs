@@ -87,7 +87,8 @@ pub fn challenge() -> Challenge {
 /// A Keep that answered `nonce`, with keys from `seed`. Its evidence is its report
 /// data and nothing else.
 pub fn keep(seed: &'static str, nonce: Nonce) -> KeepOffer {
-    let attester = Attester::new(description(), nonce, &mut TestRandom::new(seed)).unwrap();
+    let keys = SingleUseKeys::generate(&mut TestRandom::new(seed));
+    let attester = Attester::new(description(), nonce, keys).unwrap();
     let evidence = attester.report_data().to_vec();
     attester.offer(evidence)
 }
