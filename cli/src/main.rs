@@ -13,6 +13,7 @@
 //! | what SGX enclaves have of their own | [`enclave`] |
 //! | what SEV-SNP machines have of their own | [`machine`] |
 //! | how hosts are found by name | [`names`] |
+//! | the C library's heap | [`heap`] |
 
 mod arguments;
 mod cli;
@@ -24,6 +25,7 @@ mod enclave;
 mod exit;
 mod failure;
 mod fetching;
+mod heap;
 mod local_host;
 mod machine;
 mod names;
@@ -44,8 +46,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
-    if !matches!(cli.command, Command::Run(_)) {
-        names::use_hosts_file_and_dns();
+    match &cli.command {
+        Command::Run(_) => heap::share(),
+        _ => names::use_hosts_file_and_dns(),
     }
     let console = Console::new(&cli.global);
     match cli.command.run(&console) {
