@@ -67,7 +67,7 @@ pub async fn deploy(
         suite: wanted.suite,
     };
     let cache = Arc::new(cache(wanted, console));
-    // Hashing a large program takes as long as attesting: both go on at once.
+    // Reading a large program's code takes as long as attesting: both go on at once.
     let (attested, examined) = tokio::join!(
         attest(host, &request, &expectations, &*stages),
         examine(application.clone(), cache.clone()),
@@ -112,7 +112,7 @@ async fn examine(
     application: Arc<Application>,
     cache: Arc<ArtifactCache>,
 ) -> anyhow::Result<Examined> {
-    if application.program.len() <= SMALL_PROGRAM {
+    if application.program.size() <= SMALL_PROGRAM {
         return Ok(Examined::new(&application, &cache)?);
     }
     let examine = move || Examined::new(&application, &cache);
@@ -120,7 +120,7 @@ async fn examine(
 }
 
 /// Programs up to this many bytes are examined sooner than a thread starts.
-const SMALL_PROGRAM: usize = 128 << 10;
+const SMALL_PROGRAM: u64 = 128 << 10;
 
 /// Makes the application ready for its Keep, on a thread of its own if it has to be
 /// compiled.
