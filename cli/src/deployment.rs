@@ -12,12 +12,13 @@ use std::{
 use enarx_owner_appraisal::Level;
 use enarx_owner_compiler::{ArtifactCache, DEFAULT_CAPACITY};
 use enarx_owner_deployer::{
-    AttestError, Attested, Examined, Expectations, HostConnection, HostError, Packaged, Session,
-    application::Application, attest,
+    AttestError, Attested, ExamineError, Examined, Expectations, HostConnection, HostError,
+    Packaged, Session, application::Application, attest,
 };
 use enarx_owner_evidence::UnixTime;
 use enarx_wire_host_api::ErrorCode;
 use enarx_wire_launch::Platform;
+use tokio::task::JoinHandle;
 
 use crate::{
     console::Console,
@@ -67,10 +68,11 @@ pub async fn deploy(
         suite: wanted.suite,
     };
     let cache = Arc::new(cache(wanted, console));
-    // Hashing a large program takes as long as attesting: both go on at once.
+    // Reading a large program's code takes as long as attesting: both go on at once.
+    let examination = Examination::new(application.clone(), cache.clone());
     let (attested, examined) = tokio::join!(
         attest(host, &request, &expectations, &*stages),
-        examine(application.clone(), cache.clone()),
+        examination.finish(),
     );
     let attested = attested.map_err(|error| explain_attestation(error, &request.backend))?;
     let simulated = attested.accepted().verdict().level() == Level::Simulated;
@@ -107,20 +109,33 @@ pub async fn deploy(
     Ok(Deployed { session, simulated })
 }
 
-/// Examines the application's program.
-async fn examine(
-    application: Arc<Application>,
-    cache: Arc<ArtifactCache>,
-) -> anyhow::Result<Examined> {
-    if application.program.len() <= SMALL_PROGRAM {
-        return Ok(Examined::new(&application, &cache)?);
+/// The examination of an application's program.
+enum Examination {
+    /// On a thread of its own.
+    Begun(JoinHandle<Result<Examined, ExamineError>>),
+    /// So little that it is done while the Keep starts.
+    Little(Arc<Application>, Arc<ArtifactCache>),
+}
+
+impl Examination {
+    fn new(application: Arc<Application>, cache: Arc<ArtifactCache>) -> Self {
+        if application.program.size() <= SMALL_PROGRAM {
+            return Self::Little(application, cache);
+        }
+        let examine = move || Examined::new(&application, &cache);
+        Self::Begun(tokio::task::spawn_blocking(examine))
     }
-    let examine = move || Examined::new(&application, &cache);
-    Ok(tokio::task::spawn_blocking(examine).await??)
+
+    async fn finish(self) -> anyhow::Result<Examined> {
+        Ok(match self {
+            Self::Begun(examining) => examining.await??,
+            Self::Little(application, cache) => Examined::new(&application, &cache)?,
+        })
+    }
 }
 
 /// Programs up to this many bytes are examined sooner than a thread starts.
-const SMALL_PROGRAM: usize = 128 << 10;
+const SMALL_PROGRAM: u64 = 128 << 10;
 
 /// Makes the application ready for its Keep, on a thread of its own if it has to be
 /// compiled.

@@ -55,7 +55,8 @@ fn run(application: &Application, stdin: &'static str) -> Outcome {
         .build_p1();
 
     let engine = Engine::default();
-    let program = Program::new(&application.program).unwrap();
+    let wasm = application.program.bytes().unwrap();
+    let program = Program::new(&*wasm).unwrap();
     let module = Module::new(&engine, program.wasm()).unwrap();
     let mut linker: Linker<WasiP1Ctx> = Linker::new(&engine);
     add_to_linker_sync(&mut linker, |context| context).unwrap();

@@ -10,6 +10,7 @@ in_every_keep!(
     memory_is_guarded_either_way,
     every_kind_of_fault_is_a_trap,
     a_gibibyte_of_memory_is_zero_and_can_be_written,
+    a_large_program_is_whole_compiled_or_from_the_cache,
     a_component_runs_with_wasi_preview_2,
     limits_end_the_program_with_a_reason,
     a_missing_import_is_named,
@@ -182,6 +183,38 @@ fn a_gibibyte_of_memory_is_zero_and_can_be_written(place: &Place) {
             .concat(),
         )
         .expect(0);
+}
+
+/// Larger than what is held in memory on its way, or made of small pages.
+fn a_large_program_is_whole_compiled_or_from_the_cache(place: &Place) {
+    const SIZE: usize = 5 << 20;
+    let data: String = (0..SIZE)
+        .map(|index| char::from(b'a' + (index * index % 23) as u8))
+        .collect();
+    let (words, _) = data.as_bytes().as_chunks::<8>();
+    let sum = words.iter().fold(0i64, |sum, word| {
+        sum.wrapping_mul(31).wrapping_add(i64::from_le_bytes(*word))
+    });
+    let text = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+            (memory (export "memory") 96)
+            (data (i32.const 65536) "{data}")
+            (func (export "_start") (local $at i32) (local $sum i64)
+              (loop $next
+                (local.set $sum (i64.add
+                  (i64.mul (local.get $sum) (i64.const 31))
+                  (i64.load offset=65536 (local.get $at))))
+                (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                (br_if $next (i32.lt_u (local.get $at) (i32.const {SIZE}))))
+              (call $proc_exit (i64.eq (local.get $sum) (i64.const {sum})))))"#
+    );
+    let module = place.file("large.wasm", wat::parse_str(text).unwrap());
+    for _ in 0..2 {
+        place
+            .run(["run", "--simulate", module.to_str().unwrap()])
+            .expect(1);
+    }
 }
 
 fn a_component_runs_with_wasi_preview_2(place: &Place) {

@@ -112,7 +112,8 @@ impl Init {
 impl Check {
     fn run(self, console: &Console) -> anyhow::Result<Status> {
         let application = Application::load(&self.folder, LoadOptions::default())?;
-        let program = Program::new(&application.program)
+        let wasm = application.program.bytes()?;
+        let program = Program::new(&*wasm)
             .with_context(|| format!("the program {} cannot be run", application.args[0]))?;
         console.print(format_args!("application  {}", application.name))?;
         console.print(format_args!(

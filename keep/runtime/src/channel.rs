@@ -43,6 +43,24 @@ impl Channel {
         limit: usize,
         deadline: Deadline,
     ) -> Result<(Kind, Vec<u8>), ChannelError> {
+        let mut payload = Vec::new();
+        let kind = self.receive_into(&mut payload, due, limit, deadline)?;
+        Ok((kind, payload))
+    }
+
+    /// [`Channel::receive`] with the payload in place of what `payload` holds: for many envelopes
+    /// of a size, whose memory is then made once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::receive`].
+    pub fn receive_into(
+        &self,
+        payload: &mut Vec<u8>,
+        due: &[Kind],
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Kind, ChannelError> {
         let mut header = [0; Header::SIZE];
         self.fill(&mut header, deadline)?;
         let header = Header::decode(header)?;
@@ -53,9 +71,9 @@ impl Channel {
         if length > limit {
             return Err(ChannelError::TooLong { length, limit });
         }
-        let mut payload = vec![0; length];
-        self.fill(&mut payload, deadline)?;
-        Ok((header.kind, payload))
+        payload.resize(length, 0);
+        self.fill(payload, deadline)?;
+        Ok(header.kind)
     }
 
     /// Sends one envelope.

@@ -84,7 +84,7 @@ pub fn run(channel: Channel, device: AttestationDevice, tree: &Path) -> ExitCode
                 ),
                 quotas: Quotas::new(&limits, memory_bytes),
                 manifest: Arc::new(package.manifest),
-                artifact: package.artifact,
+                code: package.code,
                 tls: package.tls,
                 session: Arc::clone(&session),
                 stdin,

@@ -37,6 +37,7 @@
 
 mod channel;
 mod clock;
+mod code;
 mod component;
 mod device;
 mod ending;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     channel::{Channel, ChannelError, Deadline},
+    code::Code,
     tls::Materials,
     tree::FileTree,
 };
@@ -22,7 +23,7 @@ pub struct Package {
     /// What it is and how it is run.
     pub manifest: Manifest,
     /// The program's machine code.
-    pub artifact: Vec<u8>,
+    pub code: Code,
     /// What it holds for TLS.
     pub tls: Materials,
     /// The root of its files, if this Keep has a place for files.
@@ -77,13 +78,13 @@ fn read(
         return Err(PackageError::OtherManifest.into());
     }
     check_target(reader.manifest(), target)?;
-    let mut artifact = Vec::new();
+    let mut code = None;
     let mut tls = Materials::default();
     while let Some(entry) = reader.next_entry().cloned() {
         match entry.kind {
             EntryKind::Artifact => {
-                artifact = reserve(&entry)?;
-                reader.copy_entry(&mut artifact)?;
+                let code = code.insert(place(&entry, |size| Code::new(size).ok())?);
+                reader.fill_entry(code.bytes_mut())?;
             }
             EntryKind::File => {
                 let tree = tree.as_ref().ok_or_else(|| {
@@ -96,7 +97,7 @@ fn read(
             }
             EntryKind::Wasm => return Err(not_compiled()),
             kind => {
-                let mut material = Zeroizing::new(reserve(&entry)?);
+                let mut material = Zeroizing::new(place(&entry, reserved)?);
                 reader.copy_entry(&mut *material)?;
                 if let Some(place) = tls.place(kind) {
                     *place = Some(material);
@@ -106,7 +107,7 @@ fn read(
     }
     Ok(Package {
         manifest: reader.finish()?,
-        artifact,
+        code: code.ok_or_else(not_compiled)?,
         tls,
         tree,
     })
@@ -129,18 +130,20 @@ fn not_compiled() -> LoadError {
     LoadError::Refused("the package holds WebAssembly that was not compiled for this Keep".into())
 }
 
-fn reserve(entry: &Entry) -> Result<Vec<u8>, LoadError> {
+/// What `make` gives for as many bytes as `entry` has, if there is so much memory.
+fn place<T>(entry: &Entry, make: impl FnOnce(usize) -> Option<T>) -> Result<T, LoadError> {
+    let size = usize::try_from(entry.size).ok();
+    size.and_then(make).ok_or_else(|| {
+        LoadError::Refused(format!(
+            "the program's {} bytes do not fit into this Keep",
+            entry.size
+        ))
+    })
+}
+
+fn reserved(size: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    usize::try_from(entry.size)
-        .ok()
-        .and_then(|size| bytes.try_reserve_exact(size).ok())
-        .map(|()| bytes)
-        .ok_or_else(|| {
-            LoadError::Refused(format!(
-                "the program's {} bytes do not fit into this Keep",
-                entry.size
-            ))
-        })
+    bytes.try_reserve_exact(size).ok().map(|()| bytes)
 }
 
 /// The package's bytes, out of the host's envelopes.
@@ -165,9 +168,9 @@ impl<'a> PackageSource<'a> {
 
     fn receive(&mut self) -> Result<(), ChannelError> {
         let due = [Kind::PackageData, Kind::PackageEnd];
-        let (kind, payload) = self.channel.receive(&due, MAX_PAYLOAD, Deadline::NEVER)?;
-        self.envelope = payload;
         self.position = 0;
+        let envelope = &mut self.envelope;
+        let kind = (self.channel).receive_into(envelope, &due, MAX_PAYLOAD, Deadline::NEVER)?;
         if kind == Kind::PackageEnd {
             let length = self.envelope.len();
             if length > 0 {

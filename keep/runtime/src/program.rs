@@ -6,13 +6,12 @@ use enarx_wire_package::{Manifest, WorkloadKind};
 use enarx_wire_provision::{Cause, Ending, SessionError};
 use enarx_wire_target::CompileTarget;
 use tokio::runtime::{Builder, Runtime};
-use wasmtime::{
-    Config, Engine, Error, Linker, Module, ResourceLimiter as _, Store, component::Component,
-};
+use wasmtime::{Engine, Error, Linker, Module, ResourceLimiter as _, Store, component::Component};
 use wasmtime_wasi::I32Exit;
 
 use crate::{
     clock::KeepClock,
+    code::{self, Code},
     component::{self, Services},
     ending, http,
     limits::{self, Limiter, Quotas},
@@ -37,7 +36,7 @@ pub struct Program {
     /// How it is run.
     pub manifest: Arc<Manifest>,
     /// Its machine code, from the authenticated package.
-    pub artifact: Vec<u8>,
+    pub code: Code,
     /// What its package holds for TLS.
     pub tls: Materials,
     /// What it may have of memory and the like.
@@ -66,13 +65,16 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// What runs code that was compiled for an engine of `config`.
+    /// What runs code that was compiled for `target`.
     ///
     /// # Errors
     ///
     /// When wasmtime has no such engine.
-    pub fn new(config: &Config) -> Result<Self, Error> {
-        let engine = Engine::new(config)?;
+    pub fn new(target: &CompileTarget) -> Result<Self, Error> {
+        let mut config = target.engine_config()?;
+        code::run_in_place(&mut config);
+        pool::start_in_large_pages(&mut config, target);
+        let engine = Engine::new(&config)?;
         let mut functions = Linker::new(&engine);
         preview1::add_to_linker(&mut functions, |state: &mut State| &mut state.preview1)?;
         preview1::add_keep_to_linker(&mut functions, |state: &mut State| &state.workload)?;
@@ -133,7 +135,7 @@ async fn module(mut program: Program) -> Ending {
     };
     let mut store = Store::new(&program.runner.engine, state);
     store.limiter(|state| &mut state.limiter);
-    let result = call_start(&program.runner, program.artifact, &mut store).await;
+    let result = call_start(&program.runner, program.code, &mut store).await;
     let ending = end(result, &store.data().limiter);
     // Neither the owner's impatience nor the limit of time changes it from here on.
     program.session.settle(&ending);
@@ -176,15 +178,18 @@ async fn components(mut program: Program) -> Ending {
         Some(_) => pool::engine(&program.target).unwrap_or(program.runner.engine),
         None => program.runner.engine,
     };
+    let code = match program.code.freeze() {
+        Ok(code) => code,
+        Err(error) => return refused(error.to_string()),
+    };
     // SAFETY: the bytes are an entry of the package that the owner granted to this
     // Keep, which authenticates each of them, and were compiled by the owner for
-    // this Keep's target, which was compared. wasmtime compares again.
-    let component = unsafe { Component::deserialize(&engine, &program.artifact) };
+    // this Keep's target, which was compared. wasmtime compares again. They are frozen.
+    let component = unsafe { Component::deserialize_raw(&engine, code) };
     let component = match component {
         Ok(component) => component,
         Err(error) => return refused(format!("{error:#}")),
     };
-    drop(program.artifact);
     match &manifest.http {
         None => component::run(&component, services, &program.session, program.stdin).await,
         Some(settings) => {
@@ -272,15 +277,13 @@ fn is_execution(error: &Error, limiter: &Limiter) -> bool {
 }
 
 /// Calls a module's function `_start`.
-async fn call_start(
-    runner: &Runner,
-    artifact: Vec<u8>,
-    store: &mut Store<State>,
-) -> Result<(), Failure> {
+async fn call_start(runner: &Runner, code: Code, store: &mut Store<State>) -> Result<(), Failure> {
+    let code = code
+        .freeze()
+        .map_err(|error| Failure::Start(error.into()))?;
     // SAFETY: as for components.
-    let module =
-        unsafe { Module::deserialize(&runner.engine, &artifact) }.map_err(Failure::Start)?;
-    drop(artifact);
+    let module = unsafe { Module::deserialize_raw(&runner.engine, code) };
+    let module = module.map_err(Failure::Start)?;
     let instance = runner
         .functions
         .instantiate_async(&mut *store, &module)

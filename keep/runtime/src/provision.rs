@@ -60,10 +60,7 @@ pub fn provision(channel: &Channel, device: &AttestationDevice) -> Result<Keep, 
     channel.send(Kind::Offer, &encoded, Deadline::NEVER)?;
 
     // The owner appraises now; what needs no program is made meanwhile.
-    let runner = target
-        .engine_config()
-        .map_err(internal)
-        .and_then(|config| Runner::new(&config).map_err(internal))?;
+    let runner = Runner::new(&target).map_err(internal)?;
     let (_, sealed) = channel.receive(&[Kind::Provision], MAX_GRANT_SIZE, Deadline::NEVER)?;
     let provisioned = offer
         .open(&sealed)

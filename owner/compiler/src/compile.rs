@@ -1,12 +1,11 @@
 //! From a program to machine code.
 
-use std::fmt;
-
 use enarx_wire_target::{CompileTarget, TargetError};
 use wasmtime::Engine;
 
 use crate::{
-    ArtifactCache, CacheError, Digest, Program, ProgramKind, bounded, cache::Key, proposals,
+    ArtifactCache, CacheError, MachineCode, Program, ProgramId, ProgramKind, bounded, cache::Key,
+    proposals,
 };
 
 /// Compiles `program` for `target`, or takes the result from `cache`.
@@ -20,7 +19,7 @@ pub fn compile(
     cache: &ArtifactCache,
 ) -> Result<Artifact, CompileError> {
     target.check_supported()?;
-    let unreadable = match compiled_before(program, target, cache) {
+    let unreadable = match compiled_before(&program.id(), target, cache) {
         Ok(Some(artifact)) => return Ok(artifact),
         Ok(None) => None,
         Err(error) => Some(error),
@@ -31,55 +30,40 @@ pub fn compile(
         (Err(error), _) | (Ok(()), Some(error)) => Origin::Compiled(Some(error)),
         (Ok(()), None) => Origin::Compiled(None),
     };
-    Ok(Artifact::new(program, bytes, origin))
+    Ok(Artifact {
+        code: bytes.into(),
+        program: program.id(),
+        origin,
+    })
 }
 
-/// What [`compile`] would take from `cache`.
+/// What [`compile`] would take from `cache` for `program`.
 ///
 /// # Errors
 ///
 /// [`CacheError`] says why the cache cannot be read.
 pub fn compiled_before(
-    program: &Program<'_>,
+    program: &ProgramId,
     target: &CompileTarget,
     cache: &ArtifactCache,
 ) -> Result<Option<Artifact>, CacheError> {
-    let bytes = cache.load(&Key::new(&program.digest(), target))?;
-    Ok(bytes.map(|bytes| Artifact::new(program, bytes, Origin::Cache)))
+    let code = cache.load(&Key::new(&program.digest, target))?;
+    Ok(code.map(|code| Artifact {
+        code,
+        program: *program,
+        origin: Origin::Cache,
+    }))
 }
 
-/// Machine code of a program. `Debug` does not show it.
+/// A program that was compiled.
+#[derive(Debug)]
 pub struct Artifact {
-    /// The bytes that a Keep's runtime loads.
-    pub bytes: Vec<u8>,
-    /// What the program is.
-    pub kind: ProgramKind,
-    /// SHA-384 of the program's binary format.
-    pub program_digest: Digest,
-    /// Where the bytes come from.
+    /// What a Keep's runtime loads.
+    pub code: MachineCode,
+    /// What was compiled.
+    pub program: ProgramId,
+    /// Where the code comes from.
     pub origin: Origin,
-}
-
-impl fmt::Debug for Artifact {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Artifact")
-            .field("bytes", &self.bytes.len())
-            .field("kind", &self.kind)
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Artifact {
-    fn new(program: &Program<'_>, bytes: Vec<u8>, origin: Origin) -> Self {
-        Self {
-            bytes,
-            kind: program.kind(),
-            program_digest: program.digest(),
-            origin,
-        }
-    }
 }
 
 /// Where an artifact comes from.

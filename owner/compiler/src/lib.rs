@@ -11,13 +11,17 @@
 mod cache;
 mod compile;
 mod interface;
+mod machine_code;
 mod program;
 mod proposals;
+mod source;
 
 pub use cache::{ArtifactCache, CacheError, DEFAULT_CAPACITY};
 pub use compile::{Artifact, CompileError, Origin, compile, compiled_before};
 pub use interface::{Interface, InterfaceError};
-pub use program::{DEFAULT_MAX_SIZE, Program, ProgramError, ProgramKind};
+pub use machine_code::{MachineCode, MachineCodeReader};
+pub use program::{DEFAULT_MAX_SIZE, Program, ProgramError, ProgramId, ProgramKind};
+pub use source::{ProgramFile, ProgramSource};
 
 /// A SHA-384 digest.
 pub type Digest = [u8; 48];

@@ -13,8 +13,16 @@ pub const DEFAULT_MAX_SIZE: usize = 256 << 20;
 #[derive(Clone)]
 pub struct Program<'a> {
     wasm: Cow<'a, [u8]>,
-    kind: ProgramKind,
-    digest: Digest,
+    id: ProgramId,
+}
+
+/// What tells a program from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramId {
+    /// Which of the two binary formats it has.
+    pub kind: ProgramKind,
+    /// SHA-384 of the program in the binary format.
+    pub digest: Digest,
 }
 
 /// WebAssembly's two binary formats.
@@ -52,7 +60,8 @@ impl<'a> Program<'a> {
         }
         let (wasm, kind) = binary(bytes)?;
         let digest = sha384(&[&wasm]);
-        Ok(Self { wasm, kind, digest })
+        let id = ProgramId { kind, digest };
+        Ok(Self { wasm, id })
     }
 
     /// The program in the binary format.
@@ -61,16 +70,22 @@ impl<'a> Program<'a> {
         &self.wasm
     }
 
+    /// What tells it from all others.
+    #[must_use]
+    pub const fn id(&self) -> ProgramId {
+        self.id
+    }
+
     /// Which of the two binary formats it is.
     #[must_use]
     pub const fn kind(&self) -> ProgramKind {
-        self.kind
+        self.id.kind
     }
 
     /// SHA-384 of [`Program::wasm`].
     #[must_use]
     pub const fn digest(&self) -> Digest {
-        self.digest
+        self.id.digest
     }
 }
 
@@ -78,7 +93,7 @@ impl fmt::Debug for Program<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Program")
-            .field("kind", &self.kind)
+            .field("kind", &self.kind())
             .field("bytes", &self.wasm.len())
             .finish_non_exhaustive()
     }
@@ -125,7 +140,7 @@ pub(crate) fn binary(bytes: Cow<'_, [u8]>) -> Result<(Cow<'_, [u8]>, ProgramKind
 const MODULE_VERSION: u32 = 1;
 const COMPONENT_VERSION: u32 = 0x0001_000d;
 
-fn recognize(bytes: &[u8]) -> Result<ProgramKind, ProgramError> {
+pub(crate) fn recognize(bytes: &[u8]) -> Result<ProgramKind, ProgramError> {
     match bytes {
         [b'\0', b'a', b's', b'm', version @ ..] => match version.first_chunk() {
             Some(version) => match u32::from_le_bytes(*version) {

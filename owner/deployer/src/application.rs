@@ -11,8 +11,8 @@
 //! environment, standard input, output and error, no data files, and no limits.
 //! The format of `Enarx.toml` is described at [`Configuration`].
 //!
-//! Data files are named and measured here, never read: an application of many
-//! gigabytes costs no memory. [`Application::open_data`] reads them in order.
+//! Data files are named and measured here, never read, and neither is a large program: an
+//! application of many gigabytes costs no memory. [`Application::open_data`] reads them in order.
 
 mod configuration;
 mod data;
@@ -27,13 +27,12 @@ mod tls;
 
 use std::{
     fmt,
-    fs::File,
-    io::Read,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
 use aws_lc_rs::digest::{Context, SHA384};
-use enarx_owner_compiler::DEFAULT_MAX_SIZE;
+use enarx_owner_compiler::ProgramSource;
 use enarx_wire_package::{
     ContentKey, Descriptor, DescriptorKind, Digest, Entry, EntryKind, HttpServer, Limits, Manifest,
     NetworkRules, Protocol, TlsSettings, Transport, Workload, WorkloadKind,
@@ -63,8 +62,8 @@ pub struct Application {
     /// Its name, for people: 1 to [`MAX_NAME_BYTES`] of `a`-`z`, `A`-`Z`, `0`-`9`,
     /// `.`, `_`, `-`.
     pub name: String,
-    /// The program in WebAssembly's binary or text format.
-    pub program: Vec<u8>,
+    /// The program in WebAssembly's binary or text format, or where it is.
+    pub program: ProgramSource,
     /// Arguments, the program's own name first.
     pub args: Vec<String>,
     /// Environment, sorted by name.
@@ -203,7 +202,7 @@ impl Application {
     }
 
     fn load_program(path: &Path) -> Result<Self, ApplicationError> {
-        let program = read_program(path)?;
+        let program = open_program(path)?;
         let file_name = utf8_file_name(path)?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy());
         Ok(Self {
@@ -249,7 +248,7 @@ impl Application {
                 Some(name) => name,
                 None => plain_name(&folder_name(folder)),
             },
-            program: read_program(&module)?,
+            program: open_program(&module)?,
             args,
             env: configuration.env.into_iter().collect(),
             descriptors,
@@ -301,7 +300,7 @@ impl Application {
         let program = Entry {
             path: self.name.clone(),
             kind: EntryKind::Wasm,
-            size: self.program.len() as u64,
+            size: self.program.size(),
             digest: None,
         };
         self.manifest(workload, program, None).encode()?;
@@ -314,7 +313,7 @@ impl fmt::Debug for Application {
         formatter
             .debug_struct("Application")
             .field("name", &self.name)
-            .field("program_bytes", &self.program.len())
+            .field("program_bytes", &self.program.size())
             .field("args", &self.args.len())
             .field("env", &Names(&self.env))
             .field("descriptors", &self.descriptors)
@@ -416,25 +415,17 @@ fn default_module(folder: &Path) -> Result<PathBuf, ApplicationError> {
     }
 }
 
-/// Reads a program, and no more than the compiler would take.
-fn read_program(path: &Path) -> Result<Vec<u8>, ApplicationError> {
-    let failed = |error| ApplicationError::file(path, error);
-    let file = File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(ApplicationError::NotAFile {
+/// A program, of no more bytes than the compiler would take.
+fn open_program(path: &Path) -> Result<ProgramSource, ApplicationError> {
+    ProgramSource::open(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => ApplicationError::NotAFile {
             path: path.to_owned(),
-        });
-    }
-    let mut program = Vec::new();
-    file.take(DEFAULT_MAX_SIZE as u64 + 1)
-        .read_to_end(&mut program)
-        .map_err(failed)?;
-    if program.len() > DEFAULT_MAX_SIZE {
-        return Err(ApplicationError::ProgramTooLarge {
+        },
+        ErrorKind::FileTooLarge => ApplicationError::ProgramTooLarge {
             path: path.to_owned(),
-        });
-    }
-    Ok(program)
+        },
+        _ => ApplicationError::file(path, error),
+    })
 }
 
 fn utf8_file_name(path: &Path) -> Result<String, ApplicationError> {

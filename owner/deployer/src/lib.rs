@@ -25,7 +25,7 @@ mod session;
 pub use attest::{AttestError, Attested, Expectations, KeepRequest, attest};
 pub use connection::{FrameStream, HostConnection, HostError, OutputStream, PackageStream};
 pub use http::{HttpHost, HttpHostError};
-pub use package::{Examined, PackageStageError, Packaged};
+pub use package::{ExamineError, Examined, PackageStageError, Packaged};
 pub use progress::{Observer, Progress, Silent};
 pub use provision::ProvisionError;
 pub use random::SystemRandom;

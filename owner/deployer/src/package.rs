@@ -2,11 +2,11 @@
 //! planned. Encrypting happens while it is sent, so that a package of any size
 //! passes through bounded memory.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use enarx_owner_compiler::{
-    Artifact, ArtifactCache, CompileError, Origin, Program, ProgramError, ProgramKind, compile,
-    compiled_before,
+    Artifact, ArtifactCache, CompileError, MachineCode, Origin, Program, ProgramError, ProgramId,
+    ProgramKind, ProgramSource, compile, compiled_before,
 };
 use enarx_wire_cbor::EncodeError;
 use enarx_wire_package::{
@@ -20,7 +20,9 @@ use crate::{Attested, Observer, Progress, SystemRandom, application::Application
 /// An application's program, examined while its Keep starts.
 #[derive(Debug)]
 pub struct Examined {
-    program: Program<'static>,
+    id: ProgramId,
+    /// The program, if it had to be read for that.
+    program: Option<Program<'static>>,
     /// Machine code from the cache, and for what it is.
     known: Option<(CompileTarget, Artifact)>,
 }
@@ -31,17 +33,25 @@ impl Examined {
     ///
     /// # Errors
     ///
-    /// [`ProgramError`] when it is no WebAssembly.
-    pub fn new(application: &Application, cache: &ArtifactCache) -> Result<Self, ProgramError> {
-        let program = Program::new(application.program.clone())?;
+    /// [`ExamineError`] when it cannot be read or is no WebAssembly.
+    pub fn new(application: &Application, cache: &ArtifactCache) -> Result<Self, ExamineError> {
+        let source = &application.program;
+        let (id, program) = match cache.recall(source) {
+            Some(id) => (id, None),
+            None => {
+                let program = read(source)?;
+                cache.remember(source, program.id());
+                (program.id(), Some(program))
+            }
+        };
         // Whatever is wrong with the cache is told when the Keep's own target is known.
         let known = CompileTarget::detect(MemoryStrategy::GuardPages)
             .ok()
             .and_then(|target| {
-                let artifact = compiled_before(&program, &target, cache).ok()??;
+                let artifact = compiled_before(&id, &target, cache).ok()??;
                 Some((target, artifact))
             });
-        Ok(Self { program, known })
+        Ok(Self { id, program, known })
     }
 
     /// Whether there is machine code for this Keep, so that packaging takes no time.
@@ -51,6 +61,43 @@ impl Examined {
             .as_ref()
             .is_some_and(|(target, _)| *target == attested.claims().target)
     }
+
+    /// Machine code for `target`, from `cache` if it is there.
+    fn compile(
+        self,
+        source: &ProgramSource,
+        target: &CompileTarget,
+        cache: &ArtifactCache,
+    ) -> Result<Artifact, PackageStageError> {
+        match self.known {
+            Some((known, artifact)) if known == *target => return Ok(artifact),
+            _ => {}
+        }
+        let program = match self.program {
+            Some(program) => program,
+            None => match compiled_before(&self.id, target, cache) {
+                Ok(Some(artifact)) => return Ok(artifact),
+                // What is wrong with the cache is told by the compiler.
+                Ok(None) | Err(_) => read(source)?,
+            },
+        };
+        Ok(compile(&program, target, cache)?)
+    }
+}
+
+fn read(source: &ProgramSource) -> Result<Program<'static>, ExamineError> {
+    Ok(Program::new(source.bytes()?.into_owned())?)
+}
+
+/// Why a program could not be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamineError {
+    /// Its file cannot be read, or has changed.
+    #[error("the program cannot be read: {0}")]
+    File(#[from] io::Error),
+    /// It is no WebAssembly.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
 }
 
 /// An application made ready for one attested Keep, under a key of its own.
@@ -63,7 +110,7 @@ pub struct Packaged {
 /// What goes into the package, and how it is protected.
 pub(crate) struct Contents {
     pub(crate) manifest: Manifest,
-    pub(crate) artifact: Arc<Vec<u8>>,
+    pub(crate) code: MachineCode,
     pub(crate) application: Arc<Application>,
     pub(crate) key: ContentKey,
     pub(crate) salt: [u8; 32],
@@ -85,29 +132,26 @@ impl Attested {
     ) -> Result<Packaged, PackageStageError> {
         observer.progress(&Progress::Compiling);
         let target = &self.claims().target;
-        let artifact = match examined.known {
-            Some((known, artifact)) if known == *target => artifact,
-            _ => compile(&examined.program, target, cache)?,
-        };
+        let artifact = examined.compile(&application.program, target, cache)?;
         observer.progress(&Progress::Compiled {
             cached: matches!(artifact.origin, Origin::Cache),
-            bytes: artifact.bytes.len() as u64,
+            bytes: artifact.code.size(),
             warning: match &artifact.origin {
                 Origin::Compiled(Some(error)) => Some(error.to_string()),
                 _ => None,
             },
         });
         let workload = Workload {
-            kind: match artifact.kind {
+            kind: match artifact.program.kind {
                 ProgramKind::Module => WorkloadKind::Module,
                 ProgramKind::Component => WorkloadKind::Component,
             },
-            digest: artifact.program_digest,
+            digest: artifact.program.digest,
         };
         let entry = Entry {
             path: application.name.clone(),
             kind: EntryKind::Artifact,
-            size: artifact.bytes.len() as u64,
+            size: artifact.code.size(),
             // The stream's key is used once, for this Keep alone, and authenticates
             // every byte; hashing the artifact again would only cost time.
             digest: None,
@@ -120,7 +164,7 @@ impl Attested {
             attested: self,
             contents: Contents {
                 manifest,
-                artifact: Arc::new(artifact.bytes),
+                code: artifact.code,
                 application,
                 key: ContentKey::new(random.bytes()),
                 salt: random.bytes(),
@@ -151,6 +195,9 @@ impl Packaged {
 /// Why an application could not be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageStageError {
+    /// The program cannot be read any more.
+    #[error(transparent)]
+    Examine(#[from] ExamineError),
     /// The program cannot be compiled for this Keep.
     #[error(transparent)]
     Compile(#[from] CompileError),

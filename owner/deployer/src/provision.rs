@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use enarx_owner_evidence::{AnchorKind, UnixTime};
-use enarx_wire_package::{PackageError, PackageWriter};
+use enarx_wire_package::{CHUNK_SIZE, PackageError, PackageWriter};
 use enarx_wire_provision::{ApplicationSecret, Grant, Output, SealError};
 use futures_util::{StreamExt as _, stream};
 use tokio::{
@@ -152,8 +152,9 @@ pub enum ProvisionError {
     Thread(#[from] JoinError),
 }
 
-/// Ciphertext is handed over in pieces of about this size, in bytes.
-const PIECE: usize = 256 << 10;
+/// Ciphertext is handed over in pieces of about this size, in bytes: a local Keep's channel has
+/// room for two, one of which is read while the other is written.
+const PIECE: usize = 192 << 10;
 
 /// Pieces that may wait for the host: what is in memory of a package.
 const PIECES_AHEAD: usize = 4;
@@ -206,7 +207,7 @@ fn encrypt(
 
 fn write(contents: Contents, sink: impl Write) -> Result<(), ProvisionError> {
     let mut writer = PackageWriter::new(sink, &contents.key, contents.salt, &contents.manifest)?;
-    writer.entry(contents.artifact.as_slice())?;
+    writer.entry(contents.code.reader())?;
     let mut data = contents.application.open_data();
     while let Some((_, bytes)) = data.next_file()? {
         writer.entry(bytes)?;
@@ -238,19 +239,24 @@ where
 struct PieceSender {
     pieces: mpsc::Sender<io::Result<Bytes>>,
     gathered: Vec<u8>,
+    used: UsedMemory,
 }
 
 impl PieceSender {
-    const fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
+    fn new(pieces: mpsc::Sender<io::Result<Bytes>>) -> Self {
         Self {
             pieces,
             gathered: Vec::new(),
+            used: UsedMemory::default(),
         }
     }
 }
 
 impl Write for PieceSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.gathered.capacity() == 0 {
+            self.gathered = self.used.take();
+        }
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= PIECE {
             self.flush()?;
@@ -262,10 +268,51 @@ impl Write for PieceSender {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let piece = std::mem::take(&mut self.gathered);
+        let piece = Piece {
+            bytes: std::mem::take(&mut self.gathered),
+            used: self.used.clone(),
+        };
         self.pieces
-            .blocking_send(Ok(piece.into()))
+            .blocking_send(Ok(Bytes::from_owner(piece)))
             .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Memory of pieces that the host has taken, for those to come: making it anew would take longer
+/// than filling it.
+#[derive(Clone, Default)]
+struct UsedMemory(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl UsedMemory {
+    fn take(&self) -> Vec<u8> {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is written are chunks and their tags.
+        used.pop()
+            .unwrap_or_else(|| Vec::with_capacity(PIECE + CHUNK_SIZE))
+    }
+
+    fn give_back(&self, mut memory: Vec<u8>) {
+        memory.clear();
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        used.push(memory);
+    }
+}
+
+/// A piece of ciphertext, on its way to the host.
+struct Piece {
+    bytes: Vec<u8>,
+    used: UsedMemory,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.used.give_back(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -293,5 +340,32 @@ mod tests {
         assert_ne!(given(&application, AnchorKind::Simulated), Some(genuine));
         application.name = "another".into();
         assert_ne!(given(&application, AnchorKind::Genuine), Some(genuine));
+    }
+
+    #[tokio::test]
+    async fn pieces_are_made_of_the_memory_of_those_that_are_gone() {
+        const TOTAL: usize = 20 * PIECE + 7;
+        let (sender, mut receiver) = mpsc::channel(PIECES_AHEAD);
+        let sending = tokio::task::spawn_blocking(move || {
+            let mut sink = PieceSender::new(sender);
+            for byte in 0..TOTAL {
+                sink.write_all(&[byte as u8]).unwrap();
+            }
+            sink.flush().unwrap();
+        });
+        let mut places = std::collections::BTreeSet::new();
+        let mut received = 0usize;
+        while let Some(piece) = receiver.recv().await {
+            let piece = piece.unwrap();
+            places.insert(piece.as_ptr().addr());
+            for byte in &*piece {
+                assert_eq!(*byte, received as u8);
+                received += 1;
+            }
+        }
+        sending.await.unwrap();
+        assert_eq!(received, TOTAL);
+        // Those on their way, the one that is filled and the one that is looked at.
+        assert!(places.len() <= PIECES_AHEAD + 3, "{}", places.len());
     }
 }

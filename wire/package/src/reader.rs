@@ -66,25 +66,12 @@ impl<R: BufRead> PackageReader<R> {
     /// [`PackageError`] when the stream was altered or cut, the digest is wrong, no
     /// entry is left, or `sink` fails. Nothing more can be read after any of them.
     pub fn copy_entry(&mut self, sink: &mut impl Write) -> Result<(), PackageError> {
-        if std::mem::replace(&mut self.failed, true) {
-            return Err(StreamError::Broken.into());
-        }
-        let Some(entry) = self.manifest.entries.get(self.next) else {
-            return Err(PackageError::Entries {
-                expected: self.next,
-                actual: self.next + 1,
-            });
-        };
-        let mut check = EntryDigest::new(entry);
+        let (entry, mut check) = self.begin_entry()?;
         let mut left = entry.size;
         while left > 0 {
             let available = self.stream.fill()?;
             if available.is_empty() {
-                return Err(PackageError::Size {
-                    path: entry.path.clone(),
-                    expected: entry.size,
-                    actual: entry.size - left,
-                });
+                return Err(cut_short(&entry, left));
             }
             let count = available
                 .len()
@@ -99,6 +86,54 @@ impl<R: BufRead> PackageReader<R> {
             self.stream.consume(count);
             left -= count as u64;
         }
+        self.end_entry(&entry, check)
+    }
+
+    /// [`PackageReader::copy_entry`] into `place`, which has the entry's size: a large entry is
+    /// opened where it shall be.
+    ///
+    /// # Errors
+    ///
+    /// As [`PackageReader::copy_entry`], and [`PackageError::Size`] when `place` has another size
+    /// than the entry.
+    pub fn fill_entry(&mut self, place: &mut [u8]) -> Result<(), PackageError> {
+        let (entry, mut check) = self.begin_entry()?;
+        if place.len() as u64 != entry.size {
+            return Err(PackageError::Size {
+                path: entry.path,
+                expected: entry.size,
+                actual: place.len() as u64,
+            });
+        }
+        let mut left = place;
+        while !left.is_empty() {
+            let count = self.stream.read(left)?;
+            if count == 0 {
+                return Err(cut_short(&entry, left.len() as u64));
+            }
+            let (filled, rest) = left.split_at_mut(count);
+            check.update(filled);
+            left = rest;
+        }
+        self.end_entry(&entry, check)
+    }
+
+    /// The next entry, and its digest before its first byte. Nothing more can be read before
+    /// [`PackageReader::end_entry`].
+    fn begin_entry(&mut self) -> Result<(Entry, EntryDigest), PackageError> {
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(StreamError::Broken.into());
+        }
+        let Some(entry) = self.manifest.entries.get(self.next) else {
+            return Err(PackageError::Entries {
+                expected: self.next,
+                actual: self.next + 1,
+            });
+        };
+        Ok((entry.clone(), EntryDigest::new(entry)))
+    }
+
+    fn end_entry(&mut self, entry: &Entry, check: EntryDigest) -> Result<(), PackageError> {
         check.finish(entry)?;
         self.next += 1;
         self.failed = false;
@@ -125,6 +160,15 @@ impl<R: BufRead> PackageReader<R> {
             return Err(PackageError::Trailing);
         }
         Ok(self.manifest)
+    }
+}
+
+/// The stream ended with `left` bytes of `entry` to come.
+fn cut_short(entry: &Entry, left: u64) -> PackageError {
+    PackageError::Size {
+        path: entry.path.clone(),
+        expected: entry.size,
+        actual: entry.size - left,
     }
 }
 

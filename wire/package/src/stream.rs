@@ -206,10 +206,7 @@ impl<W: Write> SealStream<W> {
 /// Decrypts the stream that `source` gives. Nothing is given out before its chunk
 /// is authenticated.
 pub struct OpenStream<R> {
-    source: R,
-    cipher: Cipher,
-    /// A sealed chunk that does not lie in one piece in the source's own buffer.
-    buffer: Box<[u8]>,
+    chunks: SealedChunks<R>,
     /// Range of opened plaintext in `plaintext` that was not read yet.
     plaintext: Zeroizing<Box<[u8]>>,
     start: usize,
@@ -241,9 +238,11 @@ impl<R: BufRead> OpenStream<R> {
             return Err(StreamError::WrongKey);
         }
         Ok(Self {
-            source,
-            cipher: Cipher::new(&secrets, bytes),
-            buffer: vec![0; SEALED_CHUNK].into(),
+            chunks: SealedChunks {
+                source,
+                cipher: Cipher::new(&secrets, bytes),
+                buffer: vec![0; SEALED_CHUNK].into(),
+            },
             plaintext: Zeroizing::new(vec![0; CHUNK_SIZE].into()),
             start: 0,
             end: 0,
@@ -265,7 +264,8 @@ impl<R: BufRead> OpenStream<R> {
             if std::mem::replace(&mut self.failed, true) {
                 return Err(StreamError::Broken);
             }
-            self.open_chunk()?;
+            let opened = self.chunks.open_next(&mut self.plaintext)?;
+            (self.start, self.end, self.ended) = (0, opened.size, opened.last);
             self.failed = false;
         }
         Ok(&self.plaintext[self.start..self.end])
@@ -276,48 +276,95 @@ impl<R: BufRead> OpenStream<R> {
         self.start = self.end.min(self.start.saturating_add(count));
     }
 
-    fn open_chunk(&mut self) -> Result<(), StreamError> {
+    /// Reads the next authenticated bytes into `place`, which is not empty; gives how many, 0
+    /// only at the stream's authenticated end. A whole chunk is opened where it shall be.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenStream::fill`]. There is nothing in `place` then that was not there before or
+    /// authenticated, but zeros.
+    pub(crate) fn read(&mut self, place: &mut [u8]) -> Result<usize, StreamError> {
+        if self.start < self.end || self.ended || place.len() < CHUNK_SIZE {
+            let available = self.fill()?;
+            let count = available.len().min(place.len());
+            place[..count].copy_from_slice(&available[..count]);
+            self.consume(count);
+            return Ok(count);
+        }
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(StreamError::Broken);
+        }
+        let opened = self.chunks.open_next(&mut place[..CHUNK_SIZE])?;
+        self.ended = opened.last;
+        self.failed = false;
+        Ok(opened.size)
+    }
+}
+
+/// The chunks of a stream that were not opened yet.
+struct SealedChunks<R> {
+    source: R,
+    cipher: Cipher,
+    /// A sealed chunk that does not lie in one piece in the source's own buffer.
+    buffer: Box<[u8]>,
+}
+
+/// A chunk that was opened.
+struct OpenedChunk {
+    /// Bytes of plaintext.
+    size: usize,
+    /// Whether it is the stream's last.
+    last: bool,
+}
+
+impl<R: BufRead> SealedChunks<R> {
+    /// Opens the next chunk into the beginning of `plaintext`, which has room for any. When that
+    /// fails, `plaintext` is zeroized.
+    fn open_next(&mut self, plaintext: &mut [u8]) -> Result<OpenedChunk, StreamError> {
         let position = self.cipher.position;
         let available = available(&mut self.source)?;
         // With a byte more than the chunk it is not the last, and is opened where it
         // lies.
         if available.len() > SEALED_CHUNK {
             let sealed = &available[..SEALED_CHUNK];
-            if !self.cipher.open(sealed, false, &mut self.plaintext)? {
-                self.plaintext.zeroize();
+            if !self.cipher.open(sealed, false, plaintext)? {
+                plaintext.zeroize();
                 return Err(StreamError::Altered { chunk: position });
             }
             self.source.consume(SEALED_CHUNK);
-            (self.start, self.end) = (0, CHUNK_SIZE);
-            return Ok(());
+            return Ok(OpenedChunk {
+                size: CHUNK_SIZE,
+                last: false,
+            });
         }
         let length = read_full(&mut self.source, &mut self.buffer)?;
         let last = self::available(&mut self.source)?.is_empty();
-        let Some(text) = length.checked_sub(TAG_SIZE) else {
+        let Some(size) = length.checked_sub(TAG_SIZE) else {
             return Err(StreamError::Truncated);
         };
         let sealed = &self.buffer[..length];
-        if !self.cipher.open(sealed, last, &mut self.plaintext)? {
-            return Err(self.diagnose(position, last, length));
+        if !self.cipher.open(sealed, last, plaintext)? {
+            return Err(self.diagnose(position, last, length, plaintext));
         }
         // One text has one stream: only an empty text has an empty chunk.
-        if text == 0 && position > 0 {
+        if size == 0 && position > 0 {
             return Err(StreamError::Altered { chunk: position });
         }
-        (self.start, self.end, self.ended) = (0, text, last);
-        Ok(())
+        Ok(OpenedChunk { size, last })
     }
 
     /// Tells a stream that was cut at the end of a chunk from one that was altered.
-    fn diagnose(&mut self, position: u64, last: bool, length: usize) -> StreamError {
+    fn diagnose(
+        &mut self,
+        position: u64,
+        last: bool,
+        length: usize,
+        plaintext: &mut [u8],
+    ) -> StreamError {
         self.cipher.position = position;
         let sealed = &self.buffer[..length];
-        let cut = last
-            && matches!(
-                self.cipher.open(sealed, false, &mut self.plaintext),
-                Ok(true)
-            );
-        self.plaintext.zeroize();
+        let cut = last && matches!(self.cipher.open(sealed, false, plaintext), Ok(true));
+        plaintext.zeroize();
         if cut {
             StreamError::Truncated
         } else {

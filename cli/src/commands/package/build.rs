@@ -76,7 +76,8 @@ impl Arguments {
         }
         let mut application = self.load()?;
         application.digest_data()?;
-        let program = Program::new(&application.program)
+        let wasm = application.program.bytes()?;
+        let program = Program::new(&*wasm)
             .with_context(|| format!("the program {} cannot be packaged", application.args[0]))?;
         let manifest = manifest(&application, &program);
         let (key, new) = key(&self.key)?;

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::pipe::PipeFlags;
 
 use super::Confinement;
@@ -52,6 +53,9 @@ pub(super) struct Child {
     pub pidfd: OwnedFd,
 }
 
+/// Bytes on their way to a Keep: two pieces of a package.
+const CHANNEL_BUFFER: usize = 512 << 10;
+
 /// Makes the streams of a Keep whose program is `image`.
 pub(super) fn descriptors(image: &OwnedFd) -> io::Result<(Ours, Theirs)> {
     let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
@@ -59,6 +63,8 @@ pub(super) fn descriptors(image: &OwnedFd) -> io::Result<(Ours, Theirs)> {
     rustix::fs::fcntl_setfl(&diagnostics, OFlags::NONBLOCK)?;
     let (report, their_report) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (channel, their_channel) = UnixStream::pair()?;
+    // As much as the system allows: less only makes large packages slower.
+    let _ = set_socket_send_buffer_size(&channel, CHANNEL_BUFFER);
     let (device, their_device) = UnixStream::pair()?;
     let ours = Ours {
         channel,

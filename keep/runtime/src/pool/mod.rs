@@ -13,11 +13,13 @@ use std::{
 };
 
 use enarx_wire_target::{CompileTarget, MemoryStrategy};
-use wasmtime::Engine;
+use wasmtime::{Config, Engine};
 
 use memory::Memories;
 use room::Room;
 use stack::Stacks;
+
+use crate::code;
 
 /// An engine that loads the same code as that of `target`, and whose instances leave their
 /// memories and stacks to the next ones. `None` where memories have no address space that is
@@ -27,11 +29,26 @@ pub fn engine(target: &CompileTarget) -> Option<Engine> {
         return None;
     }
     let mut config = target.engine_config().ok()?;
+    code::run_in_place(&mut config);
     let kept = Arc::new(Kept::default());
     config
-        .with_host_memory(Arc::new(Memories(Arc::clone(&kept))))
+        .with_host_memory(Arc::new(Memories {
+            kept: Arc::clone(&kept),
+            large_pages: false,
+        }))
         .with_host_stack(Arc::new(Stacks(kept)));
     Engine::new(&config).ok()
+}
+
+/// Has a program that is one instance, for which `config` is that of `target`, start in large
+/// pages where they can be had.
+pub fn start_in_large_pages(config: &mut Config, target: &CompileTarget) {
+    if target.memory() == MemoryStrategy::GuardPages {
+        config.with_host_memory(Arc::new(Memories {
+            kept: Arc::default(),
+            large_pages: true,
+        }));
+    }
 }
 
 /// What is kept for the next ones.

@@ -100,6 +100,14 @@ impl Room {
         Ok(())
     }
 
+    /// Has the system make what can be accessed of large pages, as far as they fit and it likes
+    /// to: all of such a page is there then as soon as some of it is used.
+    pub fn prefer_large_pages(&self) {
+        // SAFETY: the range is this one's own, and its content stays as it is. Nothing depends on
+        // whether the advice is taken.
+        let _ = unsafe { madvise(self.base().cast(), self.accessible, Advice::LinuxHugepage) };
+    }
+
     /// Has all that can be accessed zeros.
     ///
     /// # Errors

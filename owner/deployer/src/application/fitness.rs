@@ -13,7 +13,7 @@ impl Application {
     ///
     /// [`Unfit`] names what is missing, and the remedy.
     pub fn check_program(&self) -> Result<Vec<Notice>, Unfit> {
-        let interface = Interface::of(&self.program)?;
+        let interface = self.program.interface()?;
         match interface.kind {
             ProgramKind::Module => self.check_module(&interface),
             ProgramKind::Component => self.check_component(&interface),

@@ -66,7 +66,7 @@ pub(super) fn load(path: &Path, key: Option<&ContentKey>) -> Result<Application,
     });
     Ok(Application {
         name: plain_name(&manifest.name),
-        program,
+        program: program.into(),
         args: manifest.args.clone(),
         env: manifest.env.clone(),
         descriptors: manifest.descriptors.clone(),

@@ -1,5 +1,10 @@
-use std::{fs, io::Read as _, os::unix::fs::symlink};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::unix::fs::symlink,
+};
 
+use enarx_owner_compiler::DEFAULT_MAX_SIZE;
 use enarx_wire_package::{EntryKind, PackageWriter, Workload, WorkloadKind, digest};
 
 use super::*;
@@ -52,7 +57,7 @@ fn a_file_is_a_program_with_defaults() {
     let folder = folder(&[("my prog.wasm", WASM), ("Enarx.toml", b"nonsense")]);
     let application = load(&folder.path().join("my prog.wasm")).unwrap();
     assert_eq!(application.name, "my-prog");
-    assert_eq!(application.program, WASM);
+    assert_eq!(*application.program.bytes().unwrap(), *WASM);
     assert_eq!(application.args, ["my prog.wasm"]);
     assert!(application.env.is_empty() && application.files.is_empty());
     let names: Vec<_> = application
@@ -91,7 +96,7 @@ fn a_folder_is_loaded_with_its_configuration_and_data() {
     };
     let application = Application::load(folder.path(), options).unwrap();
     assert_eq!(application.name, "shop");
-    assert_eq!(application.program, WASM);
+    assert_eq!(*application.program.bytes().unwrap(), *WASM);
     assert_eq!(application.args, ["main.wasm", "a", "b"]);
     let env: Vec<_> = application
         .env
@@ -292,18 +297,20 @@ fn pack(application: &Application, kind: EntryKind, key: &ContentKey, path: &Pat
     let program = Entry {
         path: "main.wasm".into(),
         kind,
-        size: application.program.len() as u64,
+        size: application.program.size(),
         digest: None,
     };
     let workload = Workload {
         kind: WorkloadKind::Module,
-        digest: digest(&application.program),
+        digest: digest(&application.program.bytes().unwrap()),
     };
     let target = (kind == EntryKind::Artifact).then_some([1; 48]);
     let manifest = application.manifest(workload, program, target);
     let sink = File::create(path).unwrap();
     let mut writer = PackageWriter::new(sink, key, [2; 32], &manifest).unwrap();
-    writer.entry(application.program.as_slice()).unwrap();
+    writer
+        .entry(&*application.program.bytes().unwrap())
+        .unwrap();
     let mut data = application.open_data();
     while let Some((_, bytes)) = data.next_file().unwrap() {
         writer.entry(bytes).unwrap();
@@ -333,7 +340,10 @@ fn packages_are_loaded_with_their_key() {
     };
     let application = Application::load(&path, options()).unwrap();
     assert_eq!(application.args, original.args);
-    assert_eq!(application.program, original.program);
+    assert_eq!(
+        application.program.bytes().unwrap(),
+        original.program.bytes().unwrap()
+    );
     assert_eq!(targets(&application), ["/d/large", "/d/small"]);
     assert_eq!(read_all(&application), read_all(&original));
 

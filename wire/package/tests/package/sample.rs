@@ -77,6 +77,29 @@ pub fn read(source: impl Read, key: &ContentKey) -> Result<Vec<Vec<u8>>, Package
     Ok(contents)
 }
 
+/// [`read`] into places that have the entries' sizes, from a source that has `buffer` bytes at
+/// once; no place holds anything but what `whole` says or zeros, whatever comes of it.
+pub fn read_in_place(
+    source: impl Read,
+    key: &ContentKey,
+    buffer: usize,
+    whole: &[Vec<u8>],
+) -> Result<(), PackageError> {
+    let mut reader = PackageReader::open(BufReader::with_capacity(buffer, source), key)?;
+    let mut index = 0;
+    while let Some(entry) = reader.next_entry() {
+        let mut bytes = vec![0; entry.size as usize];
+        let filled = reader.fill_entry(&mut bytes);
+        let is_authentic = |(byte, whole): (&u8, &u8)| byte == whole || *byte == 0;
+        assert!(bytes.iter().zip(&whole[index]).all(is_authentic));
+        filled?;
+        assert!(bytes == whole[index]);
+        index += 1;
+    }
+    reader.finish()?;
+    Ok(())
+}
+
 /// A bare stream of `text`.
 pub fn seal(text: &[u8], salt: [u8; 32]) -> Vec<u8> {
     let mut stream = SealStream::new(Vec::new(), &key(), salt).unwrap();

@@ -60,6 +60,30 @@ fn how_it_is_read_does_not_matter() {
 }
 
 #[test]
+fn entries_are_opened_where_they_shall_be_and_nothing_else_is() {
+    let program = pattern(3 * CHUNK_SIZE + 5);
+    let file = pattern(CHUNK_SIZE - 1);
+    let whole = [program, file, Vec::new()];
+    let sealed = package(SALT, &whole[0], &[("/a", &whole[1]), ("/b", &whole[2])]);
+    for buffer in [100, SEALED_CHUNK, SEALED_CHUNK + 1, 4 * SEALED_CHUNK + 7] {
+        read_in_place(&sealed[..], &key(), buffer, &whole).unwrap();
+        for place in (HEADER_SIZE..sealed.len()).step_by(SEALED_CHUNK / 2) {
+            let mut altered = sealed.clone();
+            altered[place] ^= 1;
+            read_in_place(&altered[..], &key(), buffer, &whole).unwrap_err();
+            read_in_place(&sealed[..place], &key(), buffer, &whole).unwrap_err();
+        }
+    }
+
+    // A place of another size is not filled, and the package cannot be read any more.
+    let mut reader = PackageReader::open(&sealed[..], &key()).unwrap();
+    let refused = reader.fill_entry(&mut [0; CHUNK_SIZE]).unwrap_err();
+    assert!(matches!(refused, PackageError::Size { .. }));
+    let refused = reader.fill_entry(&mut vec![0; whole[0].len()]).unwrap_err();
+    assert!(matches!(refused, PackageError::Stream(StreamError::Broken)));
+}
+
+#[test]
 fn a_cut_anywhere_is_seen() {
     let sealed = seal(&pattern(2 * CHUNK_SIZE + 100), SALT);
     let mut lengths: Vec<usize> = (0..HEADER_SIZE + 40).collect();

@@ -204,7 +204,7 @@ fn application(trial: &Trial) -> Application {
     };
     Application {
         name: "selftest".to_owned(),
-        program: trial.text.as_bytes().to_vec(),
+        program: trial.text.as_bytes().to_vec().into(),
         args: vec!["selftest".to_owned()],
         env: Vec::new(),
         descriptors: vec![
