@@ -1,0 +1,27 @@
+//! The order of a program's functions.
+
+use std::env;
+use std::path::Path;
+
+/// Has a static program's functions be in the order that `function-order.txt` beside `Cargo.toml` says,
+/// if it is linked by LLD as Rust does it, and has the linker write down in `functions.map` where it
+/// put them. Functions that are not in the file, or in the program, do no harm.
+pub fn apply() {
+    const FILE: &str = "function-order.txt";
+    println!("cargo::rerun-if-changed={FILE}");
+    let variable = |name| env::var(name).unwrap_or_default();
+    let features = variable("CARGO_CFG_TARGET_FEATURE");
+    // Others are for tests, and linked by whatever the developer prefers.
+    if !features.split(',').any(|feature| feature == "crt-static") {
+        return;
+    }
+    let file = Path::new(&variable("CARGO_MANIFEST_DIR")).join(FILE);
+    let map = Path::new(&variable("OUT_DIR")).join("functions.map");
+    for argument in [
+        format!("--symbol-ordering-file={}", file.display()),
+        "--no-warn-symbol-ordering".to_owned(),
+        format!("-Map={}", map.display()),
+    ] {
+        println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
+    }
+}
