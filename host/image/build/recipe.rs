@@ -33,7 +33,8 @@ impl Program {
     /// Flags for the compiler that this program alone has.
     const fn rust_flags(self) -> &'static [&'static str] {
         match self {
-            Self::Runtime => &[],
+            // Machines map whole large pages of what is as far into one in memory as in the file.
+            Self::Runtime => &["-Clink-arg=-Wl,-z,max-page-size=0x200000"],
             // Every processor that can add pages to a running enclave has these, and asking
             // which ones it has would be a call to the host.
             Self::ShimSgx => &[
