@@ -33,7 +33,12 @@ impl Program {
     /// Flags for the compiler that this program alone has.
     const fn rust_flags(self) -> &'static [&'static str] {
         match self {
-            Self::Runtime => &[],
+            // Nothing unwinds, and tables for it would be hashed at each start. Machines map whole large pages
+            // of what is as far into one in memory as in the file.
+            Self::Runtime => &[
+                "-Cforce-unwind-tables=no",
+                "-Clink-arg=-Wl,-z,max-page-size=0x200000",
+            ],
             // Every processor that can add pages to a running enclave has these, and asking
             // which ones it has would be a call to the host.
             Self::ShimSgx => &[
@@ -158,7 +163,14 @@ fn rust_flags(program: Program, prefixes: &[(PathBuf, String)]) -> String {
 /// For the C code of dependencies. Paths with spaces are not supported by any
 /// compiler's `CFLAGS`.
 fn c_flags(prefixes: &[(PathBuf, String)]) -> String {
-    let mut flags = vec!["-g0".to_owned(), "-march=x86-64".to_owned()];
+    let mut flags: Vec<_> = [
+        "-g0",
+        "-march=x86-64",
+        // As for the compiler of Rust.
+        "-fno-asynchronous-unwind-tables",
+    ]
+    .map(str::to_owned)
+    .into();
     for (path, name) in prefixes {
         flags.push(format!("-ffile-prefix-map={}={name}", path.display()));
     }

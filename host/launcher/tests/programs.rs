@@ -93,6 +93,7 @@ mod x86_64 {
                     let little = || in_machine_with(backend, LITTLE_MEMORY);
                     using_memory("memory_that_is_used_up", b'm', kind, little());
                     using_memory("memory_that_moves", b'c', kind, little());
+                    using_memory("constants_in_large_pages", b'l', kind, little());
                 }
             }
             Err(error) => println!("not tried in a virtual machine: /dev/kvm: {error}"),
@@ -214,7 +215,9 @@ mod x86_64 {
     fn compile(path: &PathBuf) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keep/program.c");
         let status = Command::new("cc")
-            .args(["-O2", "-static-pie", "-pthread", "-o"])
+            // As the runtime is linked: with what can be mapped in large pages.
+            .args(["-O2", "-static-pie", "-pthread"])
+            .args(["-Wl,-z,max-page-size=0x200000,-z,noseparate-code", "-o"])
             .args([path, &source])
             .status()
             .expect("this test needs a C compiler named cc");

@@ -17,6 +17,7 @@ mod clock;
 mod error;
 pub mod file;
 mod futex;
+mod hashing;
 pub mod heap;
 mod kernel;
 pub mod memory;
@@ -32,6 +33,7 @@ mod user;
 
 pub use call::{CallSlot, HostCall};
 pub use error::Error;
+pub use hashing::Hashing;
 pub use kernel::{Beginning, Kernel, Next};
 pub use platform::{Answer, Platform, Stop};
 pub use registers::{

@@ -16,6 +16,7 @@ mod content;
 mod digest;
 mod identity;
 mod page;
+mod pieces;
 mod platform;
 mod program;
 mod save_area;
@@ -28,6 +29,7 @@ pub use content::Content;
 pub use digest::{MeasuredPage, PAGE_SIZE, PageKind, snp_launch_digest};
 pub use identity::{SnpIdentity, SnpIdentityError, SnpKey, SnpSignature, SnpSignedIdentity};
 pub use page::{LaunchPage, LaunchPageError, MemoryStrategy};
+pub use pieces::{PIECE_SIZE, PieceDigests};
 pub use platform::{EvidenceFormat, Platform, UnknownPlatform};
 pub use program::{ElfError, MAX_SEGMENTS};
 pub use save_area::{SAVE_AREA_ADDRESS, SaveArea, Segment};
@@ -55,7 +57,7 @@ pub struct KeepImage<'a> {
 pub struct SgxImage<'a> {
     /// The shim beneath the runtime: a static-PIE ELF file.
     pub shim: &'a [u8],
-    /// SHA-256 of the runtime's pages ([`sgx::runtime_pages_digest`]).
+    /// The digest of the runtime's pages ([`sgx::runtime_pages_digest`]).
     pub runtime_pages_digest: [u8; 32],
 }
 
@@ -64,7 +66,7 @@ pub struct SgxImage<'a> {
 pub struct VmImage<'a> {
     /// The shim beneath the runtime: an ELF file with the addresses of [`vm::layout`].
     pub shim: &'a [u8],
-    /// SHA-256 of the runtime's file ([`vm::file_digest`]).
+    /// The digest of the runtime's file ([`vm::file_digest`]).
     pub runtime_file_digest: [u8; 32],
 }
 

@@ -23,7 +23,7 @@ use super::run::MachineKeep;
 use super::services::{DeviceEvidence, MachineServices};
 use super::software;
 use crate::child::{self, ChildStep, Program};
-use crate::service::{STOPPED_STATUS, Services, Threads};
+use crate::service::{STOPPED_STATUS, Services, Threads, begin_clock};
 use crate::snp::GUEST_POLICY;
 
 /// The name by which a program knows that it is to be a machine's process.
@@ -74,6 +74,7 @@ impl Report {
 
 /// Runs the Keep to its end; gives the status of the process.
 pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
+    begin_clock();
     // SAFETY: the launcher has opened these descriptors, and nothing in this process, which has
     // only begun, knows of them.
     let (diagnostics, channel, mut launcher) = unsafe {

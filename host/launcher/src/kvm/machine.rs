@@ -171,7 +171,9 @@ impl Machine {
             others.push(reset);
         }
         match in_place {
-            Some(address) => private.write(address - layout::PRIVATE, image.runtime),
+            Some(address) => private
+                .write_in_two_threads(address - layout::PRIVATE, image.runtime)
+                .map_err(MachineError::Memory)?,
             None => {
                 let (base, size, copy) = runtime_file(image)?;
                 others.extend(copy);

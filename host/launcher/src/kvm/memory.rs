@@ -2,11 +2,15 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
+use std::{slice, thread};
 
 use enarx_wire_launch::PAGE_SIZE;
+use enarx_wire_launch::vm::layout;
 use rustix::mm::{
     Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap,
 };
+
+const LARGE_PAGE: usize = layout::LARGE_PAGE as usize;
 
 /// A range of pages of this process, all zeros at first, that costs nothing until it is used.
 pub(super) struct Memory {
@@ -57,6 +61,32 @@ impl Memory {
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len());
         }
+    }
+
+    /// Writes `bytes` at `offset` likewise, half of them in another thread: most of the time is the system's, which
+    /// zeroes the memory first.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no other thread.
+    ///
+    /// # Panics
+    ///
+    /// When they do not fit.
+    pub(super) fn write_in_two_threads(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        // SAFETY: the mapping, all of which can be read and written; nobody else uses it yet.
+        let all = unsafe { slice::from_raw_parts_mut(self.base.as_ptr(), self.size) };
+        let (before, into) = all.split_at_mut(offset);
+        // Where a large page begins.
+        let half = (before.len() + bytes.len() / 2).next_multiple_of(LARGE_PAGE) - before.len();
+        let (first, second) = bytes.split_at(half.min(bytes.len()));
+        let (into_first, into_second) = into[..bytes.len()].split_at_mut(first.len());
+        thread::scope(|scope| {
+            thread::Builder::new().spawn_scoped(scope, || into_second.copy_from_slice(second))?;
+            into_first.copy_from_slice(first);
+            Ok(())
+        })
     }
 
     /// Permits or forbids all access to `size` bytes from `offset` on, for this process and for machines

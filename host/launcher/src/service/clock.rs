@@ -21,14 +21,21 @@ struct Sample {
 
 /// The least time over which a frequency is measured: what reading both clocks takes is
 /// less than a ten-thousandth of it.
-const MEASURED_TIME: Duration = Duration::from_millis(10);
+const MEASURED_TIME: Duration = Duration::from_millis(5);
+
+/// When this process began, as far as it has noted that.
+static BEGINNING: OnceLock<Sample> = OnceLock::new();
+
+/// Notes the time when a Keep's process begins, so that a frequency that must be measured is by the time
+/// that the Keep asks.
+pub(crate) fn begin() {
+    BEGINNING.get_or_init(Sample::take);
+}
 
 impl Clock {
-    /// Notes the time, so that a frequency that must be measured is by the time that a Keep
-    /// asks.
     pub(super) fn new() -> Self {
         Self {
-            start: Sample::take(),
+            start: *BEGINNING.get_or_init(Sample::take),
             frequency: OnceLock::new(),
         }
     }

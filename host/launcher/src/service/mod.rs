@@ -28,6 +28,7 @@ use processor::Processor;
 use sockets::{Sockets, known};
 
 pub(crate) use block_memory::BlockMemory;
+pub(crate) use clock::begin as begin_clock;
 pub use threads::STOPPED_STATUS;
 pub(crate) use threads::{Departure, Stay, Threaded, Threads};
 

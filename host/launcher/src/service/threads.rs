@@ -59,13 +59,15 @@ enum State {
     /// No thread of the host belongs to it yet.
     #[default]
     New,
-    /// It runs.
-    Running,
-    /// It runs, but has ended as far as the Keep knows, which wants it to run again.
-    Wanted,
+    /// It runs, and is to run so often again: the Keep knows before the host that it has ended, and asks for its
+    /// second one to help before the runtime asks for it.
+    Running { again: u32 },
     /// It has ended; its thread of the host waits.
     Ended,
 }
+
+/// How often a thread can be asked for that runs.
+const MOST_AGAIN: u32 = 2;
 
 /// Bytes of stack of a thread of the host: the Keep has its own.
 const STACK: usize = 256 << 10;
@@ -84,7 +86,7 @@ impl<K: Threaded> Threads<K> {
     /// the Keep has ended and `exit` did not end the process, which `exit` was told.
     pub(crate) fn run_first(&self) {
         let slot = &self.0.slots[0];
-        slot.set(State::Running);
+        slot.set(State::Running { again: 0 });
         self.run(0);
     }
 
@@ -138,15 +140,16 @@ impl<K: Threaded> Starter for Threads<K> {
                     .stack_size(STACK)
                     .spawn(move || threads.run(thread))
                     .map_err(|_| Errno::AGAIN)?;
-                *state = State::Running;
+                *state = State::Running { again: 0 };
             }
             State::Ended => {
-                *state = State::Running;
+                *state = State::Running { again: 0 };
                 slot.changed.notify_one();
             }
-            // The Keep's word that the thread has ended came here before the thread.
-            State::Running => *state = State::Wanted,
-            State::Wanted => return Err(Errno::BUSY),
+            State::Running { again } if again < MOST_AGAIN => {
+                *state = State::Running { again: again + 1 };
+            }
+            State::Running { .. } => return Err(Errno::BUSY),
         }
         Ok(())
     }
@@ -160,9 +163,14 @@ impl Slot {
     /// Notes that the thread has ended. Whether it is to run again at once.
     fn end(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = *state == State::Wanted;
-        *state = if again { State::Running } else { State::Ended };
-        again
+        let State::Running { again } = *state else {
+            return false;
+        };
+        *state = match again.checked_sub(1) {
+            Some(again) => State::Running { again },
+            None => State::Ended,
+        };
+        *state != State::Ended
     }
 
     fn is_idle(&self) -> bool {

@@ -25,13 +25,14 @@ use super::run::EnclaveKeep;
 use super::services::{EnclaveServices, Quoting};
 use super::simulated;
 use crate::child::{self, Program};
-use crate::service::{STOPPED_STATUS, Services, Threads};
+use crate::service::{STOPPED_STATUS, Services, Threads, begin_clock};
 
 /// The name by which a program knows that it is to be an enclave's process.
 pub(crate) const NAME: &CStr = c"enarx-sgx-keep";
 
 /// Runs the Keep to its end; gives the status of the process.
 pub(crate) fn run(image: &KeepImage<'_>) -> i32 {
+    begin_clock();
     // SAFETY: the launcher has opened these descriptors, and nothing in this process, which has
     // only begun, knows of them.
     let (diagnostics, channel, launcher) = unsafe {

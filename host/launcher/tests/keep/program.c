@@ -524,6 +524,40 @@ static void unmap_what_others_see(void)
     }
 }
 
+/* Constants that machines map in large pages, and the access to single pages of them. */
+
+enum { LARGE = 2 << 20 };
+static const unsigned char constants[2 * LARGE] = {
+    [1] = 1, [LARGE - 5] = 2, [LARGE + PAGE + 7] = 3, [2 * LARGE - 1] = 4,
+};
+
+static void add_constants(void)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < sizeof constants; i++)
+        sum += ((const volatile unsigned char *)constants)[i];
+    must(sum == 1 + 2 + 3 + 4);
+}
+
+static void change_constants(void)
+{
+    volatile char *large = (char *)(((uintptr_t)constants + LARGE - 1) & -(uintptr_t)LARGE);
+    handle(SIGSEGV, leave);
+    add_constants();
+    for (size_t page = 0; page < LARGE; page += 51 * PAGE) {
+        volatile char *at = large + page;
+        must(mprotect((char *)at, PAGE, PROT_NONE) == 0);
+        caught = 0;
+        if (!sigsetjmp(back, 1))
+            (void)*at;
+        must(caught == SIGSEGV);
+        must(mprotect((char *)at, PAGE, PROT_READ | PROT_WRITE) == 0);
+        *at ^= 85, *at ^= 85;
+        must(mprotect((char *)at, PAGE, PROT_READ) == 0);
+    }
+    add_constants();
+}
+
 /* The channel does not wait by itself; the device never does. */
 static void await(int stream)
 {
@@ -574,6 +608,9 @@ int main(void)
         case 'c':
             churn();
             unmap_what_others_see();
+            break;
+        case 'l':
+            change_constants();
             break;
         case 'k':
             get_key();

@@ -117,7 +117,7 @@ global_asm!(
     "enclave_resumed_early:",
     "  jmp enclave_refuse",
     //
-    // A thread that has ended comes here with ERESUME.
+    // A thread that has ended comes here: with ERESUME, or from where it began.
     ".globl enclave_thread_ended",
     "enclave_thread_ended:",
     "  mov qword ptr gs:[{BEGUN}], 0",
@@ -249,10 +249,12 @@ unsafe extern "C" {
     /// registers must be those of a program in this enclave.
     pub fn enclave_go(registers: &mut Registers) -> !;
 
+    /// Ends this thread, which can begin again.
+    pub safe fn enclave_thread_ended() -> !;
+
     safe fn enclave_base() -> u64;
     safe fn enclave_code_end() -> u64;
     safe fn enclave_resumed_early();
-    safe fn enclave_thread_ended();
 }
 
 /// Where the enclave begins.

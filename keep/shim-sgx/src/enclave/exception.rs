@@ -18,21 +18,18 @@ pub extern "C" fn handle() {
     };
     let mut registers = save_area.registers();
     let own = entry::is_own_code(registers.rip);
-    let opcode = if exception.vector == vector::INVALID_OPCODE {
-        instruction(&registers)
-    } else {
-        [0; 2]
+    let opcode = match exception.vector {
+        vector::INVALID_OPCODE => instruction(&registers),
+        _ => [0; 2],
     };
+    let mut extended = *save_area.extended();
     match (opcode, KERNEL.get()) {
         (CPUID, _) => answer_cpuid(&mut registers),
         (SYSCALL, Some(kernel)) if !own => {
             registers.rip += SYSCALL.len() as u64;
             registers.rcx = registers.rip;
             registers.r11 = registers.rflags;
-            let mut extended = *save_area.extended();
-            let next = kernel.system_call(&mut registers, &mut extended);
-            *save_area.extended() = extended;
-            if next == Next::End {
+            if kernel.system_call(&mut registers, &mut extended) == Next::End {
                 save_area.redirect(entry::thread_ended());
                 return;
             }
@@ -42,12 +39,11 @@ pub extern "C" fn handle() {
                 // In an enclave it is seen at the instruction, elsewhere behind it.
                 registers.rip += BREAKPOINT_SIZE;
             }
-            let mut extended = *save_area.extended();
             kernel.exception(exception, &mut registers, &mut extended);
-            *save_area.extended() = extended;
         }
         _ => stop(Stop::Exception),
     }
+    *save_area.extended() = extended;
     save_area.set_registers(&registers);
 }
 
@@ -67,23 +63,19 @@ fn instruction(registers: &Registers) -> [u8; 2] {
 
 fn answer_cpuid(registers: &mut Registers) {
     let leaf = registers.rax as u32;
-    let subleaf = if cpuid::has_subleaves(leaf) {
-        registers.rcx as u32
-    } else {
-        0
+    let subleaf = match cpuid::has_subleaves(leaf) {
+        true => registers.rcx as u32,
+        false => 0,
     };
     let known = CPUID_ANSWERS.lock().get(&(leaf, subleaf)).copied();
-    let [a, b, c, d] = known.unwrap_or_else(|| {
+    let answer = known.unwrap_or_else(|| {
         let answer = cpuid::filter(leaf, subleaf, ask_cpuid(leaf, subleaf));
         *CPUID_ANSWERS
             .lock()
             .entry((leaf, subleaf))
             .or_insert(answer)
     });
-    registers.rax = a.into();
-    registers.rbx = b.into();
-    registers.rcx = c.into();
-    registers.rdx = d.into();
+    [registers.rax, registers.rbx, registers.rcx, registers.rdx] = answer.map(u64::from);
     registers.rip += CPUID.len() as u64;
 }
 
@@ -96,13 +88,8 @@ fn ask_cpuid(leaf: u32, subleaf: u32) -> cpuid::Answer {
     }
     let mut answer = [[0; 4]; 4];
     let arguments = [leaf.into(), subleaf.into(), 0, 0];
-    let answered = Enclave.call(
-        Operation::Cpuid,
-        arguments,
-        &[],
-        0,
-        answer.as_flattened_mut(),
-    );
+    let into = answer.as_flattened_mut();
+    let answered = Enclave.call(Operation::Cpuid, arguments, &[], 0, into);
     if answered.result != 0 || answered.length != size_of_val(&answer) {
         return [0; 4];
     }

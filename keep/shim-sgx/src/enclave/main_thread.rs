@@ -3,32 +3,35 @@
 use core::slice;
 
 use enarx_keep_shim::{
-    Beginning, Kernel, Program, Registers, Stop, begin_program,
+    Beginning, Hashing, Kernel, Program, Registers, Stop, begin_program,
     memory::{Access, AddressSpace, Bounds, PAGE},
 };
 use enarx_wire_launch::{
     LaunchPage, PAGE_SIZE, Platform,
     sgx::{self, Attributes, EnclaveInfo, layout},
 };
-use sha2::{Digest as _, Sha256};
 
 use super::{
     KERNEL,
-    entry::{self, enclave_go},
+    entry::{self, enclave_go, enclave_thread_ended},
     leaf::{self, TargetInfo},
     platform::Enclave,
     save_area::SaveArea,
     stop, thread_page,
 };
 
+static HASHING: Hashing = Hashing::new();
+
 /// A thread begins: the first one starts the runtime, and others must have been asked for.
 pub extern "C" fn begin() -> ! {
     // SAFETY: called by the entry code with CSSA 0, before anything is interrupted.
     unsafe { SaveArea::clear_all() };
     let mut registers = match KERNEL.get() {
-        Some(kernel) => kernel.begin_thread(),
         None if thread_page::index() == 0 => start(),
-        None => stop(Stop::Thread),
+        kernel => kernel.and_then(Kernel::begin_thread).unwrap_or_else(|| {
+            HASHING.help(&Enclave);
+            enclave_thread_ended()
+        }),
     };
     // SAFETY: the registers are those of a program whose pages were verified, or of a
     // thread that it made, and its stack is its own.
@@ -99,22 +102,15 @@ fn check_own_attributes() {
     const MISC_SELECT: usize = 16;
     const ATTRIBUTES: usize = 48;
     let report = leaf::report(&TargetInfo([0; 512]), &[0; 64]).0;
-    let mut attributes = [0; 16];
-    attributes.copy_from_slice(&report[ATTRIBUTES..ATTRIBUTES + 16]);
     let as_made = |debug| {
-        let Attributes {
-            flags,
-            extended_features,
-        } = Attributes::of_keep(debug);
-        Attributes {
-            flags: flags | Attributes::INIT,
-            extended_features,
-        }
-        .encode()
+        let mut attributes = Attributes::of_keep(debug);
+        attributes.flags |= Attributes::INIT;
+        attributes.encode()
     };
     // Whether a debugger may look in is for the owner's policy to judge.
-    let known = [false, true].map(as_made).contains(&attributes);
-    if !known || report[MISC_SELECT..MISC_SELECT + 4] != sgx::MISC_SELECT.to_le_bytes() {
+    let known = |debug| report[ATTRIBUTES..].starts_with(&as_made(debug));
+    let misc_select = sgx::MISC_SELECT.to_le_bytes();
+    if !(known(false) || known(true)) || !report[MISC_SELECT..].starts_with(&misc_select) {
         stop(Stop::Launch);
     }
 }
@@ -124,12 +120,9 @@ fn launched(base: u64) -> ((LaunchPage, &'static [u8; PAGE_SIZE]), EnclaveInfo) 
     // SAFETY: both pages are part of every enclave of this shim, measured, and read-only.
     let page = |offset: u64| unsafe { &*((base + offset) as *const [u8; PAGE_SIZE]) };
     let launch = page(layout::LAUNCH_PAGE);
-    let (Ok(decoded), Ok(info)) = (
-        LaunchPage::decode(launch),
-        EnclaveInfo::decode(page(layout::INFO_PAGE)),
-    ) else {
-        stop(Stop::Launch)
-    };
+    let decoded = LaunchPage::decode(launch).unwrap_or_else(|_| stop(Stop::Launch));
+    let info = page(layout::INFO_PAGE);
+    let info = EnclaveInfo::decode(info).unwrap_or_else(|_| stop(Stop::Launch));
     if decoded.platform != Platform::Sgx || info.threads > layout::MAX_THREADS {
         stop(Stop::Launch);
     }
@@ -140,19 +133,18 @@ fn launched(base: u64) -> ((LaunchPage, &'static [u8; PAGE_SIZE]), EnclaveInfo) 
 /// with them was measured page by page.
 fn verify(base: u64, info: &EnclaveInfo) {
     let room = layout::RUNTIME..=layout::RUNTIME_END;
-    let mut digest = Sha256::new();
-    for segment in info.segments() {
+    let segments = info.segments().map(|segment| {
         let end = segment.offset.saturating_add(segment.size);
         if !room.contains(&segment.offset) || !room.contains(&end) {
             stop(Stop::Launch);
         }
-        // SAFETY: pages of the enclave, which nobody writes before the runtime runs.
-        let pages = unsafe {
+        // SAFETY: pages of the enclave, which nobody writes before the runtime runs. They are looked at until
+        // the digest is there.
+        unsafe {
             slice::from_raw_parts((base + segment.offset) as *const u8, segment.size as usize)
-        };
-        digest.update(pages);
-    }
-    if digest.finalize()[..] != info.runtime_digest {
+        }
+    });
+    if HASHING.digest(&Enclave, segments) != info.runtime_digest {
         stop(Stop::Runtime);
     }
 }

@@ -14,9 +14,11 @@ use super::{entry, leaf, platform::Enclave, stop};
 /// Accepts new pages, which the host adds when they are first spoken of.
 pub fn add(range: Range<u64>) {
     let new = SecInfo::regular(SecInfo::READ | SecInfo::WRITE).flags() | SecInfo::PENDING;
-    for page in range.step_by(PAGE as usize) {
-        leaf::accept(page, new);
-    }
+    each(range, |page| leaf::accept(page, new));
+}
+
+fn each(range: Range<u64>, act: impl FnMut(u64)) {
+    range.step_by(PAGE as usize).for_each(act);
 }
 
 /// Has the host change pages of the enclave.
@@ -38,9 +40,7 @@ impl Pages for Enclave {
         // Once they are accepted as trimmed nobody can use them, whether the host removes
         // them or not: a page that comes in the place of one is accepted like every other.
         let trimmed = SecInfo::TRIMMED | SecInfo::MODIFIED;
-        for page in range.clone().step_by(PAGE as usize) {
-            leaf::accept(page, trimmed);
-        }
+        each(range.clone(), |page| leaf::accept(page, trimmed));
         change(Operation::Remove, &range, 0);
     }
 
@@ -49,15 +49,11 @@ impl Pages for Enclave {
         change(Operation::Restrict, &range, access);
         // The host may not have done it: accepting tells.
         let restricted = SecInfo::regular(access).flags() | SecInfo::PERMISSION_RESTRICTED;
-        for page in range.step_by(PAGE as usize) {
-            leaf::accept(page, restricted);
-        }
+        each(range, |page| leaf::accept(page, restricted));
     }
 
     fn extend(&self, range: Range<u64>, access: Access) {
-        for page in range.step_by(PAGE as usize) {
-            leaf::extend(page, access.bits().into());
-        }
+        each(range, |page| leaf::extend(page, access.bits().into()));
     }
 
     fn zero(&self, range: Range<u64>) {

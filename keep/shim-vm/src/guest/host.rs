@@ -46,7 +46,6 @@ pub fn call(call: HostCall<'_>) -> Answer {
 /// one to begin.
 pub fn thread_ended() {
     ring(Leave::ThreadEnded, 0);
-    come_back();
 }
 
 /// Goes on after time has passed in which other processors may have ended the Keep, or taken

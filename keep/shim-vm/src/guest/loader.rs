@@ -3,13 +3,14 @@
 use core::{ptr, slice};
 
 use enarx_keep_shim::{
-    Stop,
+    Hashing, Stop,
     memory::{Access, AddressSpace, PAGE, Pages as _},
 };
 use enarx_wire_launch::vm::{FilePlace, GuestInfo, GuestSegment, layout};
-use sha2::{Digest as _, Sha256};
 
 use super::{frames, paging, platform::Machine, stop, tables::LARGE_PAGE};
+
+pub static HASHING: Hashing = Hashing::new();
 
 /// Loads the runtime that `info` describes, and registers its pages with `space`.
 ///
@@ -33,7 +34,7 @@ pub fn load(info: &GuestInfo, lies: FilePlace, space: &mut AddressSpace) {
     }
     // SAFETY: the copy, which nobody writes any more.
     let file = unsafe { slice::from_raw_parts(copy as *const u8, size as usize) };
-    if Sha256::digest(file)[..] != info.runtime_digest {
+    if HASHING.digest(&Machine, [file]) != info.runtime_digest {
         stop(Stop::Runtime);
     }
     for segment in info.segments() {

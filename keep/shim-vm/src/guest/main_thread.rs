@@ -34,9 +34,8 @@ pub extern "C" fn begin() -> ! {
     }
     let open = access::open();
     let registers = match KERNEL.get() {
-        Some(kernel) => kernel.begin_thread(),
         None if index == 0 => start(),
-        None => stop(Stop::Thread),
+        _ => another(),
     };
     host::come_back();
     drop(open);
@@ -44,6 +43,18 @@ pub extern "C" fn begin() -> ! {
     unsafe { ProcessorPage::current() }.begin(registers);
     // SAFETY: the registers are those of a program that was verified, or of a thread that it made.
     unsafe { guest_go() }
+}
+
+/// Waits until the runtime has asked for this processor, and gives the registers that it begins with.
+pub fn another() -> Registers {
+    loop {
+        host::come_back();
+        if let Some(registers) = KERNEL.get().and_then(Kernel::begin_thread) {
+            return registers;
+        }
+        loader::HASHING.help(&Machine);
+        host::thread_ended();
+    }
 }
 
 /// Size of the first thread's stack, as Linux has it.

@@ -133,12 +133,21 @@ pub fn begin(bytes: u64) {
     }
 }
 
-/// Maps memory at `frame` to the pages in `range`.
-pub fn map(range: Range<u64>, mut frame: u64, access: Access) {
-    each(range, |entry, _| {
-        entry.store(private(frame, bits(access)), Ordering::Release);
-        frame += PAGE;
-    });
+/// Maps memory at `frame` to the pages in `range`, in large pages where both have them: software KVM takes as
+/// long for a large page as for a small one.
+pub fn map(range: Range<u64>, frame: u64, access: Access) {
+    let mut at = range.start;
+    while at < range.end {
+        let from = frame + (at - range.start);
+        let is_large = (at | from).is_multiple_of(LARGE_PAGE) && range.end - at >= LARGE_PAGE;
+        let (level, size, large) = match is_large {
+            true => (1, LARGE_PAGE, bit::LARGE),
+            false => (0, PAGE, 0),
+        };
+        let entry = &table(at, level).0[index(at, level)];
+        entry.store(private(from, bits(access) | large), Ordering::Release);
+        at += size;
+    }
 }
 
 /// Where the shim itself reaches the memory at `frame`, which the runtime has elsewhere or is to have. The
@@ -210,13 +219,26 @@ fn find_table(address: u64, level: u32) -> Option<&'static Table> {
         if found & bit::PRESENT == 0 {
             found = private(frames::table()?, INNER);
             entry.store(found, Ordering::Release);
+        } else if found & bit::LARGE != 0 {
+            found = split(found)?;
+            entry.store(found, Ordering::Release);
         }
-        // SAFETY: entries above the lowest level that are present name tables, which are mapped
-        // where they lie and never go away: none of them is in a place that has large pages but
-        // that of `own`, which asks for no lower level.
+        // SAFETY: entries above the lowest level that are present and not large name tables, which are
+        // mapped where they lie and never go away. Where `own` has large pages, nobody asks for a lower level.
         table = unsafe { &*(address_in(found) as *const Table) };
     }
     Some(table)
+}
+
+/// Makes the small pages of a large one, which is `large`; gives the entry that leads to them.
+fn split(large: u64) -> Option<u64> {
+    let table = frames::table()?;
+    // SAFETY: a table that was just given out to this alone, mapped where it lies.
+    let small = unsafe { &*(table as *const Table) };
+    for (entry, at) in small.0.iter().zip((0..).step_by(PAGE as usize)) {
+        entry.store((large & !bit::LARGE) + at, Ordering::Relaxed);
+    }
+    Some(private(table, INNER))
 }
 
 const fn index(address: u64, level: u32) -> usize {

@@ -4,7 +4,8 @@ use enarx_keep_shim::{Next, Stop};
 use enarx_wire_launch::vm::layout;
 
 use super::{
-    KERNEL, access, handlers::way, host, paging, processor_page::ProcessorPage, stop, tee::tee,
+    KERNEL, access, handlers::way, host, main_thread, paging, processor_page::ProcessorPage, stop,
+    tee::tee,
 };
 use crate::exceptions::can_be_of_program;
 
@@ -24,7 +25,7 @@ pub extern "C" fn serve(from: u32) {
         way::SYSTEM_CALL => {
             if kernel.system_call(&mut page.registers, &mut page.extended) == Next::End {
                 host::thread_ended();
-                page.begin(kernel.begin_thread());
+                page.begin(main_thread::another());
             }
         }
         _ if own => stop(Stop::Exception),

@@ -93,12 +93,9 @@ impl<P: Platform> Kernel<P> {
         &self.platform
     }
 
-    /// What a new thread begins with. A thread that nobody asked for stops the Keep.
-    pub fn begin_thread(&self) -> Registers {
-        let begun = self.threads.lock().begin(self.platform.thread());
-        let Some(registers) = begun else {
-            self.platform.stop(Stop::Thread)
-        };
+    /// What a new thread begins with; `None` if the runtime has not asked for it.
+    pub fn begin_thread(&self) -> Option<Registers> {
+        let registers = self.threads.lock().begin(self.platform.thread())?;
         let room = registers.rsp.wrapping_sub(RETURN_ROOM);
         let mut space = self.space.lock();
         let prepared = space.prepare(&self.platform, room, RETURN_ROOM, Access::READ_WRITE);
@@ -106,7 +103,7 @@ impl<P: Platform> Kernel<P> {
         if prepared.is_err() {
             self.exit(SIGNALED + u64::from(general::SIGSEGV));
         }
-        registers
+        Some(registers)
     }
 
     /// Serves the system call in `registers`, which are those behind the instruction.

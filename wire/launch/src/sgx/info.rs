@@ -13,7 +13,7 @@ use crate::{MAX_SEGMENTS, PAGE_SIZE};
 /// | 24 | 8 | offset of the runtime's program headers |
 /// | 32 | 4 | number of program headers |
 /// | 36 | 4 | number of segments |
-/// | 40 | 32 | SHA-256 of the runtime's pages |
+/// | 40 | 32 | digest of the runtime's pages ([`runtime_pages_digest`](super::runtime_pages_digest)) |
 /// | 72 | 8 × 24 | segments: offset, size in bytes, access |
 /// | 264 | 3832 | zero |
 ///
@@ -28,7 +28,8 @@ pub struct EnclaveInfo {
     pub program_headers: u64,
     /// How many there are.
     pub program_header_count: u32,
-    /// SHA-256 of the contents of the pages of all segments, in their order.
+    /// The digest of the contents of the pages of all segments
+    /// ([`runtime_pages_digest`](super::runtime_pages_digest)).
     pub runtime_digest: [u8; 32],
     /// Segments, ordered and apart; an access of zero means that there is none.
     pub segments: [RuntimeSegment; MAX_SEGMENTS],

@@ -2,11 +2,9 @@
 
 use alloc::vec::Vec;
 
-use sha2::{Digest as _, Sha256};
-
 use super::{SecInfo, Section};
 use crate::{
-    Content, ElfError,
+    Content, ElfError, PieceDigests,
     program::{self, Linking, PAGE, access},
 };
 
@@ -55,20 +53,20 @@ pub(super) fn load<'a>(
     })
 }
 
-/// SHA-256 of the contents of a runtime's pages, in their order.
+/// The digest of a runtime's pages in memory ([`PieceDigests`]), each segment of which is a part.
 ///
 /// # Errors
 ///
 /// [`ElfError`] when `file` is no static-PIE program for x86-64.
 pub fn runtime_pages_digest(file: &[u8]) -> Result<[u8; 32], ElfError> {
     let program = load(file, 0, u64::MAX, false)?;
-    let mut digest = Sha256::new();
-    for section in &program.sections {
-        for index in 0..section.pages {
-            digest.update(section.page(index));
-        }
-    }
-    Ok(digest.finalize().into())
+    let pages = |section: &Section<'_>| {
+        (0..section.pages)
+            .flat_map(|index| section.page(index))
+            .collect()
+    };
+    let parts: Vec<Vec<u8>> = program.sections.iter().map(pages).collect();
+    Ok(PieceDigests::new(parts.iter().map(Vec::as_slice)).finish())
 }
 
 const _: () = assert!(

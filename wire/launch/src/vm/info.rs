@@ -13,7 +13,7 @@ use crate::{MAX_SEGMENTS, PAGE_SIZE};
 /// | 24 | 8 | address of the runtime's program headers |
 /// | 32 | 8 | number of program headers |
 /// | 40 | 8 | size of the runtime's file in bytes |
-/// | 48 | 32 | SHA-256 of the runtime's file |
+/// | 48 | 32 | digest of the runtime's file ([`file_digest`](super::file_digest)) |
 /// | 80 | 8 × 40 | segments: address, size in memory, offset in the file, size in the file, access |
 /// | 400 | 4 | 1 if the host plays the TEE that the launch page names, 0 otherwise |
 /// | 404 | 3692 | zero |
@@ -32,7 +32,7 @@ pub struct GuestInfo {
     pub program_header_count: u64,
     /// Size of the runtime's file in bytes.
     pub file_size: u64,
-    /// SHA-256 of the runtime's file.
+    /// The digest of the runtime's file ([`file_digest`](super::file_digest)).
     pub runtime_digest: [u8; 32],
     /// Segments, ordered and apart; an access of zero means that there is none.
     pub segments: [GuestSegment; MAX_SEGMENTS],

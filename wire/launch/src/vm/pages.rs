@@ -2,12 +2,10 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use sha2::{Digest as _, Sha256};
-
 use super::{GuestInfo, GuestSegment, SnpProcessors, layout, start::reset_page};
 use crate::{
     AddedPage, Content, Digest, ElfError, KeepImage, KeepMemory, MAX_SEGMENTS, MeasuredPage,
-    PAGE_SIZE, PageKind, Platform, SAVE_AREA_ADDRESS, launch_page,
+    PAGE_SIZE, PageKind, PieceDigests, Platform, SAVE_AREA_ADDRESS, launch_page,
     program::{Linking, PAGE, Program},
     snp_launch_digest, tdx_launch_digest,
 };
@@ -213,10 +211,10 @@ impl GuestSection<'_> {
     }
 }
 
-/// SHA-256 of a runtime's file, as the shim computes it.
+/// The digest of a runtime's file ([`PieceDigests`]), which is one part.
 #[must_use]
 pub fn file_digest(file: &[u8]) -> [u8; 32] {
-    Sha256::digest(file).into()
+    PieceDigests::new([file]).finish()
 }
 
 /// The shim's pages: those with bytes of the file, and behind them those without.

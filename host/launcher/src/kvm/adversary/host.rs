@@ -190,9 +190,16 @@ pub fn run_giving_back(
         {
             let second = machine.processor(1).unwrap();
             second.pretend(index);
-            let left = second.run();
-            let stops =
-                matches!(&left, Exit::Doorbell(value) if value & 0xFF == Leave::Abort as u32);
+            let mut left = second.run();
+            let is = |left: &Exit, leave: Leave| match left {
+                Exit::Doorbell(value) => value & 0xFF == leave as u32,
+                Exit::Other(_) => false,
+            };
+            // It was asked for to help with hashing the runtime, once, and this host has said that it does not.
+            if after == 1 && is(&left, Leave::ThreadEnded) {
+                left = second.run();
+            }
+            let stops = is(&left, Leave::Abort);
             // Its own index may stop the Keep. Another one gets it nowhere.
             let hangs = matches!(&left, Exit::Other(what) if what.starts_with("Hlt"));
             assert!(stops && index == 1 || hangs, "{left:?}");

@@ -13,7 +13,8 @@ use entering::{EntersInsteadOfResuming, Interrupts, Meanwhile, ResumesCall};
 use pages::{PAGES, Removes, Replays, Restricts, RestrictsUnasked, TakesAway};
 use registers::{BLOCKS, EXTENDED, GivesBlock, JUNK, LeavesJunk, SetsExtended};
 use threads::{
-    DeniesThread, RestartsThread, StartsUnasked, StartsUnaskedAt, TakesTurns, stand_still,
+    DeniesHelp, DeniesThread, RestartsThread, StartsUnasked, StartsUnaskedAt, TakesTurns,
+    stand_still,
 };
 
 /// A way to be hostile.
@@ -158,6 +159,8 @@ pub const SCENARIOS: &[Scenario] = &[
         run: |host, variant| {
             host.run(&mut TakesTurns {
                 random: variant as u64,
+                // A few from where the runtime is hashed.
+                after: usize::from(variant >= 3),
             })
         },
         outcome: Outcome::Right,
@@ -183,7 +186,34 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a thread that runs and is said not to",
         variants: |_| 3,
-        run: |host, variant| host.run(&mut DeniesThread { variant }),
+        run: |host, variant| {
+            host.run(&mut DeniesThread {
+                variant,
+                helped: false,
+            })
+        },
+        outcome: Outcome::Stopped,
+    },
+    Scenario {
+        name: "a thread that helps before the Keep is told that it does not",
+        variants: ONE,
+        run: |host, _| {
+            host.run(&mut DeniesHelp {
+                late: false,
+                denied: None,
+            })
+        },
+        outcome: Outcome::Right,
+    },
+    Scenario {
+        name: "a thread that comes to help after the Keep is told that it does not",
+        variants: ONE,
+        run: |host, _| {
+            host.run(&mut DeniesHelp {
+                late: true,
+                denied: None,
+            })
+        },
         outcome: Outcome::Stopped,
     },
     Scenario {

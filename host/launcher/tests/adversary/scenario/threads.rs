@@ -12,7 +12,10 @@ pub struct StartsUnasked {
 impl StartsUnasked {
     fn start(&self, host: &mut Host) {
         host.faults += 1;
-        host.run_beside(1);
+        // The first time it may have been asked for, to help with hashing the runtime.
+        if host.run_beside(1).is_none() {
+            host.run_beside(1);
+        }
     }
 }
 
@@ -41,11 +44,23 @@ impl Lies for StartsUnaskedAt {
         host.faults += 1;
         if host.faults == self.interrupts {
             host.attachment.interfere(&Interference::default());
-            let mut entry = host.entry(1, EENTER);
-            let left = host.enter(&mut entry);
+            let left = enter_unasked(host, EENTER);
             assert!(matches!(left, Left::Exit(Leave::Abort, _)), "{left:?}");
         }
         ERESUME
+    }
+}
+
+/// Enters the second thread, which the runtime has not asked for: until it is refused, if it was asked for to
+/// help with hashing the runtime, once.
+fn enter_unasked(host: &mut Host, leaf: u32) -> Left {
+    let mut entry = host.entry(1, leaf);
+    match host.enter(&mut entry) {
+        Left::Exit(Leave::ThreadEnded, _) => {
+            let mut entry = host.entry(1, leaf);
+            host.enter(&mut entry)
+        }
+        left => left,
     }
 }
 
@@ -53,6 +68,8 @@ impl Lies for StartsUnaskedAt {
 /// time.
 pub struct TakesTurns {
     pub random: u64,
+    /// Threads that are asked for before they do.
+    pub after: usize,
 }
 
 impl TakesTurns {
@@ -69,9 +86,15 @@ impl TakesTurns {
 
 impl Lies for TakesTurns {
     fn answer(&mut self, host: &mut Host, call: &Call, _: &mut Answer) {
-        if call.request.operation == Operation::StartThread {
-            host.wakes_early = self.one_of(2);
-            host.interrupt_everywhere(0);
+        if call.request.operation != Operation::StartThread {
+            return;
+        }
+        match self.after.checked_sub(1) {
+            Some(left) => self.after = left,
+            None => {
+                host.wakes_early = self.one_of(2);
+                host.interrupt_everywhere(0);
+            }
         }
     }
 
@@ -105,11 +128,14 @@ pub fn stand_still(host: &mut Host, interrupts: usize) {
 
 pub struct DeniesThread {
     pub variant: usize,
+    /// Whether the thread was asked for that helps with hashing the runtime.
+    pub helped: bool,
 }
 
 impl Lies for DeniesThread {
     fn answer(&mut self, host: &mut Host, call: &Call, answer: &mut Answer) {
         match (call.request.operation, self.variant) {
+            (Operation::StartThread, _) if !self.helped => self.helped = true,
             (Operation::StartThread, variant) => {
                 host.faults += 1;
                 answer.result = -i64::from(libc::EAGAIN);
@@ -126,6 +152,34 @@ impl Lies for DeniesThread {
                 host.faults += 1;
                 assert_eq!(host.run_beside(1), Some(Ending::Refused));
                 answer.sequence = 0;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Says that the thread does not run that is to help with hashing the runtime, and runs it all the same.
+pub struct DeniesHelp {
+    /// Whether it comes when the first thread has been told.
+    pub late: bool,
+    pub denied: Option<usize>,
+}
+
+impl Lies for DeniesHelp {
+    fn answer(&mut self, host: &mut Host, call: &Call, answer: &mut Answer) {
+        match self.denied {
+            None if call.request.operation == Operation::StartThread => {
+                host.faults += 1;
+                answer.result = -i64::from(libc::EAGAIN);
+                self.denied = Some(call.number);
+                if !self.late {
+                    assert_eq!(host.run_beside(1), None);
+                }
+            }
+            Some(denied) if self.late && call.number == denied + 1 => {
+                let mut entry = host.entry(1, EENTER);
+                let left = host.enter(&mut entry);
+                assert!(matches!(left, Left::Exit(Leave::Abort, _)), "{left:?}");
             }
             _ => {}
         }
@@ -149,10 +203,9 @@ pub struct RestartsThread {
 }
 
 impl Lies for RestartsThread {
-    fn thread_ended(&mut self, host: &mut Host, thread: usize) {
+    fn thread_ended(&mut self, host: &mut Host, _: usize) {
         host.faults += 1;
-        let mut entry = host.entry(thread, self.leaf);
-        let left = host.enter(&mut entry);
+        let left = enter_unasked(host, self.leaf);
         let is_refused = matches!(left, Left::Refused | Left::Exit(Leave::Abort, _));
         assert!(is_refused, "{left:?}");
     }

@@ -1,6 +1,5 @@
 //! ECREATE, EADD, EEXTEND and EINIT.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +26,8 @@ pub struct Builder {
     memory: Memory,
     secs: Secs,
     measurement: Measurement,
-    added: BTreeSet<u64>,
+    /// Where pages were added.
+    added: Vec<u64>,
     threads: Vec<ThreadControl>,
     is_fast: bool,
     // Dropped last: the room is free when the memory is.
@@ -50,7 +50,7 @@ impl Builder {
             memory,
             measurement: Measurement::of_creation(secs.ssa_frame_pages, secs.size),
             secs,
-            added: BTreeSet::new(),
+            added: Vec::new(),
             threads: Vec::new(),
             is_fast: false,
             occupation,
@@ -167,7 +167,7 @@ impl Builder {
                 reason: "the kernel keeps the lowest addresses free",
             });
         }
-        if self.added.contains(&offset) {
+        if self.memory.pages().get(offset).is_some() {
             return Err(LeafError::PageFault {
                 offset,
                 reason: "there is a page already",
@@ -179,7 +179,7 @@ impl Builder {
     /// Enters a page whose contents are there into the EPCM, and measures that.
     fn enter(&mut self, offset: u64, page: Page, secinfo: SecInfo) {
         self.memory.pages().record(offset, page);
-        self.added.insert(offset);
+        self.added.push(offset);
         self.measurement.add(offset, page.secinfo_flags(secinfo));
     }
 
@@ -193,13 +193,13 @@ impl Builder {
         if !offset.is_multiple_of(PAGE_SIZE as u64) {
             return Err(LeafError::GeneralProtection("the page is not aligned"));
         }
-        if !self.added.contains(&offset) {
+        let pages = self.memory.pages();
+        if offset >= self.secs.size || pages.get(offset).is_none() {
             return Err(LeafError::PageFault {
                 offset,
                 reason: "there is no page",
             });
         }
-        let pages = self.memory.pages();
         for start in (offset..offset + PAGE_SIZE as u64).step_by(CHUNK_SIZE) {
             let chunk = pages.read_under_construction(start);
             self.measurement.extend(start, &chunk);
@@ -222,8 +222,8 @@ impl Builder {
     ) -> Result<Enclave, InitError> {
         machine::check()?;
         let identity = sigstruct::initialise(sigstruct, &self.secs, self.measurement.finish())?;
-        let added: Vec<u64> = self.added.into_iter().collect();
-        self.memory.protect(&added)?;
+        self.added.sort_unstable();
+        self.memory.protect(&self.added)?;
         self.threads.sort_by_key(|tcs| tcs.offset);
         thread::reserve_stacks()?;
         signal::install()?;
