@@ -4,7 +4,7 @@
 //! the Keep's life is tied to (`PR_SET_PDEATHSIG` follows the thread, not the process).
 //!
 //! ```text
-//! start() ── thread ── clone ──────────────► child: namespaces, empty root,
+//! begin() ─ thread ── clone ──────────────► child: namespaces, empty root,
 //!    ▲          │                              descriptors 0-4, limits, filter,
 //!    │          │ ◄── failed step, or end of    no capabilities, execveat
 //!    │          │     file: the program runs
@@ -16,6 +16,7 @@
 //! itself: [`confine`].
 
 mod filter;
+mod prepared;
 mod program;
 mod spawn;
 mod step;
@@ -36,6 +37,7 @@ use crate::keep::{KeepProcess, Life};
 use crate::{LaunchError, LaunchRequest};
 
 pub(crate) use filter::Program;
+pub(crate) use prepared::Prepared;
 use spawn::Preparation;
 pub use step::ChildStep;
 pub(crate) use steps::confine;
@@ -88,15 +90,6 @@ pub(crate) struct Started {
     pub device: Option<UnixStream>,
     /// Its life.
     pub process: KeepProcess,
-}
-
-/// Makes a Keep's process, and waits until its program runs.
-///
-/// # Errors
-///
-/// [`LaunchError`] names the step that failed. Nothing is left behind then.
-pub(crate) fn start(start: Start<'_>, served: Option<Served>) -> Result<Started, LaunchError> {
-    begin(start)?.finish(served)
 }
 
 /// A process that is being made. Dropping it ends the process, and waits until nothing is left of it.

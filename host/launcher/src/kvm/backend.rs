@@ -1,9 +1,7 @@
 //! Launching Keeps in virtual machines.
 
 use std::error::Error;
-use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc;
@@ -16,10 +14,10 @@ use super::keep_process::{self, Report};
 use super::order::Order;
 use super::{machine, tee};
 use crate::backend::{Backend, LaunchRequest};
-use crate::child::{self, ChildStep, Confinement, Served, Start, Started, Workplace};
+use crate::child::{self, Beginning, ChildStep, Served, Started, Workplace};
 use crate::device::{Device, EvidenceSource};
 use crate::keep::LaunchedKeep;
-use crate::keep_process::is_prepared;
+use crate::keep_process::KeepProcesses;
 use crate::simulated::Simulated;
 use crate::snp::IdentityStore;
 use crate::{Isolation, LaunchError};
@@ -29,6 +27,7 @@ use crate::{Isolation, LaunchError};
 #[derive(Debug)]
 pub struct KvmBackend {
     platform: Platform,
+    processes: KeepProcesses,
     namespaces: bool,
     identities: IdentityStore,
 }
@@ -39,6 +38,7 @@ impl KvmBackend {
     pub fn new() -> Self {
         Self {
             platform: Platform::Kvm,
+            processes: KeepProcesses::new(keep_process::NAME),
             namespaces: true,
             identities: IdentityStore::default(),
         }
@@ -83,6 +83,12 @@ impl Backend for KvmBackend {
         self.platform
     }
 
+    fn prepare(&self, request: &LaunchRequest<'_>) {
+        if self.namespaces && !request.image.vm.shim.is_empty() {
+            self.processes.prepare(request);
+        }
+    }
+
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
         let simulated = match (self.platform, request.simulator) {
             (Platform::Snp, None) => {
@@ -102,9 +108,6 @@ impl Backend for KvmBackend {
             return Err(LaunchError::NoShim);
         }
         machine::open_kvm().map_err(LaunchError::NoKvm)?;
-        if !is_prepared() {
-            return Err(LaunchError::NotPrepared);
-        }
         let played = simulated.is_some() && self.platform != Platform::Kvm;
         let pages = if played {
             GuestPages::played(self.platform, request.image, request.memory())
@@ -116,19 +119,16 @@ impl Backend for KvmBackend {
             Platform::Snp => self.identities.of(&measurement)?,
             _ => None,
         };
-        let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
         let launch = Launch {
             request,
             simulated,
             page: launch_page(self.platform, request.image, request.memory()),
             measurement,
             identity,
-            program: program.into(),
         };
 
         let reason = if self.namespaces {
-            let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
-            match launch.start(workplace) {
+            match launch.start(self.processes.in_namespaces(request)?) {
                 Ok(started) => return Ok(launch.launched(started, Isolation::Namespaces)),
                 Err(error) => child::not_permitted(&error).ok_or(error)?,
             }
@@ -138,7 +138,7 @@ impl Backend for KvmBackend {
         tracing::warn!(reason, "running a Keep without namespaces");
         let workplace = Workplace::directory()?;
         let path = workplace.path().to_owned();
-        let started = launch.start(workplace)?;
+        let started = launch.start(self.processes.begin(request, workplace)?)?;
         Ok(launch.launched(started, Isolation::Directory { path, reason }))
     }
 }
@@ -152,12 +152,11 @@ struct Launch<'a> {
     measurement: Digest,
     /// Who vouches for that, if anybody does.
     identity: Option<SnpSignedIdentity>,
-    program: OwnedFd,
 }
 
 impl Launch<'_> {
-    /// Starts the process and waits until its machine runs.
-    fn start(&self, workplace: Workplace) -> Result<Started, LaunchError> {
+    /// Starts `process` and waits until its machine runs.
+    fn start(&self, process: Beginning) -> Result<Started, LaunchError> {
         let identity = self.identity.as_ref();
         let device = match &self.simulated {
             Some(simulated) => {
@@ -186,21 +185,10 @@ impl Launch<'_> {
             // The receiver waits for this one message.
             let _ = sender.send(said);
         };
-        let start = Start {
-            program: &self.program,
-            name: keep_process::NAME,
-            workplace,
-            confinement: Confinement::ByProgram,
-            // The machine's memory is limited by its size.
-            private_memory_bytes: None,
-            cpu_seconds: self.request.cpu_seconds,
-            network: self.request.network,
-        };
-        let served = Served {
+        let started = process.finish(Some(Served {
             device,
             introduction: Some(Box::new(introduce)),
-        };
-        let started = child::start(start, Some(served))?;
+        }))?;
         let report = receiver.recv();
         match report {
             Ok(Ok(Some(Report::Running))) => return Ok(started),

@@ -2,7 +2,7 @@
 //! so can those of `snp` and `tdx` where the host plays the TEE (`played`). On hardware they have never run.
 //!
 //! ```text
-//! launch() ── launch page ── child::start ──► this program as `enarx-kvm-keep`:
+//! launch() ── launch page ── child::begin ──► this program as `enarx-kvm-keep`:
 //!    ▲                            │             pages, memory, machine, confinement
 //!    │ ◄────── "running" ─────────┤             threads: KVM_RUN, serve, ...
 //!    └─ channel, process          └─ serves evidence over its launch digest (descriptor 4)

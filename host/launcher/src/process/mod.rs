@@ -4,12 +4,11 @@ pub(crate) mod image;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use enarx_wire_launch::{Digest, Platform};
 
 use crate::backend::{Backend, LaunchRequest};
-use crate::child::{self, Beginning, Confinement, Served, Start, Workplace};
+use crate::child::{self, Beginning, Confinement, Prepared, Served, Start, Workplace};
 use crate::device::Device;
 use crate::keep::LaunchedKeep;
 use crate::simulated::Simulated;
@@ -22,8 +21,7 @@ use image::ImageStore;
 pub struct ProcessBackend {
     images: ImageStore,
     namespaces: bool,
-    /// The process of a Keep that was prepared.
-    prepared: Mutex<Option<(Process, Beginning)>>,
+    prepared: Prepared<Process>,
 }
 
 impl ProcessBackend {
@@ -34,7 +32,7 @@ impl ProcessBackend {
         Self {
             images: ImageStore::new(image_cache),
             namespaces: true,
-            prepared: Mutex::default(),
+            prepared: Prepared::none(),
         }
     }
 
@@ -48,19 +46,13 @@ impl ProcessBackend {
 
     /// The process for `request`, in namespaces: the one that was prepared, or a new one.
     fn process(&self, request: &LaunchRequest<'_>) -> Result<Beginning, LaunchError> {
-        match self.take_prepared() {
-            Some((process, beginning)) if process == Process::of(request) => Ok(beginning),
-            // One that nobody asks for ends here.
-            _ => {
+        match self.prepared.take(&Process::of(request)) {
+            Some(process) => Ok(process),
+            None => {
                 let image = self.images.executable(request.image)?;
                 begin(request, &image, namespaces(request))
             }
         }
-    }
-
-    fn take_prepared(&self) -> Option<(Process, Beginning)> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        prepared.take()
     }
 }
 
@@ -73,9 +65,8 @@ impl Backend for ProcessBackend {
         if !self.namespaces {
             return;
         }
-        if let Ok(beginning) = self.process(request) {
-            let prepared = (Process::of(request), beginning);
-            *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+        if let Ok(process) = self.process(request) {
+            self.prepared.keep(Process::of(request), process);
         }
     }
 

@@ -1,7 +1,5 @@
 //! Launching Keeps in enclaves.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -13,15 +11,16 @@ use super::configuration::{self, Configuration, Quotes, Report, SimulatedMachine
 use super::sigstructs::SigstructStore;
 use super::{hardware, keep_process, remote_quoting};
 use crate::backend::{Backend, Endorsement, LaunchRequest};
-use crate::child::{self, ChildStep, Confinement, Start, Workplace};
+use crate::child::{self, Beginning, ChildStep, Workplace};
 use crate::keep::{KeepProcess, LaunchedKeep};
-use crate::keep_process::is_prepared;
+use crate::keep_process::KeepProcesses;
 use crate::{Isolation, LaunchError, Simulator, simulated};
 
 /// Runs Keeps in SGX enclaves, each in a process of its own.
 #[derive(Debug)]
 pub struct SgxBackend {
     sigstructs: SigstructStore,
+    processes: KeepProcesses,
     namespaces: bool,
     /// What makes quotes, if somebody has chosen it.
     quoting: Option<Aesm>,
@@ -34,6 +33,7 @@ impl SgxBackend {
     pub fn new(signatures: Option<&Path>) -> Self {
         Self {
             sigstructs: SigstructStore::new(signatures),
+            processes: KeepProcesses::new(keep_process::NAME),
             namespaces: true,
             quoting: None,
         }
@@ -62,6 +62,12 @@ impl Backend for SgxBackend {
         Platform::Sgx
     }
 
+    fn prepare(&self, request: &LaunchRequest<'_>) {
+        if self.namespaces && !request.image.sgx.shim.is_empty() {
+            self.processes.prepare(request);
+        }
+    }
+
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<LaunchedKeep, LaunchError> {
         let simulator = match request.simulator {
             Some(Simulator::IntelMachine { directory, fast }) => Some((directory, fast)),
@@ -75,15 +81,9 @@ impl Backend for SgxBackend {
         if request.image.sgx.shim.is_empty() {
             return Err(LaunchError::NoShim);
         }
-        if !is_prepared() {
-            return Err(LaunchError::NotPrepared);
-        }
-        let program = File::open("/proc/self/exe").map_err(LaunchError::Descriptors)?;
-        let program = OwnedFd::from(program);
-
         let reason = if self.namespaces {
-            let workplace = Workplace::namespaces(LaunchRequest::LEAST_MEMORY);
-            match self.start(request, simulator, &program, workplace, true) {
+            let process = self.processes.in_namespaces(request)?;
+            match self.start(request, simulator, process, true) {
                 Ok(started) => return Ok(launched(started, Isolation::Namespaces)),
                 Err(error) => child::not_permitted(&error).ok_or(error)?,
             }
@@ -93,7 +93,8 @@ impl Backend for SgxBackend {
         tracing::warn!(reason, "running a Keep without namespaces");
         let workplace = Workplace::directory()?;
         let path = workplace.path().to_owned();
-        let started = self.start(request, simulator, &program, workplace, false)?;
+        let process = self.processes.begin(request, workplace)?;
+        let started = self.start(request, simulator, process, false)?;
         Ok(launched(started, Isolation::Directory { path, reason }))
     }
 }
@@ -105,26 +106,15 @@ type Simulated<'a> = Option<(&'a Path, bool)>;
 type Begun = (UnixStream, KeepProcess, Vec<Endorsement>);
 
 impl SgxBackend {
-    /// Starts the process and waits until its enclave is entered.
+    /// Starts `process` and waits until its enclave is entered.
     fn start(
         &self,
         request: &LaunchRequest<'_>,
         simulator: Simulated<'_>,
-        program: &OwnedFd,
-        workplace: Workplace,
+        process: Beginning,
         namespaces: bool,
     ) -> Result<Begun, LaunchError> {
-        let start = Start {
-            program,
-            name: keep_process::NAME,
-            workplace,
-            confinement: Confinement::ByProgram,
-            // Enclave pages are not the process's private memory; the Keep keeps its limit itself.
-            private_memory_bytes: None,
-            cpu_seconds: request.cpu_seconds,
-            network: request.network,
-        };
-        let started = child::start(start, None)?;
+        let started = process.finish(None)?;
         let stream = started.device.ok_or(LaunchError::NotPrepared)?;
         // It takes the process milliseconds to listen, and as many to measure the enclave.
         let configured = self.configuration(request, simulator, namespaces);

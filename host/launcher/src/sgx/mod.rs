@@ -1,7 +1,7 @@
 //! The `sgx` backend: a Keep in an SGX enclave, of the processor or of the simulator.
 //!
 //! ```text
-//! launch() ── pages, MRENCLAVE, SIGSTRUCT ── child::start ──► this program as `enarx-sgx-keep`:
+//! launch() ── pages, MRENCLAVE, SIGSTRUCT ── child::begin ──► this program as `enarx-sgx-keep`:
 //!    ▲                                            │             configuration, ECREATE,
 //!    │                                            │             EADD, EINIT, confinement
 //!    └────────── channel, process ◄── "running" ──┴──────────── threads: EENTER, serve, ...
