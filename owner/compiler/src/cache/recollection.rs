@@ -2,9 +2,11 @@
 //!
 //! A large program takes longer to hash than to start. A file that is, by all that the system
 //! says of it, the one that was hashed before is taken for that: the way of version control and
-//! build systems. Who replaces a file's content always changes what the system says of it, but for
-//! what is written within the same step of its clock, which is waited out, and for what is written
-//! to memory that maps the file, until the system sees it.
+//! build systems. Who changes a file's content changes what the system says of it, but for what is
+//! written within the same step of its clock, which must have passed before the file is read, and
+//! for what is written to memory that maps the file: the first such write counts after the file
+//! was written to its disk, and that is done before it is read. Files that are not on a disk of this
+//! machine are read each time.
 //!
 //! A file of the cache is:
 //!
