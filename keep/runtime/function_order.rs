@@ -22,6 +22,8 @@ pub fn apply() {
         "--no-warn-symbol-ordering".to_owned(),
         format!("-Map={}", map.display()),
     ] {
-        println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
+        // `-Wl,` would cut a path at its commas.
+        println!("cargo::rustc-link-arg-bins=-Xlinker");
+        println!("cargo::rustc-link-arg-bins={argument}");
     }
 }
