@@ -139,24 +139,32 @@ impl Guest {
 
     /// Serves the Keep to its end.
     fn serve(&mut self) -> End {
+        loop {
+            if let Some(end) = self.serve_call() {
+                return end;
+            }
+        }
+    }
+
+    /// Serves the Keep's next call, or tells its end.
+    fn serve_call(&mut self) -> Option<End> {
         // SAFETY: within the memory, which stays mapped, and nothing of this program's.
         let block = unsafe { Service::new(self.memory.add(layout::block(0) as usize)) };
         let mut rung = [0; 2];
-        loop {
-            self.doorbell.read_exact(&mut rung).unwrap();
-            match Leave::from_code(rung[0].into()) {
-                Some(Leave::Call) => {}
-                Some(Leave::Abort) => return End::Abort(rung[1]),
-                other => panic!("{other:?}"),
-            }
-            let request = block.request().unwrap();
-            let mut payload = vec![0; request.length];
-            block.payload(&mut payload);
-            match self.services.serve(0, &request, &mut payload, &OneThread) {
-                Served::Answer(result) => block.answer(&request, result, &payload),
-                Served::Exit(status) => return End::Exit(status),
-            }
+        self.doorbell.read_exact(&mut rung).unwrap();
+        match Leave::from_code(rung[0].into()) {
+            Some(Leave::Call) => {}
+            Some(Leave::Abort) => return Some(End::Abort(rung[1])),
+            other => panic!("{other:?}"),
         }
+        let request = block.request().unwrap();
+        let mut payload = vec![0; request.length];
+        block.payload(&mut payload);
+        match self.services.serve(0, &request, &mut payload, &OneThread) {
+            Served::Answer(result) => block.answer(&request, result, &payload),
+            Served::Exit(status) => return Some(End::Exit(status)),
+        }
+        None
     }
 }
 

@@ -32,8 +32,19 @@ impl Debugger {
 
     /// Goes on until the instruction at `address` is the next.
     pub(super) fn run_to(&mut self, address: u64) {
+        self.set_out_for(address);
+        self.arrive(address);
+    }
+
+    /// Goes on, to stop before the instruction at `address`.
+    pub(super) fn set_out_for(&mut self, address: u64) {
         assert_eq!(self.ask(&format!("Z1,{address:x},1")), "OK");
-        self.ask("c");
+        self.send("c");
+    }
+
+    /// Waits until the instruction at `address`, which was set out for, is the next.
+    pub(super) fn arrive(&mut self, address: u64) {
+        self.answer();
         assert_eq!(self.next(), address);
         assert_eq!(self.ask(&format!("z1,{address:x},1")), "OK");
     }
@@ -72,6 +83,10 @@ impl Debugger {
 
     fn ask(&mut self, command: &str) -> String {
         self.send(command);
+        self.answer()
+    }
+
+    fn answer(&mut self) -> String {
         let mut answer = Vec::new();
         self.0.skip_until(b'$').unwrap();
         self.0.read_until(b'#', &mut answer).unwrap();
