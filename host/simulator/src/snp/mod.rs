@@ -134,11 +134,8 @@ impl SecureProcessor {
 
     /// Does what the first report needs beside its request.
     pub fn prepare(&self) {
-        // What is wrong with the key is told when a report is asked for. A thread's first signature
-        // takes half as long again as the next ones.
-        if let Ok(key) = self.key() {
-            let _ = key.sign(&SystemRandom::new(), &[]);
-        }
+        // What is wrong with the key is told when a report is asked for.
+        let _ = self.key();
     }
 
     /// The certificates that endorse this processor's reports.
