@@ -219,6 +219,7 @@ pub(crate) fn begin(start: Start<'_>) -> Result<Beginning, LaunchError> {
         made,
     })
 }
+
 /// Tries to make the namespaces of a Keep, and nothing else of it.
 ///
 /// # Errors
