@@ -69,9 +69,10 @@ impl Examined {
         target: &CompileTarget,
         cache: &ArtifactCache,
     ) -> Result<Artifact, PackageStageError> {
-        match self.known {
-            Some((known, artifact)) if known == *target => return Ok(artifact),
-            _ => {}
+        if let Some((known, artifact)) = self.known
+            && known == *target
+        {
+            return Ok(artifact);
         }
         let program = match self.program {
             Some(program) => program,
