@@ -103,7 +103,10 @@ impl ProgramSource {
     pub fn bytes(&self) -> io::Result<Cow<'_, [u8]>> {
         match self {
             Self::Memory(bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::File(file) => file.read().map(Cow::Owned),
+            Self::File(file) => {
+                file.settle_writes();
+                file.read().map(Cow::Owned)
+            }
         }
     }
 
@@ -153,14 +156,18 @@ impl ProgramFile {
         self.was_settled && self.file.metadata().is_ok_and(is_as_it_was)
     }
 
+    /// Has what is written to the file after this change its times. Whoever writes to memory that
+    /// maps it changes them only with the first write after its pages were written to the disk.
+    fn settle_writes(&self) {
+        if self.lasting_state().is_some() {
+            // A disk that cannot be written has no such writes to fear.
+            let _ = self.file.sync_data();
+        }
+    }
+
     fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(usize::try_from(self.state.size).map_err(io::Error::other)?)?;
-        if self.lasting_state().is_some() {
-            // Whoever writes to memory that maps the file changes its times only with the first write
-            // after its pages were written to the disk. A disk that cannot be written has none to fear.
-            let _ = self.file.sync_data();
-        }
         let mut source = &self.file;
         source.rewind()?;
         source.take(self.state.size).read_to_end(&mut bytes)?;
