@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use enarx_owner_evidence::{AnchorKind, UnixTime};
-use enarx_wire_package::{CHUNK_SIZE, PackageError, PackageWriter};
+use enarx_wire_package::{CHUNK_SIZE, PackageError, PackageWriter, read_ahead};
 use enarx_wire_provision::{ApplicationSecret, Grant, Output, SealError};
 use futures_util::{StreamExt as _, stream};
 use tokio::{
@@ -75,7 +75,7 @@ impl Packaged {
         let (provisioned, encrypted) = tokio::join!(host.provision(keep, sealed), async {
             tokio::task::yield_now().await;
             if size <= PIECE as u64 {
-                encrypt_whole(contents).map(|stream| (None, stream))
+                encrypt_whole(contents, size).map(|stream| (None, stream))
             } else {
                 let (encryption, stream) = encrypt(contents, Arc::clone(&sent));
                 Ok((Some(encryption), stream))
@@ -163,8 +163,8 @@ const PIECES_AHEAD: usize = 4;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Encrypts a small package at once: a thread would take longer to start.
-fn encrypt_whole(contents: Contents) -> Result<PackageStream, ProvisionError> {
-    let mut sealed = Vec::with_capacity(PIECE);
+fn encrypt_whole(contents: Contents, size: u64) -> Result<PackageStream, ProvisionError> {
+    let mut sealed = Vec::with_capacity(usize::try_from(size).unwrap_or(PIECE));
     write(contents, &mut sealed)?;
     Ok(stream::iter([Ok(sealed.into())]).boxed())
 }
@@ -207,10 +207,10 @@ fn encrypt(
 
 fn write(contents: Contents, sink: impl Write) -> Result<(), ProvisionError> {
     let mut writer = PackageWriter::new(sink, &contents.key, contents.salt, &contents.manifest)?;
-    writer.entry(contents.code.reader())?;
+    writer.entry(read_ahead(contents.code.reader(), contents.code.size()))?;
     let mut data = contents.application.open_data();
-    while let Some((_, bytes)) = data.next_file()? {
-        writer.entry(bytes)?;
+    while let Some((file, bytes)) = data.next_file()? {
+        writer.entry(read_ahead(bytes, file.size))?;
     }
     writer.finish()?;
     Ok(())

@@ -29,7 +29,7 @@ pub use reader::PackageReader;
 pub use stream::{
     CHUNK_SIZE, HEADER_SIZE, Header, OpenStream, SealStream, StreamError, TAG_SIZE, sealed_size,
 };
-pub use writer::PackageWriter;
+pub use writer::{PackageWriter, read_ahead};
 
 /// A SHA-384 digest.
 pub type Digest = [u8; 48];

@@ -92,7 +92,8 @@ impl Header {
 pub struct SealStream<W> {
     sink: W,
     cipher: Cipher,
-    chunk: Zeroizing<Box<[u8]>>,
+    /// Room for a chunk, or as much of it as was needed so far.
+    chunk: Zeroizing<Vec<u8>>,
     filled: usize,
     failed: bool,
 }
@@ -114,13 +115,14 @@ impl<W: Write> SealStream<W> {
         Ok(Self {
             sink,
             cipher: Cipher::new(&secrets, header),
-            chunk: Zeroizing::new(vec![0; CHUNK_SIZE].into()),
+            chunk: Zeroizing::default(),
             filled: 0,
             failed: false,
         })
     }
 
-    /// Encrypts `bytes` after all earlier ones.
+    /// Encrypts `bytes` after all earlier ones. Whole chunks with more after them are encrypted from
+    /// where they lie.
     ///
     /// # Errors
     ///
@@ -128,38 +130,24 @@ impl<W: Write> SealStream<W> {
     /// chunks, [`StreamError::Broken`] after any of them.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StreamError> {
         while !bytes.is_empty() {
-            let space = self.space()?;
-            let count = space.len().min(bytes.len());
-            space[..count].copy_from_slice(&bytes[..count]);
-            self.filled += count;
-            bytes = &bytes[count..];
+            // A full chunk is sealed only when more is to come, since the last one is sealed
+            // differently.
+            if self.filled == CHUNK_SIZE {
+                self.seal_gathered(false)?;
+            }
+            let count = bytes.len().min(CHUNK_SIZE - self.filled);
+            let (now, later) = bytes.split_at(count);
+            if count == CHUNK_SIZE && !later.is_empty() {
+                self.seal_lying(now)?;
+            } else {
+                let end = self.filled + count;
+                make_room(&mut self.chunk, end);
+                self.chunk[self.filled..end].copy_from_slice(now);
+                self.filled = end;
+            }
+            bytes = later;
         }
         Ok(())
-    }
-
-    /// Reads once from `source`, at most `limit` bytes, straight into the chunk
-    /// that is encrypted next; gives the bytes read.
-    pub(crate) fn fill(
-        &mut self,
-        source: &mut impl Read,
-        limit: u64,
-    ) -> Result<std::io::Result<&[u8]>, StreamError> {
-        let start = {
-            self.space()?;
-            self.filled
-        };
-        let end =
-            CHUNK_SIZE.min(start.saturating_add(usize::try_from(limit).unwrap_or(CHUNK_SIZE)));
-        Ok(loop {
-            match source.read(&mut self.chunk[start..end]) {
-                Ok(count) => {
-                    self.filled = start + count;
-                    break Ok(&self.chunk[start..self.filled]);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        })
     }
 
     /// Encrypts the last chunk, and gives back the sink, flushed.
@@ -168,36 +156,53 @@ impl<W: Write> SealStream<W> {
     ///
     /// As [`SealStream::write`].
     pub fn finish(mut self) -> Result<W, StreamError> {
-        self.seal_chunk(true)?;
+        self.seal_gathered(true)?;
         self.sink.flush()?;
         Ok(self.sink)
     }
 
-    /// Free space of the current chunk, never empty. A full chunk is sealed only
-    /// when more is to come, since the last one is sealed differently.
-    fn space(&mut self) -> Result<&mut [u8], StreamError> {
-        if self.filled == CHUNK_SIZE {
-            self.seal_chunk(false)?;
-        }
-        Ok(&mut self.chunk[self.filled..])
+    /// Seals what was gathered of a chunk.
+    fn seal_gathered(&mut self, last: bool) -> Result<(), StreamError> {
+        self.once(|stream| {
+            let nonce = stream.cipher.next_nonce(last)?;
+            let chunk = &mut stream.chunk[..stream.filled];
+            let aad = Aad::from(stream.cipher.header);
+            let tag = (stream.cipher.key)
+                .seal_in_place_separate_tag(nonce, aad, chunk)
+                .map_err(|_| StreamError::Cipher)?;
+            stream.sink.write_all(chunk)?;
+            stream.sink.write_all(tag.as_ref())?;
+            stream.filled = 0;
+            Ok(())
+        })
     }
 
-    fn seal_chunk(&mut self, last: bool) -> Result<(), StreamError> {
-        // Set again once the chunk is out: a part of it in the sink, or a chunk
-        // that was encrypted in place and not written, cannot be mended.
+    /// Seals a whole chunk, which is not the last. Nothing was gathered before it.
+    fn seal_lying(&mut self, chunk: &[u8]) -> Result<(), StreamError> {
+        self.once(|stream| {
+            let nonce = stream.cipher.next_nonce(false)?;
+            make_room(&mut stream.chunk, CHUNK_SIZE);
+            let sealed = &mut stream.chunk[..CHUNK_SIZE];
+            let mut tag = [0; TAG_SIZE];
+            let aad = Aad::from(stream.cipher.header);
+            (stream.cipher.key)
+                .seal_out_of_place_scatter(nonce, aad, chunk, sealed, &[], &mut tag)
+                .map_err(|_| StreamError::Cipher)?;
+            stream.sink.write_all(sealed)?;
+            Ok(stream.sink.write_all(&tag)?)
+        })
+    }
+
+    /// Does what cannot be done again when it has failed: a part of a chunk in the sink, or a chunk that
+    /// was encrypted in place and not written, cannot be mended.
+    fn once(
+        &mut self,
+        seal: impl FnOnce(&mut Self) -> Result<(), StreamError>,
+    ) -> Result<(), StreamError> {
         if std::mem::replace(&mut self.failed, true) {
             return Err(StreamError::Broken);
         }
-        let nonce = self.cipher.next_nonce(last)?;
-        let plaintext = &mut self.chunk[..self.filled];
-        let tag = self
-            .cipher
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(self.cipher.header), plaintext)
-            .map_err(|_| StreamError::Cipher)?;
-        self.sink.write_all(plaintext)?;
-        self.sink.write_all(tag.as_ref())?;
-        self.filled = 0;
+        seal(self)?;
         self.failed = false;
         Ok(())
     }
@@ -208,7 +213,7 @@ impl<W: Write> SealStream<W> {
 pub struct OpenStream<R> {
     chunks: SealedChunks<R>,
     /// Range of opened plaintext in `plaintext` that was not read yet.
-    plaintext: Zeroizing<Box<[u8]>>,
+    plaintext: Zeroizing<Vec<u8>>,
     start: usize,
     end: usize,
     ended: bool,
@@ -241,9 +246,9 @@ impl<R: BufRead> OpenStream<R> {
             chunks: SealedChunks {
                 source,
                 cipher: Cipher::new(&secrets, bytes),
-                buffer: vec![0; SEALED_CHUNK].into(),
+                gathered: Vec::new(),
             },
-            plaintext: Zeroizing::new(vec![0; CHUNK_SIZE].into()),
+            plaintext: Zeroizing::default(),
             start: 0,
             end: 0,
             ended: false,
@@ -264,6 +269,7 @@ impl<R: BufRead> OpenStream<R> {
             if std::mem::replace(&mut self.failed, true) {
                 return Err(StreamError::Broken);
             }
+            make_room(&mut self.plaintext, self.chunks.next_size()?);
             let opened = self.chunks.open_next(&mut self.plaintext)?;
             (self.start, self.end, self.ended) = (0, opened.size, opened.last);
             self.failed = false;
@@ -305,8 +311,9 @@ impl<R: BufRead> OpenStream<R> {
 struct SealedChunks<R> {
     source: R,
     cipher: Cipher,
-    /// A sealed chunk that does not lie in one piece in the source's own buffer.
-    buffer: Box<[u8]>,
+    /// The next chunk, if it was gathered because it does not lie in one piece in the source's own
+    /// buffer.
+    gathered: Vec<u8>,
 }
 
 /// A chunk that was opened.
@@ -318,51 +325,69 @@ struct OpenedChunk {
 }
 
 impl<R: BufRead> SealedChunks<R> {
-    /// Opens the next chunk into the beginning of `plaintext`, which has room for any. When that
+    /// Bytes of plaintext in the next chunk.
+    fn next_size(&mut self) -> Result<usize, StreamError> {
+        let sealed = match self.whole()? {
+            Some(chunk) => chunk.len(),
+            None => self.gather()?.len(),
+        };
+        sealed.checked_sub(TAG_SIZE).ok_or(StreamError::Truncated)
+    }
+
+    /// Opens the next chunk into the beginning of `plaintext`, which has room for it. When that
     /// fails, `plaintext` is zeroized.
     fn open_next(&mut self, plaintext: &mut [u8]) -> Result<OpenedChunk, StreamError> {
         let position = self.cipher.position;
-        let available = available(&mut self.source)?;
-        // With a byte more than the chunk it is not the last, and is opened where it
-        // lies.
-        if available.len() > SEALED_CHUNK {
-            let sealed = &available[..SEALED_CHUNK];
+        let size = self.next_size()?;
+        if self.gathered.is_empty() {
+            // Opened where it lies.
+            let sealed = &available(&mut self.source)?[..SEALED_CHUNK];
             if !self.cipher.open(sealed, false, plaintext)? {
                 plaintext.zeroize();
                 return Err(StreamError::Altered { chunk: position });
             }
             self.source.consume(SEALED_CHUNK);
-            return Ok(OpenedChunk {
-                size: CHUNK_SIZE,
-                last: false,
-            });
+            return Ok(OpenedChunk { size, last: false });
         }
-        let length = read_full(&mut self.source, &mut self.buffer)?;
-        let last = self::available(&mut self.source)?.is_empty();
-        let Some(size) = length.checked_sub(TAG_SIZE) else {
-            return Err(StreamError::Truncated);
-        };
-        let sealed = &self.buffer[..length];
-        if !self.cipher.open(sealed, last, plaintext)? {
-            return Err(self.diagnose(position, last, length, plaintext));
+        let last = available(&mut self.source)?.is_empty();
+        if !self.cipher.open(&self.gathered, last, plaintext)? {
+            return Err(self.diagnose(position, last, plaintext));
         }
         // One text has one stream: only an empty text has an empty chunk.
         if size == 0 && position > 0 {
             return Err(StreamError::Altered { chunk: position });
         }
+        self.gathered.clear();
         Ok(OpenedChunk { size, last })
     }
 
+    /// The next chunk, if it lies in the source's buffer, with a byte more: so it is not the last.
+    fn whole(&mut self) -> Result<Option<&[u8]>, StreamError> {
+        if !self.gathered.is_empty() {
+            return Ok(None);
+        }
+        let available = available(&mut self.source)?;
+        Ok((available.len() > SEALED_CHUNK).then(|| &available[..SEALED_CHUNK]))
+    }
+
+    /// Gathers the next chunk, which is shorter only at the source's end.
+    fn gather(&mut self) -> Result<&[u8], StreamError> {
+        while self.gathered.len() < SEALED_CHUNK {
+            let available = available(&mut self.source)?;
+            let count = available.len().min(SEALED_CHUNK - self.gathered.len());
+            if count == 0 {
+                break;
+            }
+            self.gathered.extend_from_slice(&available[..count]);
+            self.source.consume(count);
+        }
+        Ok(&self.gathered)
+    }
+
     /// Tells a stream that was cut at the end of a chunk from one that was altered.
-    fn diagnose(
-        &mut self,
-        position: u64,
-        last: bool,
-        length: usize,
-        plaintext: &mut [u8],
-    ) -> StreamError {
+    fn diagnose(&mut self, position: u64, last: bool, plaintext: &mut [u8]) -> StreamError {
         self.cipher.position = position;
-        let sealed = &self.buffer[..length];
+        let sealed = &self.gathered;
         let cut = last && matches!(self.cipher.open(sealed, false, plaintext), Ok(true));
         plaintext.zeroize();
         if cut {
@@ -468,11 +493,25 @@ impl Cipher {
     }
 }
 
+/// Makes `memory` as long as `size`, with what is in it, and leaves no copy of that behind. Most
+/// packages are far smaller than a chunk, and memory that is not used costs the time to clear it.
+fn make_room(memory: &mut Zeroizing<Vec<u8>>, size: usize) {
+    if memory.len() < size {
+        let mut larger = Zeroizing::new(vec![0; size.next_power_of_two().max(LEAST_ROOM)]);
+        larger[..memory.len()].copy_from_slice(memory);
+        *memory = larger;
+    }
+}
+
+/// The room that is made first, in bytes.
+const LEAST_ROOM: usize = 4 << 10;
+
 /// What the source has in its buffer, empty only at its end.
-fn available(source: &mut impl BufRead) -> std::io::Result<&[u8]> {
+pub(crate) fn available(source: &mut impl BufRead) -> std::io::Result<&[u8]> {
     loop {
         match source.fill_buf() {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok([]) => return Ok(&[]),
             // Asked again, since what the first call lends would outlive the loop.
             Ok(_) => return source.fill_buf(),
             Err(error) => return Err(error),

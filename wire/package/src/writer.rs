@@ -1,10 +1,11 @@
 //! Writing a package.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use crate::{
-    ContentKey, Entry, Manifest, PackageError, StreamError, entry_digest::EntryDigest,
-    stream::SealStream,
+    CHUNK_SIZE, ContentKey, Entry, Manifest, PackageError, StreamError,
+    entry_digest::EntryDigest,
+    stream::{SealStream, available},
 };
 
 /// Writes one package: the manifest first, then each entry in the manifest's order.
@@ -68,7 +69,7 @@ impl<W: Write> PackageWriter<W> {
     /// [`PackageError`] when `source` has another size or digest than the manifest
     /// says (a file that changed meanwhile), when there is no further entry, or when
     /// source or sink fail. The package cannot be finished after any of them.
-    pub fn entry(&mut self, mut source: impl Read) -> Result<(), PackageError> {
+    pub fn entry(&mut self, mut source: impl BufRead) -> Result<(), PackageError> {
         if std::mem::replace(&mut self.failed, true) {
             return Err(StreamError::Broken.into());
         }
@@ -80,24 +81,23 @@ impl<W: Write> PackageWriter<W> {
         };
         let mut check = EntryDigest::new(entry);
         let mut left = entry.size;
-        while left > 0 {
-            let read =
-                self.stream
-                    .fill(&mut source, left)?
-                    .map_err(|source| PackageError::Entry {
-                        path: entry.path.clone(),
-                        source,
-                    })?;
-            if read.is_empty() {
-                break;
-            }
-            left -= read.len() as u64;
-            check.update(read);
-        }
-        let surplus = read_one(&mut source).map_err(|source| PackageError::Entry {
+        let failed = |source| PackageError::Entry {
             path: entry.path.clone(),
             source,
-        })?;
+        };
+        while left > 0 {
+            let available = available(&mut source).map_err(failed)?;
+            let count =
+                usize::try_from(left).map_or(available.len(), |left| left.min(available.len()));
+            if count == 0 {
+                break;
+            }
+            check.update(&available[..count]);
+            self.stream.write(&available[..count])?;
+            source.consume(count);
+            left -= count as u64;
+        }
+        let surplus = usize::from(!available(&mut source).map_err(failed)?.is_empty());
         if left > 0 || surplus > 0 {
             return Err(PackageError::Size {
                 path: entry.path.clone(),
@@ -131,12 +131,12 @@ impl<W: Write> PackageWriter<W> {
     }
 }
 
-/// Reads one byte if there is one; gives how many.
-fn read_one(source: &mut impl Read) -> std::io::Result<usize> {
-    loop {
-        match source.read(&mut [0]) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+/// Has `source`, of `size` bytes, be read ahead for [`PackageWriter::entry`], so far that most chunks
+/// are encrypted from where they lie.
+pub fn read_ahead<R: Read>(source: R, size: u64) -> BufReader<R> {
+    const CHUNKS: usize = 8;
+    let most = CHUNKS * CHUNK_SIZE;
+    // Never none, so that it is noticed if there is more.
+    let ahead = usize::try_from(size).map_or(most, |size| size.clamp(1, most));
+    BufReader::with_capacity(ahead, source)
 }

@@ -13,7 +13,8 @@ use enarx_owner_deployer::{
     application::{Application, ApplicationError, KeyFileError, read_key_file, write_key_file},
 };
 use enarx_wire_package::{
-    ContentKey, Entry, EntryKind, Manifest, PackageWriter, Workload, WorkloadKind, sealed_size,
+    ContentKey, Entry, EntryKind, Manifest, PackageWriter, Workload, WorkloadKind, read_ahead,
+    sealed_size,
 };
 
 use super::entries;
@@ -140,8 +141,8 @@ impl Arguments {
         let mut writer = PackageWriter::new(sink, key, salt, manifest)?;
         writer.entry(program.wasm())?;
         let mut data = application.open_data();
-        while let Some((_, bytes)) = data.next_file()? {
-            writer.entry(bytes)?;
+        while let Some((file, bytes)) = data.next_file()? {
+            writer.entry(read_ahead(bytes, file.size))?;
         }
         drop(writer.finish()?);
         bar.finish_and_clear();

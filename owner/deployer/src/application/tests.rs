@@ -5,7 +5,7 @@ use std::{
 };
 
 use enarx_owner_compiler::DEFAULT_MAX_SIZE;
-use enarx_wire_package::{EntryKind, PackageWriter, Workload, WorkloadKind, digest};
+use enarx_wire_package::{EntryKind, PackageWriter, Workload, WorkloadKind, digest, read_ahead};
 
 use super::*;
 
@@ -312,8 +312,8 @@ fn pack(application: &Application, kind: EntryKind, key: &ContentKey, path: &Pat
         .entry(&*application.program.bytes().unwrap())
         .unwrap();
     let mut data = application.open_data();
-    while let Some((_, bytes)) = data.next_file().unwrap() {
-        writer.entry(bytes).unwrap();
+    while let Some((file, bytes)) = data.next_file().unwrap() {
+        writer.entry(read_ahead(bytes, file.size)).unwrap();
     }
     writer.finish().unwrap();
 }

@@ -75,7 +75,10 @@ fn a_gibibyte_is_sealed_and_opened_in_two_mebibytes() {
             let sink = BufWriter::with_capacity(CHUNK_SIZE, pipe_in);
             let mut writer = PackageWriter::new(sink, &key(), SALT, &huge()).unwrap();
             writer.entry(&b"wasm"[..]).unwrap();
-            writer.entry(io::repeat(0).take(GIBIBYTE)).unwrap();
+            let zeros = io::repeat(0).take(GIBIBYTE);
+            writer
+                .entry(BufReader::with_capacity(2 * CHUNK_SIZE, zeros))
+                .unwrap();
             writer.finish().unwrap();
         })
         .1

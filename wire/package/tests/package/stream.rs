@@ -26,9 +26,16 @@ fn every_size_around_a_chunk_survives() {
 
 #[test]
 fn how_it_is_written_does_not_matter() {
-    let text = pattern(2 * CHUNK_SIZE + 77);
+    let text = pattern(5 * CHUNK_SIZE + 77);
     let whole = seal(&text, SALT);
-    for piece in [1000, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1] {
+    for piece in [
+        1000,
+        CHUNK_SIZE - 1,
+        CHUNK_SIZE,
+        CHUNK_SIZE + 1,
+        2 * CHUNK_SIZE,
+        3 * CHUNK_SIZE + 9,
+    ] {
         let mut stream = SealStream::new(Vec::new(), &key(), SALT).unwrap();
         for bytes in text.chunks(piece) {
             stream.write(bytes).unwrap();

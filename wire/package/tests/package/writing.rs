@@ -212,7 +212,9 @@ fn a_failing_file_is_named() {
     for good in [0, 1, CHUNK_SIZE, 3 * CHUNK_SIZE] {
         let mut writer =
             PackageWriter::new(Vec::new(), &key(), SALT, &manifest(&zeros, &[])).unwrap();
-        let error = writer.entry(Failing(good)).unwrap_err();
+        let error = writer
+            .entry(read_ahead(Failing(good), 3 * CHUNK_SIZE as u64))
+            .unwrap_err();
         assert!(matches!(&error, PackageError::Entry { path, .. } if path == "app.wasm"));
         assert_eq!(error.to_string(), "app.wasm: bad sector");
         assert!(writer.finish().is_err());
