@@ -14,6 +14,7 @@
 //! | what SEV-SNP machines have of their own | [`machine`] |
 //! | how hosts are found by name | [`names`] |
 //! | the C library's heap | [`heap`] |
+//! | where the program begins | [`entry`] |
 
 mod arguments;
 mod cli;
@@ -22,6 +23,8 @@ mod console;
 mod deployment;
 mod directories;
 mod enclave;
+#[cfg(target_feature = "crt-static")]
+mod entry;
 mod exit;
 mod failure;
 mod fetching;
