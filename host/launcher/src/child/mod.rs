@@ -38,7 +38,7 @@ use crate::{LaunchError, LaunchRequest};
 
 pub(crate) use filter::Program;
 pub(crate) use prepared::Prepared;
-use spawn::Preparation;
+use spawn::{Preparation, Stack};
 pub use step::ChildStep;
 pub(crate) use steps::confine;
 use supervisor::Supervisor;
@@ -167,10 +167,15 @@ pub(crate) fn begin(start: Start<'_>) -> Result<Beginning, LaunchError> {
         descriptors: theirs,
         root: start.workplace.root(start.confinement),
         name: start.name,
-        confinement: start.confinement,
         private_memory_bytes: start.private_memory_bytes,
         cpu_seconds: start.cpu_seconds,
-        network: start.network,
+        filter: match start.confinement {
+            Confinement::Before => Some(filter::filter(Program::Runtime {
+                network: start.network,
+            })),
+            Confinement::ByProgram => None,
+        },
+        stack: Stack::new(),
     };
     let life = Arc::new(Life::default());
     let (orders, given) = mpsc::sync_channel::<Orders>(1);

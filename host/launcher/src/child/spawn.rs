@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use libc::sock_filter;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::pipe::PipeFlags;
 
-use super::Confinement;
-use super::filter::{self, IMAGE_DESCRIPTOR, Program};
+use super::filter::IMAGE_DESCRIPTOR;
 use super::step::{self, REPORT_SIZE};
 use super::steps::{self, LOWEST_SOURCE, NAMESPACES, Plan, Root};
 use crate::LaunchError;
@@ -41,10 +41,10 @@ pub(super) struct Preparation {
     pub descriptors: Theirs,
     pub root: Root,
     pub name: &'static CStr,
-    pub confinement: Confinement,
     pub private_memory_bytes: Option<u64>,
     pub cpu_seconds: Option<u64>,
-    pub network: bool,
+    pub filter: Option<&'static [sock_filter]>,
+    pub stack: Stack,
 }
 
 /// A process that has become a Keep.
@@ -104,18 +104,14 @@ pub(super) fn spawn(preparation: Preparation, report: &OwnedFd) -> Result<Child,
         name: preparation.name,
         private_memory_bytes: preparation.private_memory_bytes,
         cpu_seconds: preparation.cpu_seconds,
-        filter: match preparation.confinement {
-            Confinement::Before => Some(filter::filter(Program::Runtime {
-                network: preparation.network,
-            })),
-            Confinement::ByProgram => None,
-        },
+        filter: preparation.filter,
     };
+    let stack = preparation.stack;
     // No handler of the embedding program may run in the child.
     block_signals();
     // SAFETY: the child only runs `become_keep`, with descriptors that were copied with
     // it, and signals are blocked.
-    let child = unsafe { clone(&plan.root, || steps::become_keep(&plan)) };
+    let child = unsafe { clone(&plan.root, stack, || steps::become_keep(&plan)) };
     let child = child.map_err(LaunchError::Clone)?;
     // Only the child holds its end of the report now, so its end can be seen.
     drop(preparation.descriptors);
@@ -128,7 +124,11 @@ pub(super) fn try_namespaces(root: &Root) -> Result<(), LaunchError> {
         .map_err(|error| LaunchError::Descriptors(error.into()))?;
     let before = block_signals();
     // SAFETY: the child only runs `try_root`, and signals are blocked.
-    let child = unsafe { clone(root, || steps::try_root(root, theirs.as_raw_fd())) };
+    let child = unsafe {
+        clone(root, Stack::new(), || {
+            steps::try_root(root, theirs.as_raw_fd())
+        })
+    };
     set_signals(before);
     let child = child.map_err(LaunchError::Clone)?;
     drop(theirs);
@@ -186,7 +186,7 @@ fn raised(descriptor: impl AsFd) -> io::Result<OwnedFd> {
 /// `child` runs beside all other threads in their memory: it does nothing but system
 /// calls, and changes no memory but its own stack's. No handler of a signal may run
 /// in it, so the caller has blocked all signals.
-unsafe fn clone<C: Fn()>(root: &Root, child: C) -> io::Result<Child> {
+unsafe fn clone<C: Fn()>(root: &Root, mut stack: Stack, child: C) -> io::Result<Child> {
     extern "C" fn enter<C: Fn()>(child: *mut c_void) -> c_int {
         // SAFETY: the pointer passed below; its owner is suspended while this runs.
         let child = unsafe { &*child.cast::<C>() };
@@ -199,14 +199,13 @@ unsafe fn clone<C: Fn()>(root: &Root, child: C) -> io::Result<Child> {
         Root::Namespaces { .. } | Root::NamespacesForProgram { .. } => NAMESPACES,
         Root::Directory(_) => 0,
     };
-    let mut stack = Vec::<StackPiece>::with_capacity(CHILD_STACK / size_of::<StackPiece>());
     let mut pidfd: c_int = -1;
     // SAFETY: the stack is aligned and as long as is said; CLONE_VFORK suspends this
     // thread until the child no longer uses it, `child` and `pidfd`.
     let id = unsafe {
         libc::clone(
             enter::<C>,
-            stack.as_mut_ptr().add(stack.capacity()).cast(),
+            stack.0.as_mut_ptr().add(stack.0.capacity()).cast(),
             namespaces | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
             (&raw const child).cast_mut().cast(),
             &raw mut pidfd,
@@ -222,12 +221,17 @@ unsafe fn clone<C: Fn()>(root: &Root, child: C) -> io::Result<Child> {
     })
 }
 
-/// The psABI wants a stack aligned to 16 bytes.
-type StackPiece = u128;
+/// The stack of a child until it executes the runtime. The psABI wants it aligned to 16 bytes.
+pub(super) struct Stack(Vec<u128>);
 
-/// Bytes of a child's stack until it executes the runtime: far more than its few
-/// calls take.
-const CHILD_STACK: usize = 64 << 10;
+impl Stack {
+    /// Far more bytes than a child's few calls take.
+    const SIZE: usize = 64 << 10;
+
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(Self::SIZE / size_of::<u128>()))
+    }
+}
 
 /// Blocks all signals of this thread; gives those that were blocked before.
 fn block_signals() -> u64 {
