@@ -10,8 +10,7 @@ fn main() {
     println!("cargo::rerun-if-changed=../host/image/build/c_library.rs");
     println!("cargo::rerun-if-changed=../keep/runtime/function_order.rs");
     function_order::apply();
-    let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
-    if features.split(',').any(|feature| feature == "crt-static") {
+    if function_order::is_static() {
         // See `src/entry.rs`.
         println!("cargo::rustc-link-arg-bins=-Wl,--entry=enarx_entry");
     }

@@ -9,10 +9,8 @@ use std::path::Path;
 pub fn apply() {
     const FILE: &str = "function-order.txt";
     println!("cargo::rerun-if-changed={FILE}");
-    let variable = |name| env::var(name).unwrap_or_default();
-    let features = variable("CARGO_CFG_TARGET_FEATURE");
     // Others are for tests, and linked by whatever the developer prefers.
-    if !features.split(',').any(|feature| feature == "crt-static") {
+    if !is_static() {
         return;
     }
     let file = Path::new(&variable("CARGO_MANIFEST_DIR")).join(FILE);
@@ -26,4 +24,14 @@ pub fn apply() {
         println!("cargo::rustc-link-arg-bins=-Xlinker");
         println!("cargo::rustc-link-arg-bins={argument}");
     }
+}
+
+/// Whether the program is a static one.
+pub fn is_static() -> bool {
+    let features = variable("CARGO_CFG_TARGET_FEATURE");
+    features.split(',').any(|feature| feature == "crt-static")
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
 }
