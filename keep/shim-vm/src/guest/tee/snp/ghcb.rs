@@ -1,7 +1,7 @@
 //! The page with which a processor speaks to its hypervisor (AMD #56421, "Guest-Hypervisor Communication
 //! Block"). What the hypervisor writes there is read once, and never more than a number.
 
-use core::{num::NonZeroUsize, ops::Range, ptr::NonNull};
+use core::ops::Range;
 
 use enarx_keep_shim::Stop;
 use enarx_wire_launch::{PAGE_SIZE, vm::layout};
@@ -14,17 +14,15 @@ use crate::snp::message::Page;
 
 /// A processor's page, in shared memory.
 pub struct Ghcb {
-    block: NonNull<u64>,
+    /// Where the processor's block lies, which has the page in it.
+    block: u64,
 }
 
 impl Ghcb {
     /// This processor's.
     pub fn current() -> Self {
-        let block = layout::block(processor_page::index()) as usize;
         Self {
-            block: NonNull::without_provenance(
-                NonZeroUsize::new(block).unwrap_or(NonZeroUsize::MIN),
-            ),
+            block: layout::block(processor_page::index()),
         }
     }
 
@@ -64,7 +62,7 @@ impl Ghcb {
                 } else {
                     (0, PAGE_SIZE as u64)
                 };
-                self.write(field::BUFFER + 8 + 8 * count as usize, at | PRIVATE | kind);
+                self.write(field::BUFFER + 8 + 8 * count, at | PRIVATE | kind);
                 (at, count) = (at + size, count + 1);
             }
             // From the first entry to the last. The hypervisor may come back before it is through.
@@ -72,7 +70,7 @@ impl Ghcb {
             let mut next = 0;
             while next <= last {
                 self.write(field::BUFFER, next | last << 16);
-                self.write(field::SCRATCH, self.address() + field::BUFFER as u64);
+                self.write(field::SCRATCH, self.address() + field::BUFFER);
                 let failed = self.exit(PAGE_STATE_CHANGE, [0, 0], valid(field::SCRATCH)) != 0;
                 let now = self.read(field::BUFFER) & 0xFFFF;
                 if failed || now <= next {
@@ -87,23 +85,13 @@ impl Ghcb {
     /// Request"); gives its status.
     pub fn guest_request(&self, request: &Page, answer: &mut Page) -> u64 {
         const GUEST_REQUEST: u64 = 0x8000_0011;
-        let (from, to) = (
-            layout::GUEST_REQUEST as usize,
-            layout::GUEST_RESPONSE as usize,
-        );
-        let (words, _) = request.as_chunks();
-        for (index, word) in words.iter().enumerate() {
-            self.place(from + 8 * index, u64::from_le_bytes(*word));
+        let (from, to) = (layout::GUEST_REQUEST, layout::GUEST_RESPONSE);
+        for (at, word) in (from..).step_by(8).zip(request.as_chunks().0) {
+            self.place(at, u64::from_le_bytes(*word));
         }
-        let base = self.block.addr().get();
-        let status = self.exit(
-            GUEST_REQUEST,
-            [base + from, base + to].map(|at| at as u64),
-            0,
-        );
-        let (words, _) = answer.as_chunks_mut();
-        for (index, word) in words.iter_mut().enumerate() {
-            *word = self.fetch(to + 8 * index).to_le_bytes();
+        let status = self.exit(GUEST_REQUEST, [from, to].map(|at| self.block + at), 0);
+        for (at, word) in (to..).step_by(8).zip(answer.as_chunks_mut().0) {
+            *word = self.fetch(at).to_le_bytes();
         }
         status
     }
@@ -132,44 +120,44 @@ impl Ghcb {
     }
 
     fn address(&self) -> u64 {
-        self.block.addr().get() as u64 + layout::GHCB
+        self.block + layout::GHCB
     }
 
-    fn write(&self, at: usize, value: u64) {
-        self.place(layout::GHCB as usize + at, value);
+    fn write(&self, at: u64, value: u64) {
+        self.place(layout::GHCB + at, value);
     }
 
-    fn read(&self, at: usize) -> u64 {
-        self.fetch(layout::GHCB as usize + at)
+    fn read(&self, at: u64) -> u64 {
+        self.fetch(layout::GHCB + at)
     }
 
     /// Writes a word at an offset of the processor's block.
-    fn place(&self, at: usize, value: u64) {
+    fn place(&self, at: u64, value: u64) {
         // SAFETY: within the room for the block, which is shared memory, mapped where it lies, and this
         // processor's alone.
-        unsafe { self.block.byte_add(at).write_volatile(value) };
+        unsafe { ((self.block + at) as *mut u64).write_volatile(value) };
     }
 
-    fn fetch(&self, at: usize) -> u64 {
+    fn fetch(&self, at: u64) -> u64 {
         // SAFETY: as in `place`.
-        unsafe { self.block.byte_add(at).read_volatile() }
+        unsafe { ((self.block + at) as *const u64).read_volatile() }
     }
 }
 
 /// Offsets in the page (table "GHCB Layout").
 mod field {
-    pub const RAX: usize = 0x1F8;
-    pub const CODE: usize = 0x390;
-    pub const FIRST: usize = 0x398;
-    pub const SECOND: usize = 0x3A0;
-    pub const SCRATCH: usize = 0x3A8;
-    pub const VALID: usize = 0x3F0;
-    pub const BUFFER: usize = 0x800;
-    pub const VERSION: usize = 0xFF8;
+    pub const RAX: u64 = 0x1F8;
+    pub const CODE: u64 = 0x390;
+    pub const FIRST: u64 = 0x398;
+    pub const SECOND: u64 = 0x3A0;
+    pub const SCRATCH: u64 = 0x3A8;
+    pub const VALID: u64 = 0x3F0;
+    pub const BUFFER: u64 = 0x800;
+    pub const VERSION: u64 = 0xFF8;
 }
 
 /// The bit that says that a field is valid.
-const fn valid(field: usize) -> u128 {
+const fn valid(field: u64) -> u128 {
     1 << (field / 8)
 }
 
