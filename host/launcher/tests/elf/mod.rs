@@ -9,9 +9,11 @@ pub struct Part {
     pub size: u64,
 }
 
-/// A file of headers and `contents`, which consist of `parts` one behind the other.
+/// A file of headers and `contents`, which consist of `parts` one behind the other. A page of the file that two
+/// parts have is mapped for each, as linkers have it.
 pub fn static_pie(contents: &[u8], parts: &[Part]) -> Vec<u8> {
     const READ: u8 = 4;
+    const PAGE: u64 = 0x1000;
     const FILE_HEADER: usize = 64;
     const PROGRAM_HEADER: usize = 56;
     let count = 1 + parts.len();
@@ -25,18 +27,21 @@ pub fn static_pie(contents: &[u8], parts: &[Part]) -> Vec<u8> {
     put(24, &CONTENTS.to_le_bytes());
     put(32, &(FILE_HEADER as u64).to_le_bytes());
     put(52, &[64, 0, 56, 0, count as u8, 0, 64]);
-    let headers = (READ, 0, (FILE_HEADER + count * PROGRAM_HEADER) as u64);
-    let mut end = CONTENTS;
+    let headers = (READ, 0, 0, (FILE_HEADER + count * PROGRAM_HEADER) as u64);
+    let (mut end, mut shift) = (CONTENTS, 0);
     let parts = parts.iter().map(|part| {
         let start = end;
         end += part.size;
-        (part.access, start, part.size)
+        if !start.is_multiple_of(PAGE) {
+            shift += PAGE;
+        }
+        (part.access, start, start + shift, part.size)
     });
-    for (index, (access, offset, size)) in [headers].into_iter().chain(parts).enumerate() {
+    for (index, (access, offset, address, size)) in [headers].into_iter().chain(parts).enumerate() {
         let at = FILE_HEADER + PROGRAM_HEADER * index;
         put(at, &[1, 0, 0, 0, access]);
         put(at + 8, &offset.to_le_bytes());
-        put(at + 16, &offset.to_le_bytes());
+        put(at + 16, &address.to_le_bytes());
         put(at + 32, &size.to_le_bytes());
         put(at + 40, &size.to_le_bytes());
     }

@@ -38,6 +38,7 @@ const TESTS: &[(&str, fn())] = &[
         a_trust_domain_has_room_below_its_first_instruction,
     ),
     ("faults_end_the_runtime", faults_end_the_runtime),
+    ("no_memory_has_two_addresses", no_memory_has_two_addresses),
     ("a_keep_ends_with_its_handle", a_keep_ends_with_its_handle),
     ("processor_time_is_limited", processor_time_is_limited),
     ("the_process_is_confined", the_process_is_confined),
@@ -110,10 +111,27 @@ global_asm!(
     "je 6f",
     "cmp al, 'q'",
     "je 5f",
+    "cmp al, 'w'",
+    "je 7f",
     // Ends with status 7.
     "3: mov eax, 231",
     "mov edi, 7",
     "syscall",
+    // The constants begin in the page of the file in which the code ends, and so a page further on in memory.
+    // Makes that page writable, and writes there where the code has its status.
+    "7: cmp dword ptr [rip + enarx_test_constants + 0x1000], 0x12345678",
+    "jne 4f",
+    "lea rdi, [rip + enarx_test_runtime + 0x1000]",
+    "mov eax, 10",
+    "mov esi, 0x1000",
+    "mov edx, 3",
+    "syscall",
+    "test rax, rax",
+    "jnz 4f",
+    "mov byte ptr [rip + 3b + 6 + 0x1000], 8",
+    "cmp byte ptr [rip + 3b + 6 + 0x1000], 8",
+    "jne 4f",
+    "jmp 3b",
     // Never ends.
     "2: jmp 2b",
     "4: ud2",
@@ -153,24 +171,33 @@ global_asm!(
     ".fill 64, 1, 6",
     "8: .ascii \"echo\"",
     "9: .ascii \"hello\"",
+    "enarx_test_constants:",
+    ".long 0x12345678",
     "enarx_test_runtime_end:",
     ".popsection",
 );
 
 unsafe extern "C" {
     static enarx_test_runtime: u8;
+    static enarx_test_constants: u8;
     static enarx_test_runtime_end: u8;
 }
 
 fn runtime() -> Vec<u8> {
-    // SAFETY: both symbols are defined above, around bytes that never change.
-    let code = unsafe {
-        let start = &raw const enarx_test_runtime;
-        let end = &raw const enarx_test_runtime_end;
-        std::slice::from_raw_parts(start, end.addr() - start.addr())
-    };
-    let size = code.len() as u64;
-    static_pie(code, &[Part { access: 5, size }])
+    let [start, constants, end] = [
+        &raw const enarx_test_runtime,
+        &raw const enarx_test_constants,
+        &raw const enarx_test_runtime_end,
+    ];
+    // SAFETY: all of them are defined above, around bytes that never change.
+    let contents = unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) };
+    let sizes = [
+        constants.addr() - start.addr(),
+        end.addr() - constants.addr(),
+    ];
+    let [code, constants] = sizes.map(|size| size as u64);
+    let parts = [(5, code), (4, constants)].map(|(access, size)| Part { access, size });
+    static_pie(contents, &parts)
 }
 
 fn image(runtime: &[u8]) -> KeepImage<'_> {
@@ -298,6 +325,13 @@ const ILLEGAL: i32 = 128 + 4;
 fn faults_end_the_runtime() {
     let ended = tell(launch(), b'u');
     assert_eq!(ended.outcome, Outcome::Exited(ILLEGAL), "{ended:?}");
+}
+
+fn no_memory_has_two_addresses() {
+    for backend in [KvmBackend::new(), KvmBackend::snp(None)] {
+        let ended = tell(launch_by(&backend), b'w');
+        assert_eq!(ended.outcome, Outcome::Exited(7), "{ended:?}");
+    }
 }
 
 fn a_keep_ends_with_its_handle() {

@@ -37,8 +37,9 @@ pub fn load(info: &GuestInfo, lies: FilePlace, space: &mut AddressSpace) {
     if HASHING.digest(&Machine, [file]) != info.runtime_digest {
         stop(Stop::Runtime);
     }
+    let mut mapped = 0;
     for segment in info.segments() {
-        place(segment, file, frame, space);
+        place(segment, file, &mut mapped, frame, space);
     }
 }
 
@@ -53,9 +54,19 @@ fn copy_in(to: u64, bytes: u64) {
     }
 }
 
-/// Maps a segment of the verified file, which lies in memory from `frame` on. What the program
-/// can write gets memory of its own; the rest is the file itself.
-fn place(segment: &GuestSegment, file: &[u8], frame: u64, space: &mut AddressSpace) {
+/// Maps a segment of the verified file, which lies in memory from `frame` on and of which what comes before
+/// `mapped` is mapped.
+///
+/// What the program can write gets memory of its own; the rest is the file itself. A page in which the segment
+/// before ends is that one's: the program has no memory at two addresses, at one of which it could make
+/// writable what it runs at the other.
+fn place(
+    segment: &GuestSegment,
+    file: &[u8],
+    mapped: &mut u64,
+    frame: u64,
+    space: &mut AddressSpace,
+) {
     let access = Access::from_protection(segment.access).unwrap_or_else(|_| stop(Stop::Launch));
     let first = segment.address / PAGE * PAGE;
     let end = segment
@@ -70,20 +81,28 @@ fn place(segment: &GuestSegment, file: &[u8], frame: u64, space: &mut AddressSpa
     let (Some(end), Some(bytes)) = (end, bytes) else {
         stop(Stop::Launch)
     };
-    let pages = first..end;
-    if access.allows(Access::WRITE) {
-        Machine.add(pages.clone());
+    let offset = segment.file_offset / PAGE * PAGE;
+    let own_end = match access.allows(Access::WRITE) {
+        true => end,
+        false if offset < *mapped => end.min(first + PAGE),
+        false => first,
+    };
+    if own_end > first {
+        Machine.add(first..own_end);
+        let count = bytes.len().min((own_end - segment.address) as usize);
         // SAFETY: pages that were just added, for this segment alone.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), segment.address as *mut u8, bytes.len());
-        }
-    } else {
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), segment.address as *mut u8, count) };
+    }
+    if !access.allows(Access::WRITE) {
         let aligned = segment.file_offset % PAGE == segment.address % PAGE;
-        if !aligned || segment.file_size != segment.memory_size {
+        if !aligned || segment.file_size != segment.memory_size || segment.file_offset < *mapped {
             stop(Stop::Launch);
         }
-        let offset = segment.file_offset / PAGE * PAGE;
-        paging::map(pages.clone(), frame + offset, access);
+        *mapped = segment.file_offset + segment.file_size;
+        if own_end > first {
+            Machine.restrict(first..own_end, access);
+        }
+        paging::map(own_end..end, frame + offset + (own_end - first), access);
     }
-    space.register(pages, access);
+    space.register(first..end, access);
 }
