@@ -60,7 +60,7 @@ impl LocalLauncher {
             backends: enarx_host_launcher::backends(Directories {
                 images: Some(&image_cache),
                 signatures: Some(&directories::state()?.join("sgx")),
-                identities: Some(&directories::state()?.join("snp")),
+                snp: Some(&directories::state()?.join("snp")),
             }),
             simulator_directory: directories::state()?.join("simulator"),
             secure_processor: Mutex::new(None),

@@ -146,7 +146,7 @@ pub fn backends(directories: Directories<'_>) -> Vec<Box<dyn Backend>> {
         Box::new(SgxBackend::new(directories.signatures)),
         Box::new(CvmBackend::new(directories.images)),
         Box::new(KvmBackend::new()),
-        Box::new(KvmBackend::snp(directories.identities)),
+        Box::new(KvmBackend::snp(directories.snp)),
         Box::new(KvmBackend::tdx()),
     ]
 }
@@ -166,6 +166,6 @@ pub struct Directories<'a> {
     pub images: Option<&'a Path>,
     /// For the key that signs the host's enclaves, and its signatures.
     pub signatures: Option<&'a Path>,
-    /// For identities of SEV-SNP machines, signed by others.
-    pub identities: Option<&'a Path>,
+    /// For what SEV-SNP machines have of their host: identities that others signed, the chip's certificates.
+    pub snp: Option<&'a Path>,
 }

@@ -8,7 +8,7 @@ use enarx_wire_launch::ElfError;
 use crate::child::ChildStep;
 use crate::cvm::TsmError;
 use crate::sgx::SigningError;
-use crate::snp::StoredIdentityError;
+use crate::snp::{CertificateFileError, StoredIdentityError};
 
 /// Why a Keep was not started, one variant for each step that can fail.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,14 @@ pub enum LaunchError {
         path: PathBuf,
         /// What is wrong with it.
         source: StoredIdentityError,
+    },
+    /// There are certificates of the chip that no owner could use.
+    #[error("the certificates {} cannot be used: {source}; `snphost import` makes such a file, or remove it", path.display())]
+    Certificates {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CertificateFileError,
     },
     /// The enclave could not be signed.
     #[error("{0}")]

@@ -13,13 +13,13 @@ use enarx_wire_launch::{Digest, LaunchPage, Platform, SnpSignedIdentity, launch_
 use super::keep_process::{self, Report};
 use super::order::Order;
 use super::{machine, tee};
-use crate::backend::{Backend, LaunchRequest};
+use crate::backend::{Backend, Endorsement, LaunchRequest};
 use crate::child::{self, Beginning, ChildStep, Served, Started, Workplace};
 use crate::device::{Device, EvidenceSource};
 use crate::keep::LaunchedKeep;
 use crate::keep_process::KeepProcesses;
 use crate::simulated::Simulated;
-use crate::snp::IdentityStore;
+use crate::snp::{CertificateFile, IdentityStore};
 use crate::{Isolation, LaunchError};
 
 /// Runs Keeps in virtual machines, each in a process of its own. Without a TEE, or with one that the host
@@ -30,6 +30,7 @@ pub struct KvmBackend {
     processes: KeepProcesses,
     namespaces: bool,
     identities: IdentityStore,
+    certificates: CertificateFile,
 }
 
 impl KvmBackend {
@@ -41,15 +42,18 @@ impl KvmBackend {
             processes: KeepProcesses::new(keep_process::NAME),
             namespaces: true,
             identities: IdentityStore::default(),
+            certificates: CertificateFile::default(),
         }
     }
 
-    /// The backend `snp`, which takes from the directory `identities` who vouches for what it launches.
+    /// The backend `snp`, which takes from `directory` who vouches for what it launches, and the certificates
+    /// of the chip.
     #[must_use]
-    pub fn snp(identities: Option<&Path>) -> Self {
+    pub fn snp(directory: Option<&Path>) -> Self {
         Self {
             platform: Platform::Snp,
-            identities: IdentityStore::new(identities),
+            identities: IdentityStore::new(directory),
+            certificates: CertificateFile::new(directory),
             ..Self::new()
         }
     }
@@ -119,9 +123,15 @@ impl Backend for KvmBackend {
             Platform::Snp => self.identities.of(&measurement)?,
             _ => None,
         };
+        let endorsements = match &simulated {
+            Some(simulated) => simulated.endorsements(),
+            // The rest owners get from the TEE's vendor.
+            None => self.certificates.endorsements()?,
+        };
         let launch = Launch {
             request,
             simulated,
+            endorsements,
             page: launch_page(self.platform, request.image, request.memory()),
             measurement,
             identity,
@@ -148,6 +158,8 @@ struct Launch<'a> {
     request: &'a LaunchRequest<'a>,
     /// What gives its evidence, unless it has a TEE of the processor's own.
     simulated: Option<Simulated>,
+    /// What it is verified with.
+    endorsements: Vec<Endorsement>,
     page: LaunchPage,
     measurement: Digest,
     /// Who vouches for that, if anybody does.
@@ -216,14 +228,10 @@ impl Launch<'_> {
         })
     }
 
-    fn launched(&self, started: Started, isolation: Isolation) -> LaunchedKeep {
+    fn launched(self, started: Started, isolation: Isolation) -> LaunchedKeep {
         LaunchedKeep {
             channel: started.channel,
-            // Of a TEE of the processor's own, owners get them from its vendor.
-            endorsements: match &self.simulated {
-                Some(simulated) => simulated.endorsements(),
-                None => Vec::new(),
-            },
+            endorsements: self.endorsements,
             isolation,
             process: started.process,
         }

@@ -1,8 +1,11 @@
-//! What SEV-SNP machines have of their own beside the launch: identities.
+//! What SEV-SNP machines have of their own beside the launch: identities, and certificates of their chip.
 
+mod certificates;
 mod signing;
 mod store;
 
+pub(crate) use certificates::CertificateFile;
+pub use certificates::CertificateFileError;
 pub use signing::{IdentityError, IdentityKey};
 pub(crate) use store::IdentityStore;
 pub use store::{StoredIdentityError, identity_file_name};
