@@ -29,7 +29,10 @@ impl TryRng for Fixed {
 impl TryCryptoRng for Fixed {}
 
 /// A Keep that answered `nonce`.
-#[allow(dead_code, reason = "not every target that has a conversation has a Keep")]
+#[allow(
+    dead_code,
+    reason = "not every target that has a conversation has a Keep"
+)]
 pub fn keep(nonce: [u8; 32]) -> KeepOffer {
     let target = CompileTarget::new("1", "triple", [], MemoryStrategy::Bounded).unwrap();
     let description = KeepDescription {

@@ -1,26 +1,38 @@
-//! An SEV-SNP report, and certificates that a host presents with it.
+//! An SEV-SNP report, and what a host presents with it: certificates and a revocation list.
 #![no_main]
+
+mod parts;
 
 use enarx_owner_evidence::{
     UnixTime,
-    snp::{Certificates, Report, SimulatedRoots, verify_either},
+    snp::{Certificates, EitherEndorsementKey, Report, SimulatedRoots, certificates_in_table},
 };
+use parts::part;
+
+/// Bytes of a report that are signed.
+const SIGNED: usize = 0x2a0;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let _ = Report::parse(bytes);
-    // The input is also cut into the four parts that a host sends.
-    let quarter = bytes.len() / 4;
+    let _ = certificates_in_table(bytes);
+    let mut rest = bytes;
+    let report = part(&mut rest);
     let certificates = Certificates {
-        endorsement_key: &bytes[..quarter],
-        signing_authority: &bytes[quarter..2 * quarter],
-        root: &bytes[2 * quarter..3 * quarter],
+        endorsement_key: part(&mut rest),
+        signing_authority: part(&mut rest),
+        root: part(&mut rest),
     };
+    let list = Some(part(&mut rest)).filter(|list| !list.is_empty());
+    let _ = Report::parse(report);
     let now = UnixTime(1_800_000_000);
-    let verified = verify_either(
-        &bytes[3 * quarter..],
-        &certificates,
-        &SimulatedRoots::Any,
-        now,
-    );
-    assert!(verified.is_err(), "nobody signed this");
+    let simulated = SimulatedRoots::Any;
+    let key = EitherEndorsementKey::verify_unrevoked(&certificates, list, &simulated, now);
+    let Ok(key) = key else {
+        return;
+    };
+    // What is accepted is accepted unaltered alone.
+    if key.verify_report(report, now).is_ok() {
+        let mut altered = report.to_vec();
+        altered[bytes.len() % SIGNED] ^= 1;
+        assert!(key.verify_report(&altered, now).is_err());
+    }
 });

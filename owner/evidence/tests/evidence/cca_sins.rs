@@ -120,10 +120,22 @@ impl Token {
     }
 }
 
+/// Tokens of both drafts in which nothing is wrong, each with the key that it is signed with.
+pub fn files() -> [(&'static str, [Vec<u8>; 2]); 2] {
+    let key = || jwk(&keys().platform).into_bytes();
+    [
+        ("cca-early", [Token::early().issue(), key()]),
+        ("cca-drafted", [Token::drafted().issue(), key()]),
+    ]
+}
+
 fn platform_key(key: &EcdsaKeyPair) -> PlatformKey<Simulated> {
+    PlatformKey::read(jwk(key).as_bytes()).unwrap().remove(0)
+}
+
+fn jwk(key: &EcdsaKeyPair) -> String {
     let [x, y] = [&point(key)[1..49], &point(key)[49..]].map(|half| URL_SAFE_NO_PAD.encode(half));
-    let jwk = format!(r#"{{"kty":"EC","crv":"P-384","x":"{x}","y":"{y}"}}"#);
-    PlatformKey::read(jwk.as_bytes()).unwrap().remove(0)
+    format!(r#"{{"kty":"EC","crv":"P-384","x":"{x}","y":"{y}"}}"#)
 }
 
 fn sign(payload: &[u8], algorithm: i64, signer: &EcdsaKeyPair) -> Vec<u8> {

@@ -15,6 +15,7 @@ mod real;
 mod reports;
 mod revocation;
 mod se;
+mod seeds;
 mod sev;
 mod sins;
 mod vectors;
