@@ -45,6 +45,10 @@ pub(super) fn load<'a>(
             },
         })
     });
+    let entry = at.checked_add(program.entry);
+    if entry.is_none_or(|entry| entry >= end) {
+        return Err(ElfError::Range);
+    }
     Ok(Program {
         entry: program.entry,
         sections: sections.collect::<Result<_, _>>()?,

@@ -221,6 +221,11 @@ fn what_is_no_program_is_refused() {
     assert_eq!(pages(&into_the_launch_page), Err(ElfError::Range));
     let past_the_end_of_numbers = elf(&[first(), segment(READ, u64::MAX - 0xfff, 0)]);
     assert_eq!(pages(&past_the_end_of_numbers), Err(ElfError::Range));
+    for entry in [0x0100_0000, u64::MAX] {
+        let mut begins_elsewhere = files.shim.clone();
+        begins_elsewhere[24..32].copy_from_slice(&entry.to_le_bytes());
+        assert_eq!(pages(&begins_elsewhere), Err(ElfError::Range));
+    }
     let mut executable = files.shim.clone();
     executable[16] = 2;
     assert_eq!(pages(&executable), Err(ElfError::Kind));
