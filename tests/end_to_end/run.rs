@@ -12,6 +12,7 @@ in_every_keep!(
     a_gibibyte_of_memory_is_zero_and_can_be_written,
     a_large_program_is_whole_compiled_or_from_the_cache,
     a_component_runs_with_wasi_preview_2,
+    a_component_runs_with_wasi_preview_3_where_that_is_allowed,
     limits_end_the_program_with_a_reason,
     a_missing_import_is_named,
     arguments_environment_and_files_reach_the_program_and_nothing_else_does,
@@ -234,6 +235,21 @@ fn a_component_runs_with_wasi_preview_2(place: &Place) {
     place
         .run(["run", "--simulate", component.to_str().unwrap()])
         .expect(1);
+}
+
+fn a_component_runs_with_wasi_preview_3_where_that_is_allowed(place: &Place) {
+    let component = include_str!("../../keep/runtime/tests/keep/components/preview3.wat");
+    place.file("streaming/main.wat", component);
+    let configuration = "args = [\"argument\"]\n[env]\nNAME = \"-value\"\n";
+    place.file("streaming/Enarx.toml", configuration);
+    let arguments = ["run", "--simulate", "streaming"];
+    let refused = place.run(arguments);
+    assert_ne!(refused.status, 0);
+    refused.says("`preview3 = true` under [wasi] of Enarx.toml");
+    let allowing = format!("{configuration}[wasi]\npreview3 = true\n[network]\n");
+    place.file("streaming/Enarx.toml", allowing);
+    let finished = place.run(arguments).expect(0);
+    assert_eq!(finished.text(), "argumentNAME-value");
 }
 
 fn limits_end_the_program_with_a_reason(place: &Place) {

@@ -23,6 +23,7 @@ pub fn manifest(size: u64, digests: bool) -> Manifest {
         tls: None,
         network: None,
         http: None,
+        preview3: false,
         config: Vec::new(),
         limits: Limits::default(),
         target: None,

@@ -222,6 +222,7 @@ mod tests {
         assert!(configuration.limits.processor_milliseconds.is_some());
         assert!(configuration.limits.output_bytes.is_some());
         assert!(configuration.network.is_some() && configuration.http.is_some());
+        assert!(configuration.preview3);
         assert!(!configuration.config.is_empty() && !configuration.secrets.is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::{mem, num::NonZero, sync::Arc, thread};
 
 use enarx_wire_package::{Manifest, WorkloadKind};
 use enarx_wire_provision::{Cause, Ending, SessionError};
-use enarx_wire_target::CompileTarget;
+use enarx_wire_target::{Calls, CompileTarget};
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{Engine, Error, Linker, Module, ResourceLimiter as _, Store, component::Component};
 use wasmtime_wasi::I32Exit;
@@ -57,7 +57,8 @@ pub struct Program {
     pub stop: Arc<Stop>,
 }
 
-/// What runs programs: all that can be made before there is one.
+/// What runs programs: all that can be made before there is one. Components of WASI 0.3, which
+/// are few, have another engine, made when they are there.
 pub struct Runner {
     engine: Engine,
     /// The functions of preview 1.
@@ -71,15 +72,20 @@ impl Runner {
     ///
     /// When wasmtime has no such engine.
     pub fn new(target: &CompileTarget) -> Result<Self, Error> {
-        let mut config = target.engine_config()?;
-        code::run_in_place(&mut config);
-        pool::start_in_large_pages(&mut config, target);
-        let engine = Engine::new(&config)?;
+        let engine = engine(target, Calls::Synchronous)?;
         let mut functions = Linker::new(&engine);
         preview1::add_to_linker(&mut functions, |state: &mut State| &mut state.preview1)?;
         preview1::add_keep_to_linker(&mut functions, |state: &mut State| &state.workload)?;
         Ok(Self { engine, functions })
     }
+}
+
+/// What runs code that was compiled for `target` with these `calls`.
+fn engine(target: &CompileTarget, calls: Calls) -> Result<Engine, Error> {
+    let mut config = target.engine_config(calls)?;
+    code::run_in_place(&mut config);
+    pool::start_in_large_pages(&mut config, target);
+    Engine::new(&config)
 }
 
 /// Runs a program to its end.
@@ -146,7 +152,7 @@ async fn module(mut program: Program) -> Ending {
     ending
 }
 
-/// Runs a component of WASI preview 2.
+/// Runs a component of WASI 0.2, or of WASI 0.3 if its manifest allows that.
 async fn components(mut program: Program) -> Ending {
     let refused = |reason: String| ending::early(Cause::Refused, reason);
     let manifest = &Arc::clone(&program.manifest);
@@ -174,9 +180,15 @@ async fn components(mut program: Program) -> Ending {
         program.quotas,
         program.workload,
     ));
-    let engine = match manifest.http {
-        Some(_) => pool::engine(&program.target).unwrap_or(program.runner.engine),
-        None => program.runner.engine,
+    let calls = Calls::with_preview3(manifest.preview3);
+    let serving = (manifest.http.as_ref()).and_then(|_| pool::engine(&program.target, calls));
+    let engine = match (serving, calls) {
+        (Some(engine), _) => engine,
+        (None, Calls::Synchronous) => program.runner.engine,
+        (None, Calls::Asynchronous) => match engine(&program.target, calls) {
+            Ok(engine) => engine,
+            Err(error) => return refused(format!("{error:#}")),
+        },
     };
     let code = match program.code.freeze() {
         Ok(code) => code,

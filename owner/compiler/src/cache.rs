@@ -29,7 +29,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use enarx_wire_target::CompileTarget;
+use enarx_wire_target::{Calls, CompileTarget};
 
 use crate::{Digest, MachineCode, ProgramId, ProgramSource, sha384};
 
@@ -186,16 +186,16 @@ impl CacheError {
     }
 }
 
-/// What an artifact depends on: the program, the target, and how this version of
+/// What an artifact depends on: the program, the target, its calls, and how this version of
 /// the project configures wasmtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key(Digest);
 
 impl Key {
-    pub(crate) fn new(program: &Digest, target: &CompileTarget) -> Self {
+    pub(crate) fn new(program: &Digest, target: &CompileTarget, calls: Calls) -> Self {
         // No part of a target contains a line feed.
         let target = format!(
-            "{}\n{}\n{:?}\n{}\n",
+            "{}\n{}\n{:?}\n{}\n{calls:?}\n",
             target.wasmtime(),
             target.triple(),
             target.memory(),

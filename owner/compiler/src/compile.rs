@@ -1,6 +1,6 @@
 //! From a program to machine code.
 
-use enarx_wire_target::{CompileTarget, TargetError};
+use enarx_wire_target::{Calls, CompileTarget, TargetError};
 use wasmtime::Engine;
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     proposals,
 };
 
-/// Compiles `program` for `target`, or takes the result from `cache`.
+/// Compiles `program` for `target` and with these `calls`, or takes the result from `cache`.
 ///
 /// # Errors
 ///
@@ -16,16 +16,17 @@ use crate::{
 pub fn compile(
     program: &Program<'_>,
     target: &CompileTarget,
+    calls: Calls,
     cache: &ArtifactCache,
 ) -> Result<Artifact, CompileError> {
     target.check_supported()?;
-    let unreadable = match compiled_before(&program.id(), target, cache) {
+    let unreadable = match compiled_before(&program.id(), target, calls, cache) {
         Ok(Some(artifact)) => return Ok(artifact),
         Ok(None) => None,
         Err(error) => Some(error),
     };
-    let bytes = generate(program, target)?;
-    let key = Key::new(&program.digest(), target);
+    let bytes = generate(program, target, calls)?;
+    let key = Key::new(&program.digest(), target, calls);
     let origin = match (cache.store(&key, &bytes), unreadable) {
         (Err(error), _) | (Ok(()), Some(error)) => Origin::Compiled(Some(error)),
         (Ok(()), None) => Origin::Compiled(None),
@@ -45,9 +46,10 @@ pub fn compile(
 pub fn compiled_before(
     program: &ProgramId,
     target: &CompileTarget,
+    calls: Calls,
     cache: &ArtifactCache,
 ) -> Result<Option<Artifact>, CacheError> {
-    let code = cache.load(&Key::new(&program.digest, target))?;
+    let code = cache.load(&Key::new(&program.digest, target, calls))?;
     Ok(code.map(|code| Artifact {
         code,
         program: *program,
@@ -93,19 +95,23 @@ pub enum CompileError {
     Failed(String),
 }
 
-fn generate(program: &Program<'_>, target: &CompileTarget) -> Result<Vec<u8>, CompileError> {
-    let engine = Engine::new(&target.compiler_config()?).map_err(failed)?;
+fn generate(
+    program: &Program<'_>,
+    target: &CompileTarget,
+    calls: Calls,
+) -> Result<Vec<u8>, CompileError> {
+    let engine = Engine::new(&target.compiler_config(calls)?).map_err(failed)?;
     let wasm = program.wasm();
     let compiled = match program.kind() {
         ProgramKind::Module => engine.precompile_module(wasm),
         ProgramKind::Component => engine.precompile_component(wasm),
     };
-    compiled.map_err(|error| diagnose(wasm, error))
+    compiled.map_err(|error| diagnose(wasm, calls, error))
 }
 
 /// Compilation reports only that it failed: a failure is told apart afterwards.
-fn diagnose(wasm: &[u8], error: wasmtime::Error) -> CompileError {
-    match proposals::missing(wasm) {
+fn diagnose(wasm: &[u8], calls: Calls, error: wasmtime::Error) -> CompileError {
+    match proposals::missing(wasm, calls) {
         Err(reason) => CompileError::Invalid(bounded(reason.to_string())),
         Ok(missing) if !missing.is_empty() => CompileError::UnsupportedProposal(missing),
         Ok(_) => failed(error),

@@ -76,6 +76,8 @@ pub struct Application {
     pub network: Option<NetworkRules>,
     /// How requests reach a component that handles them.
     pub http: Option<HttpServer>,
+    /// Whether a component may use WASI 0.3.
+    pub preview3: bool,
     /// What `wasi:config` has, sorted by key; secrets are among it.
     pub config: Vec<(String, String)>,
     /// What ends the program early.
@@ -154,6 +156,7 @@ impl Application {
             tls: self.tls.clone(),
             network: self.network.clone(),
             http: self.http.clone(),
+            preview3: self.preview3,
             config: self.config.clone(),
             limits: self.limits,
             target,
@@ -214,6 +217,7 @@ impl Application {
             tls: None,
             network: None,
             http: None,
+            preview3: false,
             config: Vec::new(),
             limits: Limits::default(),
             files: Vec::new(),
@@ -255,6 +259,7 @@ impl Application {
             tls: configuration.tls.map(|tls| tls.settings),
             network: configuration.network,
             http: configuration.http,
+            preview3: configuration.preview3,
             config: config.into_iter().collect(),
             limits: configuration.limits,
             files,
@@ -291,7 +296,7 @@ impl Application {
         mounts::check(&self.files)?;
         let workload = Workload {
             // The program itself is looked at later; what is for components fits those.
-            kind: match self.http.is_some() || self.network.is_some() {
+            kind: match self.http.is_some() || self.network.is_some() || self.preview3 {
                 true => WorkloadKind::Component,
                 false => WorkloadKind::Module,
             },
@@ -320,6 +325,7 @@ impl fmt::Debug for Application {
             .field("tls", &self.tls)
             .field("network", &self.network)
             .field("http", &self.http)
+            .field("preview3", &self.preview3)
             .field("config", &Names(&self.config))
             .field("limits", &self.limits)
             .field("files", &self.files)

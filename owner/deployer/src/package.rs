@@ -13,7 +13,7 @@ use enarx_wire_package::{
     ContentKey, Entry, EntryKind, Manifest, ManifestError, Workload, WorkloadKind, sealed_size,
 };
 use enarx_wire_provision::target_digest;
-use enarx_wire_target::{CompileTarget, MemoryStrategy};
+use enarx_wire_target::{Calls, CompileTarget, MemoryStrategy};
 
 use crate::{Attested, Observer, Progress, SystemRandom, application::Application};
 
@@ -21,6 +21,8 @@ use crate::{Attested, Observer, Progress, SystemRandom, application::Application
 #[derive(Debug)]
 pub struct Examined {
     id: ProgramId,
+    /// With which calls it is compiled.
+    calls: Calls,
     /// The program, if it had to be read for that.
     program: Option<Program<'static>>,
     /// Machine code from the cache, and for what it is.
@@ -36,6 +38,7 @@ impl Examined {
     /// [`ExamineError`] when it cannot be read or is no WebAssembly.
     pub fn new(application: &Application, cache: &ArtifactCache) -> Result<Self, ExamineError> {
         let source = &application.program;
+        let calls = Calls::with_preview3(application.preview3);
         let (id, program) = match cache.recall(source) {
             Some(id) => (id, None),
             None => {
@@ -48,10 +51,15 @@ impl Examined {
         let known = CompileTarget::detect(MemoryStrategy::GuardPages)
             .ok()
             .and_then(|target| {
-                let artifact = compiled_before(&id, &target, cache).ok()??;
+                let artifact = compiled_before(&id, &target, calls, cache).ok()??;
                 Some((target, artifact))
             });
-        Ok(Self { id, program, known })
+        Ok(Self {
+            id,
+            calls,
+            program,
+            known,
+        })
     }
 
     /// Whether there is machine code for this Keep, so that packaging takes no time.
@@ -76,13 +84,13 @@ impl Examined {
         }
         let program = match self.program {
             Some(program) => program,
-            None => match compiled_before(&self.id, target, cache) {
+            None => match compiled_before(&self.id, target, self.calls, cache) {
                 Ok(Some(artifact)) => return Ok(artifact),
                 // What is wrong with the cache is told by the compiler.
                 Ok(None) | Err(_) => read(source)?,
             },
         };
-        Ok(compile(&program, target, cache)?)
+        Ok(compile(&program, target, self.calls, cache)?)
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Manifest {
     /// How requests reach a component that handles them. Only a component's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpServer>,
+    /// Whether a component may use WASI 0.3. Only a component's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preview3: bool,
     /// What `wasi:config` has, by key; secrets are among it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<(String, String)>,
@@ -189,9 +192,9 @@ impl Manifest {
             }
         }
         if self.workload.kind == WorkloadKind::Module
-            && (self.network.is_some() || self.http.is_some())
+            && (self.network.is_some() || self.http.is_some() || self.preview3)
         {
-            return Err(ManifestError::ModuleNetwork);
+            return Err(ManifestError::Module);
         }
         if let Some(rules) = &self.network {
             rules.check()?;
@@ -253,6 +256,11 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// What is not said needs no bytes: `serde` asks for a function of a reference.
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The WebAssembly program of a package.
@@ -425,8 +433,10 @@ pub enum ManifestError {
     #[error("descriptor {0:?} has an address that cannot be")]
     Endpoint(String),
     /// A module has no interface through which it could use these.
-    #[error("only components have a use for network rules and for the serving of HTTP")]
-    ModuleNetwork,
+    #[error(
+        "only components have a use for network rules, for the serving of HTTP and for WASI 0.3"
+    )]
+    Module,
     /// A network rule allows what cannot be.
     #[error("{0} is no rule for the network")]
     Rule(String),

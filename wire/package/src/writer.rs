@@ -18,7 +18,7 @@ use crate::{
 /// #     version: Manifest::VERSION, name: "hello".into(),
 /// #     workload: Workload { kind: WorkloadKind::Module, digest: digest(wasm) },
 /// #     args: vec![], env: vec![], descriptors: vec![], tls: None, network: None, http: None,
-/// #     config: vec![], limits: Limits::default(), target: None,
+/// #     preview3: false, config: vec![], limits: Limits::default(), target: None,
 /// #     entries: vec![Entry { path: "hello.wasm".into(), kind: EntryKind::Wasm, size: 8, digest: None }],
 /// # };
 /// let key = ContentKey::new([7; 32]);

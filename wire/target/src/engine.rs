@@ -2,7 +2,7 @@
 
 use wasmtime::{Collector, Config, ModuleVersionStrategy, WasmBacktraceDetails};
 
-use crate::{CompileTarget, MemoryStrategy, TargetError};
+use crate::{Calls, CompileTarget, MemoryStrategy, TargetError};
 
 /// Stack that WebAssembly code may use, in bytes: as much as a native program
 /// has by default, since interpreters recurse deeply. Touched on demand.
@@ -13,7 +13,8 @@ pub const WASM_STACK_SIZE: usize = 8 << 20;
 pub const ASYNC_STACK_SIZE: usize = WASM_STACK_SIZE + (2 << 20);
 
 impl CompileTarget {
-    /// The configuration of a wasmtime engine that loads code for this target.
+    /// The configuration of a wasmtime engine that loads code for this target and with these
+    /// calls.
     ///
     /// It fixes every setting that takes part in wasmtime's own comparison of
     /// machine code and engine, so that neither the machine on which it is called
@@ -22,11 +23,11 @@ impl CompileTarget {
     /// # Errors
     ///
     /// [`TargetError`] when this build does not support the target.
-    pub fn engine_config(&self) -> Result<Config, TargetError> {
+    pub fn engine_config(&self, calls: Calls) -> Result<Config, TargetError> {
         self.check_supported()?;
         let mut config = Config::new();
         refused(config.target(self.triple()))?;
-        common(&mut config, self.memory())?;
+        common(&mut config, self.memory(), calls)?;
         Ok(config)
     }
 
@@ -36,8 +37,8 @@ impl CompileTarget {
     ///
     /// [`TargetError`] when this build does not support the target.
     #[cfg(feature = "compiler")]
-    pub fn compiler_config(&self) -> Result<Config, TargetError> {
-        let mut config = self.engine_config()?;
+    pub fn compiler_config(&self, calls: Calls) -> Result<Config, TargetError> {
+        let mut config = self.engine_config(calls)?;
         config.strategy(wasmtime::Strategy::Cranelift);
         config.cranelift_opt_level(wasmtime::OptLevel::Speed);
         for feature in self.features() {
@@ -50,11 +51,12 @@ impl CompileTarget {
     }
 }
 
-fn common(config: &mut Config, memory: MemoryStrategy) -> Result<(), TargetError> {
+fn common(config: &mut Config, memory: MemoryStrategy, calls: Calls) -> Result<(), TargetError> {
     // wasmtime compares only major versions on its own.
     let version = ModuleVersionStrategy::Custom(crate::WASMTIME_VERSION.to_owned());
     refused(config.module_version(version))?;
     proposals(config);
+    asynchronous_calls(config, calls == Calls::Asynchronous);
     debugging(config);
     // A Keep instantiates a program once: copying its data is cheaper than
     // building an image to map it from, and needs no further system calls.
@@ -90,8 +92,17 @@ fn proposals(config: &mut Config) {
         .wasm_exceptions(true)
         .wasm_threads(false)
         .wasm_component_model(true)
-        .concurrency_support(false)
         .collector(Collector::Copying);
+}
+
+/// The part of the component model that WASI 0.3 needs.
+fn asynchronous_calls(config: &mut Config, has: bool) {
+    config
+        .concurrency_support(has)
+        .wasm_component_model_async(has)
+        .wasm_component_model_more_async_builtins(false)
+        .wasm_component_model_async_stackful(false)
+        .wasm_component_model_threading(false);
 }
 
 /// Function names and offsets in backtraces, nothing for native debuggers.
@@ -156,7 +167,7 @@ mod tests {
         \x07\x05\x01\x01f\0\0\x0a\x07\x01\x05\0\x20\0\x69\x0b";
 
     fn compiled(target: &CompileTarget) -> Vec<u8> {
-        let engine = Engine::new(&target.compiler_config().unwrap()).unwrap();
+        let engine = Engine::new(&target.compiler_config(Calls::Synchronous).unwrap()).unwrap();
         engine.precompile_module(POPCOUNT).unwrap()
     }
 
@@ -166,7 +177,7 @@ mod tests {
             let target = CompileTarget::detect(memory).unwrap();
             // Without an explicit target Cranelift infers this CPU's features.
             let mut inferred = Config::new();
-            common(&mut inferred, memory).unwrap();
+            common(&mut inferred, memory, Calls::Synchronous).unwrap();
             inferred.cranelift_opt_level(wasmtime::OptLevel::Speed);
             let engine = Engine::new(&inferred).unwrap();
             assert!(
@@ -193,7 +204,7 @@ mod tests {
         let target = |memory| CompileTarget::detect(memory).unwrap();
         let bounded = compiled(&target(MemoryStrategy::Bounded));
         let guarded = target(MemoryStrategy::GuardPages);
-        let engine = Engine::new(&guarded.engine_config().unwrap()).unwrap();
+        let engine = Engine::new(&guarded.engine_config(Calls::Synchronous).unwrap()).unwrap();
         // SAFETY: the bytes come from this wasmtime's own compiler, above.
         let loaded = unsafe { wasmtime::Module::deserialize(&engine, bounded) };
         assert!(loaded.is_err());

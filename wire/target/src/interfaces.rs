@@ -108,6 +108,32 @@ pub const INTERFACES: [(&str, &str); 35] = [
     ("wasi:sockets/udp-create-socket", "0.2.12"),
 ];
 
+/// Interfaces of WASI 0.3 that a component may import if its manifest allows it, each with the
+/// version that there is. Another version of WASI 0.3 does as well.
+pub const PREVIEW3_INTERFACES: [(&str, &str); 21] = [
+    ("wasi:cli/environment", "0.3.0"),
+    ("wasi:cli/exit", "0.3.0"),
+    ("wasi:cli/stderr", "0.3.0"),
+    ("wasi:cli/stdin", "0.3.0"),
+    ("wasi:cli/stdout", "0.3.0"),
+    ("wasi:cli/terminal-input", "0.3.0"),
+    ("wasi:cli/terminal-output", "0.3.0"),
+    ("wasi:cli/terminal-stderr", "0.3.0"),
+    ("wasi:cli/terminal-stdin", "0.3.0"),
+    ("wasi:cli/terminal-stdout", "0.3.0"),
+    ("wasi:cli/types", "0.3.0"),
+    ("wasi:clocks/monotonic-clock", "0.3.0"),
+    ("wasi:clocks/system-clock", "0.3.0"),
+    ("wasi:clocks/types", "0.3.0"),
+    ("wasi:filesystem/preopens", "0.3.0"),
+    ("wasi:filesystem/types", "0.3.0"),
+    ("wasi:random/insecure", "0.3.0"),
+    ("wasi:random/insecure-seed", "0.3.0"),
+    ("wasi:random/random", "0.3.0"),
+    ("wasi:sockets/ip-name-lookup", "0.3.0"),
+    ("wasi:sockets/types", "0.3.0"),
+];
+
 /// Whether a core module may import this function.
 #[must_use]
 pub fn offers_function(module: &str, name: &str) -> bool {
@@ -118,8 +144,18 @@ pub fn offers_function(module: &str, name: &str) -> bool {
 /// Whether a component may import the interface `name`, such as `wasi:cli/exit@0.2.6`.
 #[must_use]
 pub fn offers_interface(name: &str) -> bool {
+    is_among(&INTERFACES, name)
+}
+
+/// Whether a component whose manifest allows WASI 0.3 may import its interface `name`.
+#[must_use]
+pub fn offers_preview3_interface(name: &str) -> bool {
+    is_among(&PREVIEW3_INTERFACES, name)
+}
+
+fn is_among(interfaces: &[(&str, &str)], name: &str) -> bool {
     let (name, version) = name.split_once('@').unwrap_or((name, ""));
-    let mut known = INTERFACES.iter().filter(|(known, _)| *known == name);
+    let mut known = interfaces.iter().filter(|(known, _)| *known == name);
     known.any(|(_, own)| {
         // Versions of one track are compatible (component model, "Canonical Interface Name").
         let track = |version: &str| version.rsplit_once('.').map(|(track, _)| track.to_owned());
@@ -137,6 +173,11 @@ mod tests {
         assert!(offers_interface("wasi:cli/exit@0.2.0"));
         assert!(offers_interface("wasi:cli/exit@0.2.30"));
         assert!(!offers_interface("wasi:cli/exit@0.3.0"));
+        assert!(offers_preview3_interface("wasi:cli/exit@0.3.1"));
+        assert!(!offers_preview3_interface(
+            "wasi:cli/exit@0.3.0-rc-2026-03-15"
+        ));
+        assert!(!offers_preview3_interface("wasi:cli/exit@0.2.0"));
         assert!(!offers_interface("wasi:cli/exit@0.2.0-rc-2023-11-10"));
         assert!(!offers_interface("wasi:cli/exit"));
         assert!(offers_interface("wasi:config/store@0.2.0-rc.1"));

@@ -45,6 +45,29 @@ pub struct CompileTarget {
     memory: MemoryStrategy,
 }
 
+/// How functions of components call each other, and so of which WASI they can be.
+///
+/// Code and engine must agree in it. Keeping track of asynchronous calls costs every call and
+/// every instance, so that only programs that need it have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// One after the other: modules, and components of WASI 0.2.
+    Synchronous,
+    /// Several at a time, with streams and futures between them: components of WASI 0.3.
+    Asynchronous,
+}
+
+impl Calls {
+    /// What a program may need that may use WASI 0.3 (`preview3`), or that may not.
+    #[must_use]
+    pub const fn with_preview3(preview3: bool) -> Self {
+        match preview3 {
+            true => Self::Asynchronous,
+            false => Self::Synchronous,
+        }
+    }
+}
+
 /// How compiled code keeps accesses inside a linear memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

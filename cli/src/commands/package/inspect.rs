@@ -90,6 +90,9 @@ fn show(console: &Console, manifest: &Manifest, digest: &str) -> anyhow::Result<
             line(what, rule)?;
         }
     }
+    if manifest.preview3 {
+        line("may use", &"WASI 0.3, which is experimental")?;
+    }
     if !manifest.config.is_empty() {
         let keys = &mut manifest.config.iter().map(|(key, _)| key.as_str());
         line("is told", &list(keys))?;
@@ -162,6 +165,7 @@ fn as_json(manifest: &Manifest, digest: &str) -> Value {
         "tls": manifest.tls,
         "network": manifest.network,
         "http": manifest.http,
+        "preview3": manifest.preview3,
         "config": manifest.config.iter().map(|(key, _)| key).collect::<Vec<_>>(),
         "limits": manifest.limits,
         "target": manifest.target.map(hex::encode),

@@ -1,4 +1,4 @@
-//! `wasi:sockets/ip-name-lookup`, through the host that knows name servers.
+//! `wasi:sockets/ip-name-lookup` of WASI 0.2 and 0.3, through the host that knows name servers.
 //!
 //! wasmtime's own would have the C library read files and ask servers that it finds there.
 
@@ -12,7 +12,7 @@ use std::{
 use enarx_wire_package::is_host_name;
 use wasmtime::{
     Result, StoreContextMut,
-    component::{Linker, Resource, ResourceType},
+    component::{Accessor, Linker, Resource, ResourceType},
 };
 use wasmtime_wasi::{
     async_trait,
@@ -21,13 +21,15 @@ use wasmtime_wasi::{
         bindings::sockets::network::{ErrorCode, IpAddress},
         subscribe,
     },
+    p3::bindings::sockets::ip_name_lookup as preview3,
     runtime::{self, AbortOnDropJoinHandle},
 };
 
 use super::State;
 
-/// The interface, in the version that wasmtime has.
+/// The interface, in the versions that wasmtime has.
 const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+const LOOKUP_PREVIEW3: &str = "wasi:sockets/ip-name-lookup@0.3.0";
 
 /// `resolve-address-stream`.
 enum Addresses {
@@ -48,7 +50,39 @@ impl Pollable for Addresses {
 
 type Caller<'a> = StoreContextMut<'a, State>;
 
-/// Adds the interface in place of wasmtime's.
+/// Adds the interface of WASI 0.3 in place of wasmtime's.
+///
+/// # Errors
+///
+/// None in a linker that has wasmtime's, of an engine with asynchronous calls.
+pub fn add_preview3_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    linker.allow_shadowing(true);
+    let mut instance = linker.instance(LOOKUP_PREVIEW3)?;
+    instance.func_wrap_concurrent(
+        "resolve-addresses",
+        |accessor: &Accessor<State>, (name,): (String,)| {
+            let addresses = accessor.with(|mut access| look_up(access.get(), name));
+            Box::pin(async move {
+                let answer = match addresses {
+                    Ok(Addresses::Asked(answer)) => answer.await,
+                    Ok(Addresses::Known(known)) => known.map(Iterator::collect),
+                    Err(error) => Err(error),
+                };
+                Ok((match answer {
+                    Ok(addresses) => {
+                        let addresses = addresses.into_iter().map(preview3::IpAddress::from);
+                        Ok(addresses.collect::<Vec<_>>())
+                    }
+                    Err(error) => Err(preview3_error(error)),
+                },))
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Adds the interface of WASI 0.2 in place of wasmtime's.
 ///
 /// # Errors
 ///
@@ -103,6 +137,16 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     )?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// What WASI 0.3 calls an error of [`look_up`].
+const fn preview3_error(error: ErrorCode) -> preview3::ErrorCode {
+    match error {
+        ErrorCode::InvalidArgument => preview3::ErrorCode::InvalidArgument,
+        ErrorCode::AccessDenied => preview3::ErrorCode::AccessDenied,
+        ErrorCode::TemporaryResolverFailure => preview3::ErrorCode::TemporaryResolverFailure,
+        _ => preview3::ErrorCode::NameUnresolvable,
+    }
 }
 
 /// The addresses of `name`, or that they have been asked for.

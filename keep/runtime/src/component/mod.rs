@@ -1,4 +1,4 @@
-//! Components: WASI preview 2, and what else their worlds import.
+//! Components: WASI 0.2 and 0.3, and what else their worlds import.
 //!
 //! What a component does not import is not even set up.
 
@@ -6,6 +6,7 @@ mod configuration;
 mod keep;
 mod keyvalue;
 mod lookup;
+mod preview3;
 
 use std::{mem, sync::Arc};
 
@@ -40,6 +41,7 @@ pub struct Services {
     quotas: Arc<Quotas>,
     workload: Workload,
     configuration: Vec<(String, String)>,
+    preview3: bool,
     values: keyvalue::Values,
 }
 
@@ -69,6 +71,7 @@ impl Services {
             quotas: Arc::new(quotas),
             workload,
             configuration: manifest.config.clone(),
+            preview3: manifest.preview3,
             values: keyvalue::Values::default(),
         }
     }
@@ -137,27 +140,36 @@ pub async fn run(
 }
 
 async fn call_run(component: &Component, store: &mut Store<State>) -> Result<(), Failure> {
-    let instance = linker(component)
+    let services = Arc::clone(&store.data().services);
+    let instance = linker(component, &services)
         .and_then(|linker| linker.instantiate_pre(component))
-        .and_then(CommandPre::new);
-    let command = instance
-        .map_err(Failure::Start)?
-        .instantiate_async(&mut *store)
-        .await
         .map_err(Failure::Start)?;
-    let outcome = command.wasi_cli_run().call_run(store).await;
-    match outcome.map_err(Failure::Run)? {
+    let outcome = match services
+        .preview3
+        .then(|| preview3::command(&instance))
+        .flatten()
+    {
+        Some(command) => preview3::call_run(&command, store).await?,
+        None => {
+            let command = CommandPre::new(instance).map_err(Failure::Start)?;
+            let command = command.instantiate_async(&mut *store).await;
+            let run = command.map_err(Failure::Start)?;
+            let outcome = run.wasi_cli_run().call_run(store).await;
+            outcome.map_err(Failure::Run)?
+        }
+    };
+    match outcome {
         Ok(()) => Ok(()),
         Err(()) => Err(Failure::Run(I32Exit(1).into())),
     }
 }
 
-/// A linker with all that `component` may import from a Keep.
+/// A linker with all that `component` may import from a Keep with these `services`.
 ///
 /// # Errors
 ///
 /// None that depends on the component.
-pub fn linker(component: &Component) -> wasmtime::Result<Linker<State>> {
+pub fn linker(component: &Component, services: &Services) -> wasmtime::Result<Linker<State>> {
     let engine = component.engine();
     let mut linker = Linker::new(engine);
     p2::add_to_linker_async(&mut linker)?;
@@ -168,6 +180,9 @@ pub fn linker(component: &Component) -> wasmtime::Result<Linker<State>> {
     };
     if imports("wasi:sockets") {
         lookup::add_to_linker(&mut linker)?;
+    }
+    if services.preview3 {
+        preview3::add_to_linker(&mut linker)?;
     }
     if imports("wasi:http") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;

@@ -63,7 +63,7 @@ pub async fn serve(
     stopping: Stopping,
 ) -> Ending {
     let refused = |reason: String| ending::early(Cause::Refused, reason);
-    let handler = component::linker(component)
+    let handler = component::linker(component, &services)
         .and_then(|linker| linker.instantiate_pre(component))
         .and_then(ProxyPre::new);
     let handler = match handler {

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use enarx_wire_target::{CompileTarget, MemoryStrategy};
+use enarx_wire_target::{Calls, CompileTarget, MemoryStrategy};
 use wasmtime::{Config, Engine};
 
 use memory::Memories;
@@ -21,14 +21,14 @@ use stack::Stacks;
 
 use crate::code;
 
-/// An engine that loads the same code as that of `target`, and whose instances leave their
+/// An engine that loads code for `target` and with these `calls`, and whose instances leave their
 /// memories and stacks to the next ones. `None` where memories have no address space that is
 /// reserved for them.
-pub fn engine(target: &CompileTarget) -> Option<Engine> {
+pub fn engine(target: &CompileTarget, calls: Calls) -> Option<Engine> {
     if target.memory() != MemoryStrategy::GuardPages {
         return None;
     }
-    let mut config = target.engine_config().ok()?;
+    let mut config = target.engine_config(calls).ok()?;
     code::run_in_place(&mut config);
     let kept = Arc::new(Kept::default());
     config

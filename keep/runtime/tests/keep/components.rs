@@ -11,7 +11,7 @@ use enarx_wire_package::{Limits, NetworkRule, NetworkRules, Transport, WorkloadK
 use enarx_wire_provision::{Cause, Output, OutputReader, workload_report_data};
 use enarx_wire_target::interfaces::{INTERFACES, MODULES};
 
-fn component(text: &str) -> Application<'_> {
+pub fn component(text: &str) -> Application<'_> {
     let mut application = Application::new(text);
     application.kind = WorkloadKind::Component;
     application
@@ -20,12 +20,14 @@ fn component(text: &str) -> Application<'_> {
 /// Sends a word through a stream and in a datagram.
 const SOCKETS: &str = include_str!("components/sockets.wat");
 
-/// Runs it with these rules, answering its lookups; gives what it came to, and whether it
-/// asked for addresses.
-fn sending(port: u16, connect: Vec<NetworkRule>) -> (Finished, bool) {
-    let port = port.to_string();
-    let mut application = component(SOCKETS);
-    application.config = vec![("name", "peer.example"), ("port", &port)];
+/// Runs `application`, which sends to `port` of peer.example, with these rules, answering its
+/// lookups; gives what it came to, and whether it asked for addresses.
+pub fn sending<'a>(
+    mut application: Application<'a>,
+    port: &'a str,
+    connect: Vec<NetworkRule>,
+) -> (Finished, bool) {
+    application.config = vec![("name", "peer.example"), ("port", port)];
     application.network = Some(NetworkRules {
         connect,
         listen: vec![],
@@ -65,7 +67,8 @@ fn sockets_reach_what_the_package_allows_and_no_further() {
             rule(Transport::Udp, host, port),
         ]
     };
-    let (finished, asked) = sending(port, both("Peer.example"));
+    let text = port.to_string();
+    let (finished, asked) = sending(component(SOCKETS), &text, both("Peer.example"));
     let ending = finished.ending();
     assert_eq!((ending.message.as_str(), ending.status), ("", 0));
     assert!(asked);
@@ -87,13 +90,14 @@ fn sockets_reach_what_the_package_allows_and_no_further() {
         (vec![rule(Transport::Tcp, "peer.example", port ^ 1)], true),
         (vec![rule(Transport::Udp, "peer.example", port)], true),
     ] {
-        let (finished, asked) = sending(port, rules);
+        let (finished, asked) = sending(component(SOCKETS), &text, rules);
         assert_eq!(finished.ending().status, 1);
         assert_eq!(asked, may_ask);
         assert!(listener.accept().is_err());
     }
     // Here only the datagram is.
-    let (finished, _) = sending(port, vec![rule(Transport::Tcp, "peer.example", port)]);
+    let tcp = vec![rule(Transport::Tcp, "peer.example", port)];
+    let (finished, _) = sending(component(SOCKETS), &text, tcp);
     assert_eq!(finished.ending().status, 1);
     listener.set_nonblocking(false).unwrap();
     listener.accept().unwrap();

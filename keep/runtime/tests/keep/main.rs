@@ -5,6 +5,7 @@ mod components;
 mod host;
 mod http;
 mod measure;
+mod preview3;
 mod programs;
 mod sockets;
 mod support;

@@ -26,7 +26,7 @@ use enarx_wire_provision::{
     ApplicationSecret, Challenge, Ending, Grant, Input, InputWriter, Output, OutputReader,
     OwnerOffer, OwnerSecret, SessionSecret, target_digest,
 };
-use enarx_wire_target::CompileTarget;
+use enarx_wire_target::{Calls, CompileTarget};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use tempfile::TempDir;
@@ -203,6 +203,7 @@ pub struct Application<'a> {
     pub tls_settings: Option<TlsSettings>,
     pub network: Option<NetworkRules>,
     pub http: Option<HttpServer>,
+    pub preview3: bool,
     pub config: Vec<(&'a str, &'a str)>,
     pub limits: Limits,
     pub files: Vec<(&'a str, &'a [u8])>,
@@ -227,6 +228,7 @@ impl<'a> Application<'a> {
             tls_settings: None,
             network: None,
             http: None,
+            preview3: false,
             config: vec![],
             limits: Limits::default(),
             files: vec![],
@@ -239,7 +241,8 @@ impl<'a> Application<'a> {
     /// Compiles and packages the application for `target`.
     pub fn package(&self, target: &CompileTarget) -> (Manifest, Vec<u8>) {
         let wasm = wat::parse_str(self.text).unwrap();
-        let engine = wasmtime::Engine::new(&target.compiler_config().unwrap()).unwrap();
+        let calls = Calls::with_preview3(self.preview3);
+        let engine = wasmtime::Engine::new(&target.compiler_config(calls).unwrap()).unwrap();
         let artifact = match self.kind {
             WorkloadKind::Module => engine.precompile_module(&wasm),
             WorkloadKind::Component => engine.precompile_component(&wasm),
@@ -277,6 +280,7 @@ impl<'a> Application<'a> {
             tls: self.tls_settings.clone(),
             network: self.network.clone(),
             http: self.http.clone(),
+            preview3: self.preview3,
             config: self.config.iter().map(pair).collect(),
             limits: self.limits,
             target: Some(target_digest(target).unwrap()),

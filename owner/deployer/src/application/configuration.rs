@@ -75,6 +75,8 @@ pub const FILE_NAME: &str = "Enarx.toml";
 /// prot = "tls"
 /// requests = 32                  # at a time
 /// timeout = "60s"                # of one, to the end of its answer
+/// [wasi]
+/// preview3 = true                # a component may use WASI 0.3, which is experimental
 /// [config]                       # what wasi:config tells a component
 /// currency = "EUR"
 /// [secrets]                      # the same, from a file or a variable of the owner's
@@ -117,6 +119,8 @@ pub struct Configuration {
     pub network: Option<NetworkRules>,
     /// How requests reach a component that handles them.
     pub http: Option<HttpServer>,
+    /// Whether a component may use WASI 0.3.
+    pub preview3: bool,
     /// What `wasi:config` tells a component.
     pub config: BTreeMap<String, String>,
     /// What it tells besides; values are not yet read.
@@ -138,6 +142,7 @@ impl fmt::Debug for Configuration {
             .field("mounts", &self.mounts)
             .field("network", &self.network)
             .field("http", &self.http)
+            .field("preview3", &self.preview3)
             .field("config", &self.config.keys())
             .field("secrets", &self.secrets.keys())
             .field("limits", &self.limits)
@@ -217,6 +222,8 @@ struct Document {
     network: Option<NetworkTable>,
     http: Option<HttpTable>,
     #[serde(default)]
+    wasi: WasiTable,
+    #[serde(default)]
     config: BTreeMap<String, String>,
     #[serde(default)]
     secrets: BTreeMap<String, Spanned<SecretTable>>,
@@ -259,6 +266,7 @@ impl Document {
                 .collect::<Result<_, _>>()?,
             network: self.network.map(NetworkTable::check).transpose()?,
             http: self.http.map(HttpTable::check).transpose()?,
+            preview3: self.wasi.preview3,
             secrets: values::secrets(self.secrets, &self.config)?,
             config: self.config,
             limits: self.limits.check()?,
@@ -271,6 +279,13 @@ impl Document {
 struct ApplicationTable {
     name: Option<Spanned<String>>,
     module: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct WasiTable {
+    #[serde(default)]
+    preview3: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Whether a Keep can run a program as it is configured: known before anything starts.
 
 use enarx_owner_compiler::{Interface, InterfaceError, ProgramKind};
-use enarx_wire_target::interfaces::{offers_function, offers_interface};
+use enarx_wire_target::interfaces::{offers_function, offers_interface, offers_preview3_interface};
 
 use super::Application;
 
@@ -30,6 +30,9 @@ impl Application {
         if !self.config.is_empty() {
             return Err(Unfit::ModuleTable("config"));
         }
+        if self.preview3 {
+            return Err(Unfit::ModuleTable("wasi"));
+        }
         let imports = interface.imports.iter();
         let missing: Vec<_> = imports
             .filter(|(module, name)| !offers_function(module, name))
@@ -52,8 +55,15 @@ impl Application {
             return Err(Unfit::Descriptor(socket.name.clone()));
         }
         let names = || interface.imports.iter().map(|(name, _)| name.as_str());
+        if !self.preview3
+            && let Some(name) = (names().filter(|name| offers_preview3_interface(name)))
+                .chain(interface.exports.iter().map(String::as_str))
+                .find(|name| is_preview3(name))
+        {
+            return Err(Unfit::Preview3(name.to_owned()));
+        }
         let missing: Vec<_> = names()
-            .filter(|name| !offers_interface(name))
+            .filter(|name| !offers_interface(name) && !offers_preview3_interface(name))
             .map(str::to_owned)
             .collect();
         if !missing.is_empty() {
@@ -73,7 +83,8 @@ impl Application {
         let mut notices = Vec::new();
         let imports = |wanted: &str| names().any(|name| name.starts_with(wanted));
         if self.network.is_none() {
-            if imports("wasi:sockets/tcp@") || imports("wasi:sockets/udp@") {
+            let sockets = ["tcp@", "udp@", "types@"].map(|name| format!("wasi:sockets/{name}"));
+            if sockets.iter().any(|name| imports(name)) {
                 notices.push(Notice::Sockets);
             }
             if imports("wasi:http/outgoing-handler@") {
@@ -88,6 +99,11 @@ impl Application {
     fn notice_of_keys(&self, imports: bool) -> Option<Notice> {
         (imports && self.secret.is_none()).then_some(Notice::Keys)
     }
+}
+
+/// Whether the interface `name` is one of WASI 0.3.
+fn is_preview3(name: &str) -> bool {
+    name.starts_with("wasi:") && name.contains("@0.3.")
 }
 
 const HANDLER: &str = "wasi:http/incoming-handler";
@@ -122,6 +138,11 @@ pub enum Unfit {
     /// It imports what Keeps do not have.
     #[error("it imports what Keeps do not have: {}", .0.join(", "))]
     Missing(Vec<String>),
+    /// It is of WASI 0.3, which is not allowed; with an interface that shows it.
+    #[error(
+        "it is of WASI 0.3 ({0}), which is experimental and has to be allowed: `preview3 = true` under [wasi] of Enarx.toml"
+    )]
+    Preview3(String),
     /// A module that is no program.
     #[error("the module is no WASI program: it has no function _start")]
     NoStart,
@@ -210,6 +231,32 @@ mod tests {
             r#"(component (import "wasi:gpu/gpu@0.1.0" (instance)) (import "x" (func)))"#,
         );
         assert!(refusal(&component).ends_with("Keeps do not have: wasi:gpu/gpu@0.1.0, x"));
+    }
+
+    #[test]
+    fn preview3_has_to_be_allowed() {
+        for program in [
+            r#"(component (import "wasi:cli/stdout@0.3.0" (instance $i))
+                (export "wasi:cli/run@0.2.0" (instance $i)))"#,
+            r#"(component (import "wasi:cli/exit@0.2.0" (instance $i))
+                (export "wasi:cli/run@0.3.0" (instance $i)))"#,
+        ] {
+            let mut application = application(program);
+            assert!(refusal(&application).contains("`preview3 = true` under [wasi]"));
+            application.preview3 = true;
+            assert!(application.check_program().unwrap().is_empty());
+        }
+        let mut sender = application(
+            r#"(component (import "wasi:sockets/types@0.3.0" (instance $i))
+                (export "wasi:cli/run@0.3.0" (instance $i)))"#,
+        );
+        sender.preview3 = true;
+        assert_eq!(sender.check_program().unwrap(), [Notice::Sockets]);
+        let mut module = application(r#"(module (func (export "_start")))"#);
+        module.preview3 = true;
+        assert!(refusal(&module).contains("[wasi] of Enarx.toml is for components"));
+        let unknown = r#"(component (import "wasi:gpu/gpu@0.3.0" (instance)))"#;
+        assert!(refusal(&application(unknown)).ends_with("do not have: wasi:gpu/gpu@0.3.0"));
     }
 
     #[test]

@@ -58,6 +58,23 @@ fn programs() {
 }
 
 #[test]
+fn modules_have_nothing_of_components() {
+    for change in [
+        |manifest: &mut Manifest| manifest.preview3 = true,
+        |manifest: &mut Manifest| manifest.network = Some(NetworkRules::default()),
+    ] {
+        assert!(matches!(refused(change), ManifestError::Module));
+    }
+    let mut component = manifest(b"wasm", &[]);
+    component.workload.kind = WorkloadKind::Component;
+    let before = component.encode().unwrap();
+    component.preview3 = true;
+    let bytes = component.encode().unwrap();
+    assert_ne!(bytes, before);
+    assert_eq!(Manifest::decode(&bytes).unwrap(), component);
+}
+
+#[test]
 fn compile_targets() {
     let error = refused(|manifest| manifest.target = Some([1; 48]));
     assert!(matches!(error, ManifestError::Target));

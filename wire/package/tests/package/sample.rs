@@ -43,6 +43,7 @@ pub fn manifest(program: &[u8], files: &[(&str, &[u8])]) -> Manifest {
         tls: None,
         network: None,
         http: None,
+        preview3: false,
         config: Vec::new(),
         limits: Limits {
             memory_bytes: Some(1 << 20),

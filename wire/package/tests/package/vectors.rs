@@ -58,6 +58,7 @@ fn manifest(name: &str, digests: bool, files: &[(&str, &[u8])]) -> Manifest {
         tls: None,
         network: None,
         http: None,
+        preview3: false,
         config: Vec::new(),
         limits: Limits {
             memory_bytes: Some(64 << 20),

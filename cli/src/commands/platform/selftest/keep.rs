@@ -215,6 +215,7 @@ fn application(trial: &Trial) -> Application {
         tls: None,
         network: None,
         http: None,
+        preview3: false,
         config: Vec::new(),
         limits: Limits::default(),
         files: Vec::new(),

@@ -69,6 +69,7 @@ impl Configuration {
                 },
                 "timeout": text,
             })),
+            "wasi": object(json!({ "preview3": { "type": "boolean" } })),
             "config": { "type": "object", "additionalProperties": text },
             "secrets": { "type": "object", "additionalProperties": { "anyOf": [
                 required(&["file"], json!({ "file": text })),
@@ -140,6 +141,7 @@ mod tests {
             ("[tls]\n", &["/properties/tls/properties"]),
             ("[network]\n", &["/properties/network/properties"]),
             ("[http]\n", &["/properties/http/properties"]),
+            ("[wasi]\n", &["/properties/wasi/properties"]),
             (
                 "[secrets.x]\n",
                 &[
