@@ -14,7 +14,7 @@
 //! | what SEV-SNP machines have of their own | [`machine`] |
 //! | how hosts are found by name | [`names`] |
 //! | the C library's heap | [`heap`] |
-//! | where the program begins | [`entry`] |
+//! | where a static program begins | `entry` |
 
 mod arguments;
 mod cli;
