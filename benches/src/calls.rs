@@ -55,10 +55,10 @@ pub fn run(environment: &Environment) -> anyhow::Result<Section> {
     };
     let all = || calls.iter().chain([&launch]);
     let contenders = all().map(|measured| -> Contender<'_> {
-        Box::new(move || match (measured.place, measured.work) {
-            (Place::BareMachine, _) => bare::seconds_of_call(),
-            (place, Some(work)) => seconds_of_call(directory, place, work),
-            (place, None) => seconds_of_launch(directory, place),
+        Box::new(move || match measured.event {
+            Event::Call(place, work) => seconds_of_call(directory, place, work),
+            Event::Instruction => bare::seconds_of_call(),
+            Event::Launch(place) => seconds_of_launch(directory, place),
         })
     });
     let values = interleaved(rounds, contenders.collect())?;
@@ -86,13 +86,21 @@ pub fn run(environment: &Environment) -> anyhow::Result<Section> {
     Ok(section)
 }
 
-/// What is measured in which Keep, and the most that is promised, in seconds.
+/// What is measured, and the most that is promised, in seconds.
 struct Measured {
     what: &'static str,
-    place: Place,
-    /// What the program does; the launch is measured if it does nothing.
-    work: Option<Work>,
+    event: Event,
     promise: Option<f64>,
+}
+
+#[derive(Clone, Copy)]
+enum Event {
+    /// A system call of a program in a Keep.
+    Call(Place, Work),
+    /// The instruction for it, in a machine with nothing else.
+    Instruction,
+    /// A Keep's launch.
+    Launch(Place),
 }
 
 /// A kind of Keep.
@@ -102,8 +110,6 @@ enum Place {
     Enclave { fast: bool },
     /// A virtual machine that the host can read.
     Machine,
-    /// A virtual machine with nothing in it.
-    BareMachine,
 }
 
 const STRICT: Place = Place::Enclave { fast: false };
@@ -112,62 +118,53 @@ const FAST: Place = Place::Enclave { fast: true };
 const CALLS_OF_ENCLAVES: &[Measured] = &[
     Measured {
         what: "system call inside, strict",
-        place: STRICT,
-        work: Some(Work::Inside),
+        event: Event::Call(STRICT, Work::Inside),
         promise: None,
     },
     Measured {
         what: "system call proxied, strict",
-        place: STRICT,
-        work: Some(Work::Proxied),
+        event: Event::Call(STRICT, Work::Proxied),
         promise: None,
     },
     Measured {
         what: "system call inside, --fast",
-        place: FAST,
-        work: Some(Work::Inside),
+        event: Event::Call(FAST, Work::Inside),
         promise: Some(10e-6),
     },
     Measured {
         what: "system call proxied, --fast",
-        place: FAST,
-        work: Some(Work::Proxied),
+        event: Event::Call(FAST, Work::Proxied),
         promise: Some(16e-6),
     },
 ];
 
 const LAUNCH_OF_ENCLAVES: Measured = Measured {
     what: "enclave with 256 MiB of memory, until it is entered",
-    place: STRICT,
-    work: None,
+    event: Event::Launch(STRICT),
     promise: Some(0.030),
 };
 
 const CALLS_OF_MACHINES: &[Measured] = &[
     Measured {
         what: "system call inside",
-        place: Place::Machine,
-        work: Some(Work::Inside),
+        event: Event::Call(Place::Machine, Work::Inside),
         promise: Some(5e-6),
     },
     Measured {
         what: "of that, what KVM takes for the instruction",
-        place: Place::BareMachine,
-        work: None,
+        event: Event::Instruction,
         promise: None,
     },
     Measured {
         what: "system call proxied",
-        place: Place::Machine,
-        work: Some(Work::Proxied),
+        event: Event::Call(Place::Machine, Work::Proxied),
         promise: Some(150e-6),
     },
 ];
 
 const LAUNCH_OF_MACHINES: Measured = Measured {
     what: "machine with 256 MiB of memory, until it is entered",
-    place: Place::Machine,
-    work: None,
+    event: Event::Launch(Place::Machine),
     promise: Some(0.010),
 };
 
@@ -222,7 +219,7 @@ fn launch(directory: &Path, place: Place) -> anyhow::Result<LaunchedKeep> {
             Box::new(SgxBackend::new(Some(&directory.join("signatures")))),
             Simulator::IntelMachine { directory, fast },
         ),
-        Place::Machine | Place::BareMachine => {
+        Place::Machine => {
             processor = Arc::new(SecureProcessor::open(directory)?);
             (
                 Box::new(KvmBackend::new()),

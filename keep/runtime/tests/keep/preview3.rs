@@ -1,16 +1,13 @@
 //! Components of WASI 0.3.
 
-use std::{
-    io::Read as _,
-    net::{TcpListener, UdpSocket},
-    time::Duration,
-};
+use std::{io::Read as _, time::Duration};
 
 use enarx_wire_package::{Limits, NetworkRule, NetworkRules, Transport};
 use enarx_wire_provision::Cause;
+use enarx_wire_target::interfaces::PREVIEW3_INTERFACES;
 
 use crate::{
-    components::{component, sending},
+    components::{component, has, peers, rule, sending},
     support::{Application, Finished},
 };
 
@@ -110,14 +107,7 @@ fn limits_are_the_same() {
 
 #[test]
 fn sockets_reach_what_the_package_allows_and_no_further() {
-    let rule = |transport, host: &str, port| NetworkRule {
-        transport,
-        host: Some(host.to_owned()),
-        port: Some(port),
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let datagrams = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    let (listener, datagrams, port) = peers();
     let text = port.to_string();
     let tcp = || vec![rule(Transport::Tcp, "Peer.example", port)];
     let udp = || vec![rule(Transport::Udp, "Peer.example", port)];
@@ -205,6 +195,39 @@ fn what_is_not_allowed_is_not_there() {
         "{}",
         ending.message
     );
+}
+
+#[test]
+fn what_owners_are_told_to_be_there_is_there() {
+    /// Something of each of the interfaces, in their order; nothing where there are but types.
+    const ITEMS: [&str; PREVIEW3_INTERFACES.len()] = [
+        "get-environment",
+        "exit",
+        "write-via-stream",
+        "read-via-stream",
+        "write-via-stream",
+        "terminal-input",
+        "terminal-output",
+        "get-terminal-stderr",
+        "get-terminal-stdin",
+        "get-terminal-stdout",
+        "",
+        "now",
+        "now",
+        "",
+        "get-directories",
+        "descriptor",
+        "get-insecure-random-u64",
+        "get-insecure-seed",
+        "get-random-u64",
+        "resolve-addresses",
+        "tcp-socket",
+    ];
+    for ((name, version), item) in PREVIEW3_INTERFACES.into_iter().zip(ITEMS) {
+        if !item.is_empty() {
+            has(allowed, &format!("{name}@{version}"), item);
+        }
+    }
 }
 
 #[test]
