@@ -112,6 +112,12 @@ impl PatientBody {
             receiving: Stall::new(time),
         }
     }
+
+    /// Whether the body, of which no more comes, is shorter than was announced. A stream of HTTP/2 that its
+    /// peer has reset without an error (RFC 9113, 8.1) looks as if it had ended.
+    fn is_cut(&self) -> bool {
+        !self.body.is_end_stream() && self.body.size_hint().lower() > 0
+    }
 }
 
 impl Body for PatientBody {
@@ -125,6 +131,7 @@ impl Body for PatientBody {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         let frame = ready!(self.receiving.watch(context, polled));
         Poll::Ready(match frame {
+            Some(None) if self.is_cut() => Some(Err(Error::ConnectionTerminated)),
             Some(frame) => frame.map(|frame| frame.map_err(Error::from)),
             None => Some(Err(Error::ConnectionReadTimeout)),
         })
@@ -141,9 +148,67 @@ impl Body for PatientBody {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use std::convert::Infallible;
+
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper::{Request, Response, server::conn::http2, service::service_fn};
+    use hyper_util::rt::TokioExecutor;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::mpsc,
+    };
+    use wasmtime_wasi_http::io::TokioIo;
 
     use super::*;
+
+    /// What a server receives of a body that announces ten bytes, when these come and then the stream is
+    /// reset without an error.
+    async fn received(sent: &'static [u8]) -> Result<Bytes, Error> {
+        let (peer, ours) = tokio::io::duplex(1 << 16);
+        let (sender, mut receiver) = mpsc::channel(1);
+        let serve = service_fn(|request: Request<Incoming>| {
+            let sender = sender.clone();
+            async move {
+                let body = PatientBody::new(request.into_body(), Duration::from_secs(60));
+                let received = body.collect().await;
+                sender
+                    .send(received.map(|body| body.to_bytes()))
+                    .await
+                    .unwrap();
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        let server = http2::Builder::new(TokioExecutor::new());
+        let serving = server.serve_connection(TokioIo::new(ours), serve);
+        let sending = async {
+            let (client, connection) = h2::client::handshake(peer).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let request = Request::post("http://peer.example/").header("content-length", "10");
+            let mut client = client.ready().await.unwrap();
+            let (_answer, mut body) =
+                (client.send_request(request.body(()).unwrap(), false)).unwrap();
+            body.send_data(sent.into(), sent.len() == 10).unwrap();
+            if sent.len() < 10 {
+                body.send_reset(h2::Reason::NO_ERROR);
+            }
+            let received = receiver.recv().await.unwrap();
+            connection.abort();
+            received
+        };
+        tokio::select! {
+            received = sending => received,
+            served = serving => panic!("{served:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_cut_is_not_whole() {
+        assert_eq!(received(b"0123456789").await.unwrap(), &b"0123456789"[..]);
+        assert!(matches!(
+            received(b"0123").await,
+            Err(Error::ConnectionTerminated)
+        ));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_given_up() {
