@@ -110,7 +110,7 @@ pub const INTERFACES: [(&str, &str); 35] = [
 
 /// Interfaces of WASI 0.3 that a component may import if its manifest allows it, each with the
 /// version that there is. Another version of WASI 0.3 does as well.
-pub const PREVIEW3_INTERFACES: [(&str, &str); 21] = [
+pub const PREVIEW3_INTERFACES: [(&str, &str); 23] = [
     ("wasi:cli/environment", "0.3.0"),
     ("wasi:cli/exit", "0.3.0"),
     ("wasi:cli/stderr", "0.3.0"),
@@ -127,6 +127,8 @@ pub const PREVIEW3_INTERFACES: [(&str, &str); 21] = [
     ("wasi:clocks/types", "0.3.0"),
     ("wasi:filesystem/preopens", "0.3.0"),
     ("wasi:filesystem/types", "0.3.0"),
+    ("wasi:http/client", "0.3.0"),
+    ("wasi:http/types", "0.3.0"),
     ("wasi:random/insecure", "0.3.0"),
     ("wasi:random/insecure-seed", "0.3.0"),
     ("wasi:random/random", "0.3.0"),

@@ -23,7 +23,7 @@ use wasmtime_wasi::{
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    http::Outgoing,
+    http::{Life, Outgoing},
     limits::{Limiter, Quotas},
     network::{Network, Policy},
     program::{self, Failure},
@@ -51,6 +51,7 @@ pub struct State {
     table: ResourceTable,
     http: WasiHttpCtx,
     outgoing: Outgoing,
+    life: Life,
     limiter: Limiter,
     services: Arc<Services>,
 }
@@ -81,13 +82,21 @@ impl Services {
         &self.network
     }
 
+    /// Whether the program may use WASI 0.3.
+    pub const fn allow_preview3(&self) -> bool {
+        self.preview3
+    }
+
     /// A store for one instance; without `stdin` its input is at its end.
     pub fn store(self: &Arc<Self>, engine: &Engine, stdin: Option<StdinPipe>) -> Store<State> {
+        let life = Life::default();
+        let (policy, network) = (Arc::clone(&self.policy), Arc::clone(&self.network));
         let state = State {
             wasi: self.surroundings.component(stdin, &self.policy),
             table: ResourceTable::new(),
             http: WasiHttpCtx::new(),
-            outgoing: Outgoing::new(Arc::clone(&self.policy), Arc::clone(&self.network)),
+            outgoing: Outgoing::new(policy, network, life.clone()),
+            life,
             limiter: Limiter::new(Arc::clone(&self.quotas)),
             services: Arc::clone(self),
         };
@@ -101,6 +110,11 @@ impl State {
     /// What the instance has of its quotas.
     pub const fn limiter(&self) -> &Limiter {
         &self.limiter
+    }
+
+    /// What the instance's bodies are whole for.
+    pub const fn life(&self) -> &Life {
+        &self.life
     }
 }
 
@@ -186,6 +200,9 @@ pub fn linker(component: &Component, services: &Services) -> wasmtime::Result<Li
     }
     if imports("wasi:http") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        if services.preview3 {
+            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        }
     }
     if imports("wasi:config") {
         configuration::add_to_linker(&mut linker)?;

@@ -14,7 +14,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::{sync::watch, time::timeout};
-use wasmtime_wasi_http::{Error, io::TokioIo, p2::body::HyperOutgoingBody};
+use wasmtime_wasi_http::{Error, WasiBody, io::TokioIo};
 
 use super::patience::Patient;
 use crate::{network::Stream, stop::Stopping};
@@ -51,7 +51,7 @@ pub async fn serve<F>(
     stopping: Stopping,
     respond: impl Fn(Request<Incoming>) -> F,
 ) where
-    F: Future<Output = Result<Response<HyperOutgoingBody>, NoAnswer>> + Send + 'static,
+    F: Future<Output = Result<Response<WasiBody>, NoAnswer>> + Send + 'static,
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
@@ -167,7 +167,7 @@ impl Drop for Active {
 
 /// The body of an answer, with which its request ends.
 struct ActiveBody {
-    body: HyperOutgoingBody,
+    body: WasiBody,
     _active: Active,
 }
 

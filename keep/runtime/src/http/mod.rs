@@ -4,9 +4,12 @@
 //! worst, and holds it for a bounded time.
 
 mod connection;
+mod guest_body;
 mod outgoing;
 mod patience;
 mod server;
+mod service;
 
+pub use guest_body::Life;
 pub use outgoing::Outgoing;
 pub use server::serve;

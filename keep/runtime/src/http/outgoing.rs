@@ -1,4 +1,4 @@
-//! Requests of a component (`wasi:http/outgoing-handler`).
+//! Requests of a component (`wasi:http/outgoing-handler`; `wasi:http/client` of WASI 0.3).
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -16,13 +16,17 @@ use tokio::time::timeout;
 use wasmtime_wasi::runtime::{self, AbortOnDropJoinHandle};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, io::TokioIo};
 
-use super::patience::{Patient, PatientBody};
+use super::{
+    guest_body::{GuestBody, Life},
+    patience::{Patient, PatientBody},
+};
 use crate::network::{DialError, NameError, Network, Policy, Stream, dial};
 
 /// Sends requests, each over a connection of its own.
 pub struct Outgoing {
     policy: Arc<Policy>,
     network: Arc<Network>,
+    life: Life,
 }
 
 /// How long a server has for a connection, for the head of its answer, and between parts of
@@ -33,9 +37,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CHUNK: usize = 64 << 10;
 
 impl Outgoing {
-    /// Requests that `policy` allows.
-    pub const fn new(policy: Arc<Policy>, network: Arc<Network>) -> Self {
-        Self { policy, network }
+    /// Requests that `policy` allows, of an instance with this `life`.
+    pub const fn new(policy: Arc<Policy>, network: Arc<Network>, life: Life) -> Self {
+        Self {
+            policy,
+            network,
+            life,
+        }
     }
 }
 
@@ -53,10 +61,16 @@ impl WasiHttpHooks for Outgoing {
             network: Arc::clone(&self.network),
             options: options.unwrap_or_default(),
         };
+        let life = self.life.clone();
+        let request = request.map(|body| GuestBody::new(body, life, |_| {}).boxed_unsync());
         Box::new(sender.send(request))
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
 }
@@ -107,7 +121,11 @@ impl Sender {
             )
         };
         let response = answered.map_err(|_| Error::ConnectionReadTimeout)??;
-        let worker = async move { Ok(worker.await?) };
+        // What befalls the connection shows in the answer and its body, or comes after them.
+        let worker = async move {
+            let _ = worker.await;
+            Ok(())
+        };
         Ok((self.patient(response), Box::new(worker)))
     }
 

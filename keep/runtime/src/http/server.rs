@@ -1,4 +1,4 @@
-//! Serving a component that handles requests (`wasi:http/incoming-handler`).
+//! Serving a component that handles requests (`wasi:http/incoming-handler`; `wasi:http/handler` of WASI 0.3).
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,21 +16,20 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep, timeout, timeout_at},
 };
-use wasmtime::component::Component;
+use wasmtime::{
+    Engine,
+    component::{Component, InstancePre},
+};
 use wasmtime_wasi_http::{
-    WasiHttpView as _,
-    p2::{
-        bindings::{
-            ProxyPre,
-            http::types::{ErrorCode, Scheme},
-        },
-        body::HyperOutgoingBody,
-    },
+    Error, WasiBody, WasiHttpView as _,
+    p2::bindings::{ProxyPre, http::types::Scheme},
+    p3::bindings::ServicePre,
 };
 
 use super::{
     connection::{self, NoAnswer},
     patience::PatientBody,
+    service,
 };
 use crate::{
     component::{self, Services, State},
@@ -65,7 +64,7 @@ pub async fn serve(
     let refused = |reason: String| ending::early(Cause::Refused, reason);
     let handler = component::linker(component, &services)
         .and_then(|linker| linker.instantiate_pre(component))
-        .and_then(ProxyPre::new);
+        .and_then(|instance| Handler::new(instance, &services));
     let handler = match handler {
         Ok(handler) => handler,
         Err(error) => return refused(format!("{error:#}")),
@@ -106,9 +105,35 @@ fn listen(settings: &HttpServer) -> Result<TcpListener, String> {
     network::listen(address).map_err(|error| failed(network::reason(&error)))
 }
 
+/// A component that handles requests.
+enum Handler {
+    /// Those of WASI 0.2.
+    Preview2(ProxyPre<State>),
+    /// Those of WASI 0.3.
+    Preview3(ServicePre<State>),
+}
+
+impl Handler {
+    fn new(instance: InstancePre<State>, services: &Services) -> wasmtime::Result<Self> {
+        if services.allow_preview3()
+            && let Ok(service) = ServicePre::new(instance.clone())
+        {
+            return Ok(Self::Preview3(service));
+        }
+        ProxyPre::new(instance).map(Self::Preview2)
+    }
+
+    fn engine(&self) -> &Engine {
+        match self {
+            Self::Preview2(proxy) => proxy.engine(),
+            Self::Preview3(service) => service.engine(),
+        }
+    }
+}
+
 /// A component and its clients.
 struct Server {
-    handler: ProxyPre<State>,
+    handler: Handler,
     services: Arc<Services>,
     tls: Option<Tls>,
     /// Requests that are handled at a time.
@@ -146,17 +171,17 @@ impl Server {
     async fn connection(self: Arc<Self>, stream: TcpStream) {
         // Without it, answers are late, and nothing else.
         let _ = stream.set_nodelay(true);
-        let (stream, scheme, is_http2): (Box<dyn Stream>, _, _) = match &self.tls {
-            None => (Box::new(stream), Scheme::Http, false),
+        let (stream, is_http2): (Box<dyn Stream>, _) = match &self.tls {
+            None => (Box::new(stream), false),
             Some(tls) => match tls.accept(stream).await {
-                Ok(accepted) => (accepted.stream, Scheme::Https, accepted.is_http2),
+                Ok(accepted) => (accepted.stream, accepted.is_http2),
                 // Whatever a client does wrong costs its own connection.
                 Err(_) => return,
             },
         };
         let stopping = self.stopping.clone();
         connection::serve(stream, is_http2, stopping, |request| {
-            Arc::clone(&self).respond(request, scheme.clone())
+            Arc::clone(&self).respond(request)
         })
         .await;
     }
@@ -165,8 +190,7 @@ impl Server {
     async fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
-        scheme: Scheme,
-    ) -> Result<Response<HyperOutgoingBody>, NoAnswer> {
+    ) -> Result<Response<WasiBody>, NoAnswer> {
         if !names_host(&request) {
             return Ok(empty(StatusCode::BAD_REQUEST));
         }
@@ -178,7 +202,7 @@ impl Server {
         let (sender, receiver) = oneshot::channel();
         let server = Arc::clone(&self);
         let task = tokio::spawn(async move {
-            let handled = timeout_at(deadline, server.handle(request, scheme, sender)).await;
+            let handled = timeout_at(deadline, server.handle(request, sender)).await;
             drop(place);
             match handled {
                 Ok(Ok(())) => {}
@@ -209,17 +233,28 @@ impl Server {
     async fn handle(
         &self,
         request: Request<Incoming>,
-        scheme: Scheme,
-        answer: oneshot::Sender<Result<Response<HyperOutgoingBody>, ErrorCode>>,
+        answer: oneshot::Sender<Result<Response<WasiBody>, Error>>,
     ) -> wasmtime::Result<()> {
         let mut store = self.services.store(self.handler.engine(), None);
         let request = request.map(|body| PatientBody::new(body, BODY_PAUSE));
-        let mut http = store.data_mut().http();
-        let request = http.new_incoming_request(scheme, request)?;
-        let answer = http.new_response_outparam(answer)?;
-        let instance = self.handler.instantiate_async(&mut store).await?;
-        let handler = instance.wasi_http_incoming_handler();
-        let handled = handler.call_handle(&mut store, request, answer).await;
+        let is_tls = self.tls.is_some();
+        // Who asked may have gone.
+        let answer = |result: Result<_, Error>| drop(answer.send(result));
+        let handled = match &self.handler {
+            Handler::Preview2(proxy) => {
+                let scheme = if is_tls { Scheme::Https } else { Scheme::Http };
+                let mut http = store.data_mut().http();
+                let request = http.new_incoming_request(scheme, request)?;
+                let answer = move |result: Result<_, _>| answer(result.map_err(Error::from));
+                let answer = http.new_response_outparam_from_callback(answer)?;
+                let instance = proxy.instantiate_async(&mut store).await?;
+                let handler = instance.wasi_http_incoming_handler();
+                handler.call_handle(&mut store, request, answer).await
+            }
+            Handler::Preview3(handler) => {
+                service::handle(handler, &mut store, request, is_tls, answer).await
+            }
+        };
         match store.data().limiter().denied() {
             // A program that is denied memory usually gives up by trapping.
             Some(denied) => handled.map_err(|error| error.context(denied.to_string())),
@@ -234,7 +269,7 @@ fn names_host(request: &Request<Incoming>) -> bool {
         || (request.headers().get(HOST)).is_some_and(|host| host.to_str().is_ok())
 }
 
-fn empty(status: StatusCode) -> Response<HyperOutgoingBody> {
+fn empty(status: StatusCode) -> Response<WasiBody> {
     let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;

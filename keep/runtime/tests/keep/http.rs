@@ -3,7 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     thread,
     time::{Duration, Instant},
 };
@@ -23,12 +23,19 @@ use hyper::{Request, body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
 
-/// Answers as its own text says.
-const SERVICE: &str = include_str!("components/http.wat");
+/// Answer as their own texts say, by WASI 0.2 and 0.3.
+static SERVICES: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let texts = [
+        include_str!("components/http.wat"),
+        include_str!("components/service.wat"),
+    ];
+    let error_code = include_str!("components/error-code.wat");
+    texts.map(|text| text.replace(";; error-code.wat", error_code))
+});
 
 /// An application that serves requests.
-fn serving(protocol: Protocol) -> Application<'static> {
-    let mut application = Application::new(SERVICE);
+pub fn serving(protocol: Protocol) -> Application<'static> {
+    let mut application = Application::new(&SERVICES[0]);
     application.kind = WorkloadKind::Component;
     application.http = Some(HttpServer {
         endpoint: Endpoint {
@@ -43,7 +50,15 @@ fn serving(protocol: Protocol) -> Application<'static> {
     application
 }
 
-fn rule(transport: Transport, host: &str, port: u16) -> NetworkRules {
+/// One that does so by WASI 0.3.
+pub fn serving_preview3(protocol: Protocol) -> Application<'static> {
+    let mut application = serving(protocol);
+    application.text = &SERVICES[1];
+    application.preview3 = true;
+    application
+}
+
+pub fn rule(transport: Transport, host: &str, port: u16) -> NetworkRules {
     NetworkRules {
         connect: vec![NetworkRule {
             transport,
@@ -55,7 +70,7 @@ fn rule(transport: Transport, host: &str, port: u16) -> NetworkRules {
 }
 
 /// Sends a request, and gives status and body of the answer.
-fn ask(
+pub fn ask(
     stream: &mut (impl std::io::Read + std::io::Write),
     path: &str,
     body: &[u8],
@@ -69,7 +84,7 @@ fn ask(
 }
 
 /// The next answer: its status, and its body without the marks of chunks.
-fn answer(stream: &mut impl std::io::Read) -> (u16, Vec<u8>) {
+pub fn answer(stream: &mut impl std::io::Read) -> (u16, Vec<u8>) {
     let line = |stream: &mut dyn std::io::Read| {
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
@@ -80,15 +95,19 @@ fn answer(stream: &mut impl std::io::Read) -> (u16, Vec<u8>) {
         String::from_utf8(line).unwrap().trim_end().to_owned()
     };
     let status = line(stream).split(' ').nth(1).unwrap().parse().unwrap();
-    let mut chunked = false;
+    let (mut chunked, mut length) = (false, 0);
     loop {
         let header = line(stream).to_ascii_lowercase();
         chunked |= header == "transfer-encoding: chunked";
+        if let Some(value) = header.strip_prefix("content-length: ") {
+            length = value.parse().unwrap();
+        }
         if header.is_empty() {
             break;
         }
     }
-    let mut body = Vec::new();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
     let mut more = chunked;
     while more {
         let size = usize::from_str_radix(&line(stream), 16).unwrap();
@@ -100,13 +119,13 @@ fn answer(stream: &mut impl std::io::Read) -> (u16, Vec<u8>) {
     (status, body)
 }
 
-fn text((status, body): (u16, Vec<u8>)) -> (u16, String) {
+pub fn text((status, body): (u16, Vec<u8>)) -> (u16, String) {
     (status, String::from_utf8(body).unwrap())
 }
 
-const HELLO: &str = "Hello from a Keep!\n";
+pub const HELLO: &str = "Hello from a Keep!\n";
 
-fn stop(mut server: Server) -> Finished {
+pub fn stop(mut server: Server) -> Finished {
     let frame = InputWriter::new(&server.secret, 1, [1; 16]).frame(&Input::Stop);
     server.keep.send(Kind::Input, &frame.unwrap());
     server.finish()
@@ -200,7 +219,13 @@ fn a_thousand_clients_are_served_at_once() {
 
 #[test]
 fn tls_ends_in_the_keep_with_both_versions_of_http() {
-    let server = Server::start(&serving(Protocol::Tls));
+    for service in [serving, serving_preview3] {
+        tls_of_this_one_does(&service(Protocol::Tls));
+    }
+}
+
+fn tls_of_this_one_does(application: &Application<'_>) {
+    let server = Server::start(application);
     let config = server.trusting();
     let mut stream = speak_tls(&config, server.connect());
     assert_eq!(text(ask(&mut stream, "/hello", b"")), (200, HELLO.into()));
@@ -246,7 +271,13 @@ fn tls_ends_in_the_keep_with_both_versions_of_http() {
 
 #[test]
 fn stopping_leaves_requests_time_for_their_end() {
-    let server = Server::start(&serving(Protocol::Tcp));
+    for service in [serving, serving_preview3] {
+        stopping_leaves_this_one_time(&service(Protocol::Tcp));
+    }
+}
+
+fn stopping_leaves_this_one_time(application: &Application<'_>) {
+    let server = Server::start(application);
     let mut stream = server.connect();
     stream
         .write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
@@ -266,21 +297,19 @@ fn stopping_leaves_requests_time_for_their_end() {
     stream.write_all(b"67890").unwrap();
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
-    assert!(
-        rest.contains("67890") && rest.ends_with("0\r\n\r\n"),
-        "{rest}"
-    );
+    let rest = rest.strip_suffix("\r\n0\r\n\r\n").unwrap_or(&rest);
+    assert!(rest.ends_with("67890"), "{rest}");
     assert_eq!(stopping.join().unwrap().ending().cause, Cause::Stopped);
 }
 
-/// What a component is told about the request that it makes to `authority`.
-fn fetched(
-    authority: &str,
+/// What the component of `application` is told about the request that it makes to `authority`.
+pub fn fetched<'a>(
+    mut application: Application<'a>,
+    authority: &'a str,
     plain: bool,
     rules: Option<NetworkRules>,
     authorities: Option<&str>,
 ) -> u32 {
-    let mut application = serving(Protocol::Tcp);
     application.network = rules;
     application.config = vec![("authority", authority)];
     if plain {
@@ -304,8 +333,8 @@ fn fetched(
     number.parse().unwrap()
 }
 
-/// Answers one request; gives its head.
-fn teapot(mut stream: impl std::io::Read + std::io::Write) -> String {
+/// Answers one request with this field and this body; gives its head.
+pub fn teapot(mut stream: impl std::io::Read + std::io::Write, field: &str, body: &str) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -314,12 +343,14 @@ fn teapot(mut stream: impl std::io::Read + std::io::Write) -> String {
         }
         head.extend(byte);
     }
-    stream
-        .write_all(b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n")
-        .unwrap();
+    let answer = format!("HTTP/1.1 418 I'm a teapot\r\n{field}\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).unwrap();
     stream.flush().unwrap();
     String::from_utf8(head).unwrap()
 }
+
+/// Of a body without bytes.
+const EMPTY: &str = "Content-Length: 0";
 
 /// `error-code` of wasi:http: the places of these in the variant.
 const DENIED: u32 = 15;
@@ -328,6 +359,15 @@ const CERTIFICATE_ERROR: u32 = 13;
 
 #[test]
 fn requests_go_where_the_package_allows_and_no_further() {
+    for service in [serving, serving_preview3] {
+        requests_of_this_one_do(service);
+    }
+}
+
+fn requests_of_this_one_do(service: fn(Protocol) -> Application<'static>) {
+    let fetched = |authority: &str, plain, rules, authorities| {
+        fetched(service(Protocol::Tcp), authority, plain, rules, authorities)
+    };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let authority = format!("127.0.0.1:{port}");
@@ -342,7 +382,7 @@ fn requests_go_where_the_package_allows_and_no_further() {
     let other = rule(Transport::Http, "127.0.0.1", port ^ 1);
     assert_eq!(fetched(&authority, true, Some(other), None), DENIED);
 
-    let peer = thread::spawn(move || teapot(listener.accept().unwrap().0));
+    let peer = thread::spawn(move || teapot(listener.accept().unwrap().0, EMPTY, ""));
     assert_eq!(
         fetched(&authority, true, allowed(Transport::Http), None),
         418
@@ -359,24 +399,28 @@ fn requests_go_where_the_package_allows_and_no_further() {
 
 #[test]
 fn servers_of_requests_must_have_certificates_that_the_package_trusts() {
-    let run = |authority: &dyn Fn(u16) -> (String, &'static str)| {
+    let run = |service: fn(Protocol) -> _, authority: &dyn Fn(u16) -> (String, &'static str)| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let peer = thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             let connection = ServerConnection::new(server_config()).unwrap();
-            teapot(StreamOwned::new(connection, stream))
+            teapot(StreamOwned::new(connection, stream), EMPTY, "")
         });
         let (authority, host) = authority(port);
         let rules = Some(rule(Transport::Https, host, port));
-        let status = fetched(&authority, false, rules, Some(CERTIFICATE));
+        let application = service(Protocol::Tcp);
+        let status = fetched(application, &authority, false, rules, Some(CERTIFICATE));
         peer.join().unwrap();
         status
     };
-    assert_eq!(run(&|port| (format!("localhost:{port}"), "localhost")), 418);
-    // The certificate is for another name than the address.
-    let status = run(&|port| (format!("127.0.0.1:{port}"), "127.0.0.1"));
-    assert_eq!(status, CERTIFICATE_ERROR);
+    for service in [serving, serving_preview3] {
+        let status = run(service, &|port| (format!("localhost:{port}"), "localhost"));
+        assert_eq!(status, 418);
+        // The certificate is for another name than the address.
+        let status = run(service, &|port| (format!("127.0.0.1:{port}"), "127.0.0.1"));
+        assert_eq!(status, CERTIFICATE_ERROR);
+    }
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod http;
 mod measure;
 mod preview3;
 mod programs;
+mod services;
 mod sockets;
 mod support;

@@ -217,6 +217,8 @@ fn what_owners_are_told_to_be_there_is_there() {
         "",
         "get-directories",
         "descriptor",
+        "send",
+        "fields",
         "get-insecure-random-u64",
         "get-insecure-seed",
         "get-random-u64",

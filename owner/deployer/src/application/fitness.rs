@@ -73,7 +73,8 @@ impl Application {
             let mut names = interface.exports.iter();
             names.any(|name| name.split('@').next() == Some(wanted))
         };
-        match (exports(HANDLER), exports(COMMAND), self.http.is_some()) {
+        let handles = exports(HANDLER) || exports(PREVIEW3_HANDLER);
+        match (handles, exports(COMMAND), self.http.is_some()) {
             (true, _, true) | (_, true, false) => {}
             (false, _, true) => return Err(Unfit::HandlesNothing),
             (true, false, false) => return Err(Unfit::Unserved),
@@ -87,7 +88,7 @@ impl Application {
             if sockets.iter().any(|name| imports(name)) {
                 notices.push(Notice::Sockets);
             }
-            if imports("wasi:http/outgoing-handler@") {
+            if imports("wasi:http/outgoing-handler@") || imports("wasi:http/client@") {
                 notices.push(Notice::Requests);
             }
         }
@@ -107,6 +108,7 @@ fn is_preview3(name: &str) -> bool {
 }
 
 const HANDLER: &str = "wasi:http/incoming-handler";
+const PREVIEW3_HANDLER: &str = "wasi:http/handler";
 const COMMAND: &str = "wasi:cli/run";
 
 /// What an owner should know about a program that can run.
@@ -119,7 +121,7 @@ pub enum Notice {
     Sockets,
     /// It imports requests, and may make none.
     #[error(
-        "the program imports wasi:http/outgoing-handler, and may make no request: what it shall reach goes into [network] of Enarx.toml, which may be empty"
+        "the program imports requests of wasi:http, and may make none: what it shall reach goes into [network] of Enarx.toml, which may be empty"
     )]
     Requests,
     /// It imports keys, and there is nothing that they could come from.
@@ -148,7 +150,7 @@ pub enum Unfit {
     NoStart,
     /// A component of a world that Keeps do not have.
     #[error(
-        "the component exports neither wasi:cli/run nor wasi:http/incoming-handler, so there is nothing to run"
+        "the component exports neither wasi:cli/run nor wasi:http/incoming-handler (in WASI 0.3 wasi:http/handler), so there is nothing to run"
     )]
     NoWorld,
     /// A component that handles requests, which nobody serves.
@@ -158,7 +160,7 @@ pub enum Unfit {
     Unserved,
     /// A component that handles no requests, and is to be served.
     #[error(
-        "[http] of Enarx.toml is for components that handle HTTP requests, and this one does not export wasi:http/incoming-handler"
+        "[http] of Enarx.toml is for components that handle HTTP requests, and this one does not export wasi:http/incoming-handler (in WASI 0.3 wasi:http/handler)"
     )]
     HandlesNothing,
     /// A table that is for components alone.
@@ -295,6 +297,18 @@ mod tests {
             name: "web".into(),
         });
         assert!(refusal(&handler).contains("only modules have those"));
+
+        let mut service = application(
+            r#"(component (import "wasi:http/types@0.3.0" (instance $i))
+                (import "wasi:http/client@0.3.0" (instance))
+                (export "wasi:http/handler@0.3.0" (instance $i)))"#,
+        );
+        service.http = handler.http.clone();
+        assert!(refusal(&service).contains("`preview3 = true` under [wasi]"));
+        service.preview3 = true;
+        assert_eq!(service.check_program().unwrap(), [Notice::Requests]);
+        service.http = None;
+        assert!(refusal(&service).contains("[http] of Enarx.toml"));
 
         let mut module = application(r#"(module (func (export "_start")))"#);
         module.check_program().unwrap();
