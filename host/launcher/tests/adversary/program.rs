@@ -23,6 +23,9 @@ pub const DIAGNOSTICS: &[u8] = b"hello\nchild\n";
 const DATA: usize = 4096;
 const DATA_SIZE: usize = 4 * 4096;
 
+/// Where the data say that CPUID is the shim's: four bytes.
+const REFUSES_CPUID: usize = 56;
+
 global_asm!(
     r#"
     .pushsection .rodata.adversary_program, "a", @progbits
@@ -132,12 +135,15 @@ adversary_program:
     je .Lwrong
 
     // The processor: no hypervisor is seen, whatever the host says.
+    cmp dword ptr [rip + adversary_data + {refuses_cpuid}], 0
+    je 6f
     mov eax, 1
     xor ecx, ecx
     cpuid
     mov rbx, rbp
     test ecx, ecx
     js .Lwrong
+6:
 
     // The channel: read, after poll if there is nothing yet, and write what was read with some
     // bits turned over.
@@ -380,6 +386,7 @@ adversary_data:
     right = const RIGHT,
     denied = const DENIED,
     data_size = const DATA_SIZE,
+    refuses_cpuid = const REFUSES_CPUID,
 );
 
 unsafe extern "C" {
@@ -391,9 +398,19 @@ pub fn file() -> Vec<u8> {
     // SAFETY: the code and the data above, which never change here.
     let bytes =
         unsafe { std::slice::from_raw_parts(&raw const adversary_program, DATA + DATA_SIZE) };
+    let mut bytes = bytes.to_vec();
+    bytes[DATA + REFUSES_CPUID] = refuses_cpuid().into();
     let parts = [(5, DATA), (6, DATA_SIZE)].map(|(access, size)| Part {
         access,
         size: size as u64,
     });
-    static_pie(bytes, &parts)
+    static_pie(&bytes, &parts)
+}
+
+/// Whether simulated enclaves refuse CPUID, as real ones do: processors have to help.
+pub fn refuses_cpuid() -> bool {
+    const SET_CPUID: libc::c_ulong = 0x1012;
+    const ENABLED: libc::c_ulong = 1;
+    // SAFETY: asks for what is so in any case.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, SET_CPUID, ENABLED) == 0 }
 }
