@@ -264,25 +264,32 @@ fn a_component_asks_another_keep_whose_certificate_it_trusts(place: &Place) {
         &copy_of(place, "http-service"),
     );
     let certificate = std::fs::read(&asked.certificate).unwrap();
-    let component = include_str!("../../keep/runtime/tests/keep/components/http.wat");
-    place.file("asking/main.wat", component);
     place.file("asking/authorities.pem", certificate);
-    let configuration = format!(
-        "[http]
-         addr = \"127.0.0.1\"
-         port = 0
-         [network]
-         connect = [\"https://localhost:{port}\"]
-         [tls]
-         authorities = \"authorities.pem\"
-         [config]
-         authority = \"localhost:{port}\"",
-        port = asked.port
-    );
-    let path = place.file("asking/Enarx.toml", configuration);
-    let asking = Service::start(place, &["run", "--simulate"], path.parent().unwrap());
-    let trust = ["--cacert", asking.certificate.to_str().unwrap()];
-    assert_eq!(asking.curl_path("/fetch", &trust), Ok("200".into()));
+    let error_code = include_str!("../../keep/runtime/tests/keep/components/error-code.wat");
+    let preview2 = include_str!("../../keep/runtime/tests/keep/components/http.wat");
+    let preview3 = include_str!("../../keep/runtime/tests/keep/components/service.wat");
+    for (component, is_preview3) in [(preview2, false), (preview3, true)] {
+        let component = component.replace(";; error-code.wat", error_code);
+        place.file("asking/main.wat", component);
+        let configuration = format!(
+            "[http]
+             addr = \"127.0.0.1\"
+             port = 0
+             [network]
+             connect = [\"https://localhost:{port}\"]
+             [tls]
+             authorities = \"authorities.pem\"
+             [wasi]
+             preview3 = {is_preview3}
+             [config]
+             authority = \"localhost:{port}\"",
+            port = asked.port
+        );
+        let path = place.file("asking/Enarx.toml", configuration);
+        let asking = Service::start(place, &["run", "--simulate"], path.parent().unwrap());
+        let trust = ["--cacert", asking.certificate.to_str().unwrap()];
+        assert_eq!(asking.curl_path("/fetch", &trust), Ok("200".into()));
+    }
 }
 
 const STANDARD_STREAMS: &str = "

@@ -70,7 +70,7 @@ pub const MODULES: [(&str, &[&str]); 2] = [
 
 /// Interfaces that a component may import, each with the version that there is. Another
 /// version of WASI 0.2 does as well.
-pub const INTERFACES: [(&str, &str); 35] = [
+pub const INTERFACES: [(&str, &str); 36] = [
     ("enarx:keep/attestation", "0.1.0"),
     ("enarx:keep/keys", "0.1.0"),
     ("wasi:cli/environment", "0.2.12"),
@@ -106,11 +106,12 @@ pub const INTERFACES: [(&str, &str); 35] = [
     ("wasi:sockets/tcp-create-socket", "0.2.12"),
     ("wasi:sockets/udp", "0.2.12"),
     ("wasi:sockets/udp-create-socket", "0.2.12"),
+    ("wasi:tls/types", "0.2.0-draft"),
 ];
 
 /// Interfaces of WASI 0.3 that a component may import if its manifest allows it, each with the
 /// version that there is. Another version of WASI 0.3 does as well.
-pub const PREVIEW3_INTERFACES: [(&str, &str); 23] = [
+pub const PREVIEW3_INTERFACES: [(&str, &str); 25] = [
     ("wasi:cli/environment", "0.3.0"),
     ("wasi:cli/exit", "0.3.0"),
     ("wasi:cli/stderr", "0.3.0"),
@@ -134,6 +135,8 @@ pub const PREVIEW3_INTERFACES: [(&str, &str); 23] = [
     ("wasi:random/random", "0.3.0"),
     ("wasi:sockets/ip-name-lookup", "0.3.0"),
     ("wasi:sockets/types", "0.3.0"),
+    ("wasi:tls/client", "0.3.0-draft"),
+    ("wasi:tls/types", "0.3.0-draft"),
 ];
 
 /// Whether a core module may import this function.

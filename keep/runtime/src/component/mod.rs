@@ -7,6 +7,7 @@ mod keep;
 mod keyvalue;
 mod lookup;
 mod preview3;
+mod tls;
 
 use std::{mem, sync::Arc};
 
@@ -21,6 +22,7 @@ use wasmtime_wasi::{
     p2::{self, bindings::CommandPre},
 };
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_tls::{WasiTlsCtx, WasiTlsCtxView, WasiTlsView};
 
 use crate::{
     http::{Life, Outgoing},
@@ -51,6 +53,7 @@ pub struct State {
     table: ResourceTable,
     http: WasiHttpCtx,
     outgoing: Outgoing,
+    tls: WasiTlsCtx,
     life: Life,
     limiter: Limiter,
     services: Arc<Services>,
@@ -96,6 +99,7 @@ impl Services {
             table: ResourceTable::new(),
             http: WasiHttpCtx::new(),
             outgoing: Outgoing::new(policy, network, life.clone()),
+            tls: tls::context(self.network.tls.clone()),
             life,
             limiter: Limiter::new(Arc::clone(&self.quotas)),
             services: Arc::clone(self),
@@ -133,6 +137,15 @@ impl WasiHttpView for State {
             hooks: &mut self.outgoing,
             table: &mut self.table,
             ctx: &mut self.http,
+        }
+    }
+}
+
+impl WasiTlsView for State {
+    fn tls(&mut self) -> WasiTlsCtxView<'_> {
+        WasiTlsCtxView {
+            ctx: &mut self.tls,
+            table: &mut self.table,
         }
     }
 }
@@ -203,6 +216,9 @@ pub fn linker(component: &Component, services: &Services) -> wasmtime::Result<Li
         if services.preview3 {
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         }
+    }
+    if imports("wasi:tls") {
+        tls::add_to_linker(&mut linker, services.preview3)?;
     }
     if imports("wasi:config") {
         configuration::add_to_linker(&mut linker)?;

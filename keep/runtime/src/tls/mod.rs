@@ -21,8 +21,12 @@ use rustls::{
     time_provider::TimeProvider,
     version::TLS13,
 };
-use tokio::{io::BufReader, net::TcpStream, time::timeout};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use wasmtime_wasi::HostWallClock as _;
 use zeroize::Zeroizing;
 
@@ -58,6 +62,8 @@ impl Materials {
 pub struct Tls {
     server: Option<TlsAcceptor>,
     client: Option<TlsConnector>,
+    /// For programs that speak with servers themselves.
+    plain_client: Option<TlsConnector>,
     /// The certificate that this Keep has issued to itself, in DER.
     issued: Option<Arc<[u8]>>,
 }
@@ -83,6 +89,8 @@ impl Tls {
     ) -> Result<Self, TlsError> {
         let materials = &materials;
         let (serves, connects) = manifest.uses_protocol(Protocol::Tls);
+        // Whoever names authorities may have a program that connects by itself.
+        let connects = connects || materials.authorities.is_some();
         if !serves && !connects {
             return Ok(Self::default());
         }
@@ -109,19 +117,21 @@ impl Tls {
         } else {
             None
         };
-        let client = match connects {
-            true => {
-                let mut client = client(&provider, own, materials, clock)?;
-                if is_http {
-                    client.alpn_protocols = http_protocols();
-                }
-                Some(client)
-            }
+        let plain_client = match connects {
+            true => Some(client(&provider, own, materials, clock)?),
             false => None,
         };
+        let client = plain_client.clone().map(|mut client| {
+            if is_http {
+                client.alpn_protocols = http_protocols();
+            }
+            client
+        });
+        let connector = |client| TlsConnector::from(Arc::new(client));
         Ok(Self {
             server: server.map(|server| TlsAcceptor::from(Arc::new(server))),
-            client: client.map(|client| TlsConnector::from(Arc::new(client))),
+            client: client.map(connector),
+            plain_client: plain_client.map(connector),
             issued,
         })
     }
@@ -155,15 +165,42 @@ impl Tls {
     /// Whatever the server did wrong.
     pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Protected> {
         let client = self.client.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let handshake = timeout(HANDSHAKE_TIME, client.connect(name, buffered(stream)));
-        let stream = handshake.await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let stream = handshake(client, host, buffered(stream)).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         Ok(Protected {
             stream: Box::new(stream),
             is_http2,
         })
     }
+
+    /// Makes the handshake over `transport` with the server at `host`, with whom the program speaks by itself.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect); [`io::ErrorKind::Unsupported`] when the package names no authorities.
+    pub async fn connect_over<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: &str,
+        transport: T,
+    ) -> io::Result<TlsStream<T>> {
+        let client = self.plain_client.as_ref();
+        let client = client.ok_or_else(|| {
+            let reason = "the package names no authorities, without which no server can be trusted";
+            io::Error::new(io::ErrorKind::Unsupported, reason)
+        })?;
+        handshake(client, host, transport).await
+    }
+}
+
+/// Makes the handshake with the server at `host` over `transport`.
+async fn handshake<T: AsyncRead + AsyncWrite + Unpin>(
+    client: &TlsConnector,
+    host: &str,
+    transport: T,
+) -> io::Result<TlsStream<T>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let handshake = timeout(HANDSHAKE_TIME, client.connect(name, transport));
+    handshake.await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 /// The library asks for 4 KiB at a time, and a Keep pays dearly for asking its host.

@@ -18,7 +18,7 @@ pub fn component(text: &str) -> Application<'_> {
 }
 
 /// Sends a word through a stream and in a datagram.
-const SOCKETS: &str = include_str!("components/sockets.wat");
+pub const SOCKETS: &str = include_str!("components/sockets.wat");
 
 /// Runs `application`, which sends to `port` of peer.example, with these rules, answering its
 /// lookups; gives what it came to, and whether it asked for addresses.
@@ -27,7 +27,9 @@ pub fn sending<'a>(
     port: &'a str,
     connect: Vec<NetworkRule>,
 ) -> (Finished, bool) {
-    application.config = vec![("name", "peer.example"), ("port", port)];
+    (application.config).extend([("name", "peer.example"), ("port", port)]);
+    // As it is in manifests.
+    application.config.sort_unstable();
     application.network = Some(NetworkRules {
         connect,
         listen: vec![],
@@ -176,6 +178,7 @@ const ITEMS: [&str; INTERFACES.len()] = [
     "create-tcp-socket",
     "udp-socket",
     "create-udp-socket",
+    "client-handshake",
 ];
 
 /// Checks that what is made by `application` finds `item` in `interface`: an empty instance would do

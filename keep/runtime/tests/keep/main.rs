@@ -10,3 +10,4 @@ mod programs;
 mod services;
 mod sockets;
 mod support;
+mod tls;

@@ -22,7 +22,7 @@ fn allowed(text: &str) -> Application<'_> {
 }
 
 /// The command, about to do what `argument` says.
-fn command(argument: &str) -> Application<'_> {
+pub fn command(argument: &str) -> Application<'_> {
     let mut application = allowed(COMMAND);
     application.args.push(argument);
     application
@@ -224,6 +224,8 @@ fn what_owners_are_told_to_be_there_is_there() {
         "get-random-u64",
         "resolve-addresses",
         "tcp-socket",
+        "connector",
+        "error",
     ];
     for ((name, version), item) in PREVIEW3_INTERFACES.into_iter().zip(ITEMS) {
         if !item.is_empty() {

@@ -1,9 +1,10 @@
 //! Whether a Keep can run a program as it is configured: known before anything starts.
 
 use enarx_owner_compiler::{Interface, InterfaceError, ProgramKind};
+use enarx_wire_package::EntryKind;
 use enarx_wire_target::interfaces::{offers_function, offers_interface, offers_preview3_interface};
 
-use super::Application;
+use super::{Application, DataFile};
 
 impl Application {
     /// Checks that the program's imports exist in a Keep, and that its world is one for which
@@ -92,6 +93,10 @@ impl Application {
                 notices.push(Notice::Requests);
             }
         }
+        let authorities = |file: &DataFile| file.kind == EntryKind::TlsAuthorities;
+        if imports("wasi:tls/") && !self.files.iter().any(authorities) {
+            notices.push(Notice::Authorities);
+        }
         notices.extend(self.notice_of_keys(imports("enarx:keep/keys@")));
         Ok(notices)
     }
@@ -124,6 +129,11 @@ pub enum Notice {
         "the program imports requests of wasi:http, and may make none: what it shall reach goes into [network] of Enarx.toml, which may be empty"
     )]
     Requests,
+    /// It imports TLS, and there is nobody whom it could trust.
+    #[error(
+        "the program imports wasi:tls, and trusts no server: whose certificates it shall trust goes into `authorities` under [tls] of Enarx.toml"
+    )]
+    Authorities,
     /// It imports keys, and there is nothing that they could come from.
     #[error(
         "the program imports keys that stay, and gets none: they come from the key of a package, or from the file that --secret names"
@@ -259,6 +269,24 @@ mod tests {
         assert!(refusal(&module).contains("[wasi] of Enarx.toml is for components"));
         let unknown = r#"(component (import "wasi:gpu/gpu@0.3.0" (instance)))"#;
         assert!(refusal(&application(unknown)).ends_with("do not have: wasi:gpu/gpu@0.3.0"));
+    }
+
+    #[test]
+    fn programs_that_trust_no_server_are_noted() {
+        let component = r#"(component (import "wasi:tls/types@0.2.0-draft" (instance $i))
+            (export "wasi:cli/run@0.2.0" (instance $i)))"#;
+        let check = |tls: &str| {
+            let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+            let folder = folder(&[
+                ("main.wat", component.as_bytes()),
+                ("roots.pem", pem.as_bytes()),
+                ("Enarx.toml", tls.as_bytes()),
+            ]);
+            let application = Application::load(folder.path(), LoadOptions::default());
+            application.unwrap().check_program().unwrap()
+        };
+        assert_eq!(check(""), [Notice::Authorities]);
+        assert!(check("[tls]\nauthorities = \"roots.pem\"").is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 ;;   r  writes what the file "data" holds
 ;;   s  as d, over a connection
 ;;   t  traps
+;;   x  as s, over TLS with the server of the name that is under "tls", and waits for an answer
 ;;   w  writes "ping" into the file "new", and then what it holds
 (component
     (type $bytes (stream u8))
@@ -109,6 +110,8 @@
         (type $accepted (stream (own $tcp)))
         (export "[method]tcp-socket.listen" (func
             (param "self" (borrow $tcp)) (result (result $accepted (error $code)))))
+        (export "[method]tcp-socket.receive" (func (param "self" (borrow $tcp))
+            (result (tuple (stream u8) (future (result (error $code)))))))
         (export "[method]tcp-socket.send" (func
             (param "self" (borrow $tcp)) (param "data" (stream u8))
             (result (future (result (error $code))))))
@@ -128,6 +131,22 @@
         (export "error-code" (type $code (eq $codes)))
         (export "resolve-addresses" (func async (param "name" string)
             (result (result (list $address) (error $code)))))))
+    (import "wasi:tls/types@0.3.0-draft" (instance $tls-types
+        (export "error" (type (sub resource)))))
+    (alias export $tls-types "error" (type $tls-error))
+    (import "wasi:tls/client@0.3.0-draft" (instance $tls
+        (alias outer 1 $tls-error (type $e))
+        (export "error" (type $error (eq $e)))
+        (export "connector" (type $connector (sub resource)))
+        (type $transformed (tuple (stream u8) (future (result (error (own $error))))))
+        (export "[constructor]connector" (func (result (own $connector))))
+        (export "[method]connector.send" (func
+            (param "self" (borrow $connector)) (param "cleartext" (stream u8)) (result $transformed)))
+        (export "[method]connector.receive" (func
+            (param "self" (borrow $connector)) (param "ciphertext" (stream u8)) (result $transformed)))
+        (export "[static]connector.connect" (func async
+            (param "this" (own $connector)) (param "server-name" string)
+            (result (result (error (own $error))))))))
 
     (core module $allocator
         (memory (export "memory") 2)
@@ -164,6 +183,11 @@
     (core func $new-tcp (canon lower (func $sockets "[static]tcp-socket.create") (memory $m) (realloc $realloc)))
     (core func $connect (canon lower (func $sockets "[method]tcp-socket.connect") (memory $m) (realloc $realloc)))
     (core func $listen (canon lower (func $sockets "[method]tcp-socket.listen") (memory $m) (realloc $realloc)))
+    (core func $receive (canon lower (func $sockets "[method]tcp-socket.receive") (memory $m)))
+    (core func $new-connector (canon lower (func $tls "[constructor]connector")))
+    (core func $encrypt (canon lower (func $tls "[method]connector.send") (memory $m)))
+    (core func $decrypt (canon lower (func $tls "[method]connector.receive") (memory $m)))
+    (core func $greet (canon lower (func $tls "[static]connector.connect") (memory $m)))
     (core func $send (canon lower (func $sockets "[method]tcp-socket.send")))
     (core func $new-udp (canon lower (func $sockets "[static]udp-socket.create") (memory $m) (realloc $realloc)))
     (core func $send-datagram (canon lower (func $sockets "[method]udp-socket.send") (memory $m) (realloc $realloc)))
@@ -194,6 +218,11 @@
         (import "" "new-tcp" (func $new-tcp (param i32 i32)))
         (import "" "connect" (func $connect (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
         (import "" "listen" (func $listen (param i32 i32)))
+        (import "" "receive" (func $receive (param i32 i32)))
+        (import "" "new-connector" (func $new-connector (result i32)))
+        (import "" "encrypt" (func $encrypt (param i32 i32 i32)))
+        (import "" "decrypt" (func $decrypt (param i32 i32 i32)))
+        (import "" "greet" (func $greet (param i32 i32 i32 i32)))
         (import "" "send" (func $send (param i32 i32) (result i32)))
         (import "" "new-udp" (func $new-udp (param i32 i32)))
         (import "" "send-datagram" (func $send-datagram
@@ -203,6 +232,7 @@
         (data (i32.const 1040) "ping")
         (data (i32.const 1048) "data")
         (data (i32.const 1056) "new")
+        (data (i32.const 1060) "tls")
         (global $set (mut i32) (i32.const 0))
         (global $output (mut i32) (i32.const 0))
 
@@ -266,24 +296,50 @@
                 (then (i32.const 0))
                 (else (i32.load offset=4 (i32.const 256)))))
 
-        (func $connected (result i32) (local $port i32) (local $at i32) (local $socket i32) (local $stream i32)
+        ;; A socket that is connected with the peer; 0 where that is refused.
+        (func $connected (result i32) (local $port i32) (local $at i32) (local $socket i32)
             (call $peer) (local.set $at) (local.set $port)
-            (if (i32.eqz (local.get $at)) (then (return (i32.const 1))))
+            (if (i32.eqz (local.get $at)) (then (return (i32.const 0))))
             (call $new-tcp (i32.const 0) (i32.const 256))
-            (if (i32.load8_u (i32.const 256)) (then (return (i32.const 1))))
+            (if (i32.load8_u (i32.const 256)) (then (return (i32.const 0))))
             (local.set $socket (i32.load offset=4 (i32.const 256)))
             (call $connect (local.get $socket) (i32.const 0) (local.get $port)
                 (i32.load8_u offset=2 (local.get $at)) (i32.load8_u offset=3 (local.get $at))
                 (i32.load8_u offset=4 (local.get $at)) (i32.load8_u offset=5 (local.get $at))
                 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
                 (i32.const 256))
-            (if (i32.load8_u (i32.const 256)) (then (return (i32.const 1))))
+            (select (i32.const 0) (local.get $socket) (i32.load8_u (i32.const 256))))
+
+        (func $plainly (result i32) (local $socket i32) (local $stream i32) (local $readable i32)
+            (if (i32.eqz (local.tee $socket (call $connected))) (then (return (i32.const 1))))
             (call $ends)
-            (local.set $at)
+            (local.set $readable)
             (local.set $stream)
-            (drop (call $send (local.get $socket) (local.get $at)))
+            (drop (call $send (local.get $socket) (local.get $readable)))
             (call $write-all (local.get $stream) (i32.const 1040) (i32.const 4))
             (i32.const 0))
+
+        (func $encrypted (result i32)
+            (local $socket i32) (local $connector i32) (local $stream i32) (local $readable i32) (local $answer i32)
+            (if (i32.eqz (local.tee $socket (call $connected))) (then (return (i32.const 1))))
+            (local.set $connector (call $new-connector))
+            (call $ends)
+            (local.set $readable)
+            (local.set $stream)
+            (call $encrypt (local.get $connector) (local.get $readable) (i32.const 256))
+            (drop (call $send (local.get $socket) (i32.load (i32.const 256))))
+            (call $receive (local.get $socket) (i32.const 256))
+            (call $decrypt (local.get $connector) (i32.load (i32.const 256)) (i32.const 256))
+            (local.set $answer (i32.load (i32.const 256)))
+            (call $get-config (i32.const 1060) (i32.const 3) (i32.const 256))
+            (call $greet (local.get $connector)
+                (i32.load offset=8 (i32.const 256)) (i32.load offset=12 (i32.const 256)) (i32.const 256))
+            (if (i32.load8_u (i32.const 256)) (then (return (i32.const 1))))
+            (call $write-all (local.get $stream) (i32.const 1040) (i32.const 4))
+            (i32.eqz (i32.shr_u
+                (call $done (local.get $answer)
+                    (call $stream-read (local.get $answer) (i32.const 4096) (i32.const 4096)))
+                (i32.const 4))))
 
         (func $datagram (result i32) (local $port i32) (local $at i32)
             (call $peer) (local.set $at) (local.set $port)
@@ -317,8 +373,9 @@
                 (if (i32.eqz (i32.load8_u (i32.const 256))) (then (call $exit (i32.const 101))))
                 (call $exit (i32.add (i32.const 10) (i32.load8_u offset=4 (i32.const 256))))))
             (if (i32.eq (local.get $letter) (i32.const 110 (;n;))) (then (return (i32.const 1))))
-            (if (i32.eq (local.get $letter) (i32.const 115 (;s;))) (then (return (call $connected))))
+            (if (i32.eq (local.get $letter) (i32.const 115 (;s;))) (then (return (call $plainly))))
             (if (i32.eq (local.get $letter) (i32.const 116 (;t;))) (then (unreachable)))
+            (if (i32.eq (local.get $letter) (i32.const 120 (;x;))) (then (return (call $encrypted))))
 
             (call $ends)
             (drop (call $stdout))
@@ -379,6 +436,11 @@
         (export "new-tcp" (func $new-tcp))
         (export "connect" (func $connect))
         (export "listen" (func $listen))
+        (export "receive" (func $receive))
+        (export "new-connector" (func $new-connector))
+        (export "encrypt" (func $encrypt))
+        (export "decrypt" (func $decrypt))
+        (export "greet" (func $greet))
         (export "send" (func $send))
         (export "new-udp" (func $new-udp))
         (export "send-datagram" (func $send-datagram))))))

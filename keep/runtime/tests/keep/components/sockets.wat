@@ -1,6 +1,7 @@
 ;; Asks for the addresses of the name that wasi:config has under "name", connects to the first of
 ;; them that is of the Internet Protocol's fourth version, at the port that is under "port", and
-;; sends "ping" there; then the same in a datagram.
+;; sends "ping" there, over TLS with the server of the name that is under "tls" if there is one; then
+;; the same in a datagram.
 ;; Fails where anything is refused.
 (component
     (import "wasi:io/poll@0.2.3" (instance $poll
@@ -140,6 +141,27 @@
         (export "udp-socket" (type $udp-socket (eq $t)))
         (export "create-udp-socket" (func (param "address-family" $family)
             (result (result (own $udp-socket) (error $code)))))))
+    (import "wasi:tls/types@0.2.0-draft" (instance $tls
+        (alias outer 1 $error (type $e))
+        (export "io-error" (type $error (eq $e)))
+        (alias outer 1 $input (type $i))
+        (export "input-stream" (type $input (eq $i)))
+        (alias outer 1 $output (type $o))
+        (export "output-stream" (type $output (eq $o)))
+        (alias outer 1 $pollable (type $p))
+        (export "pollable" (type $pollable (eq $p)))
+        (export "client-handshake" (type $handshake (sub resource)))
+        (export "client-connection" (type $connection (sub resource)))
+        (export "future-client-streams" (type $future (sub resource)))
+        (export "[constructor]client-handshake" (func (param "server-name" string)
+            (param "input" (own $input)) (param "output" (own $output)) (result (own $handshake))))
+        (export "[static]client-handshake.finish" (func
+            (param "this" (own $handshake)) (result (own $future))))
+        (export "[method]future-client-streams.subscribe" (func
+            (param "self" (borrow $future)) (result (own $pollable))))
+        (export "[method]future-client-streams.get" (func (param "self" (borrow $future))
+            (result (option (result (result
+                (tuple (own $connection) (own $input) (own $output)) (error (own $error))))))))))
 
     (core module $allocator
         (memory (export "memory") 2)
@@ -163,6 +185,10 @@
     (core func $start-connect (canon lower (func $tcp "[method]tcp-socket.start-connect") (memory $m)))
     (core func $finish-connect (canon lower (func $tcp "[method]tcp-socket.finish-connect") (memory $m)))
     (core func $tcp-wait (canon lower (func $tcp "[method]tcp-socket.subscribe")))
+    (core func $new-handshake (canon lower (func $tls "[constructor]client-handshake") (memory $m)))
+    (core func $finish-handshake (canon lower (func $tls "[static]client-handshake.finish")))
+    (core func $tls-wait (canon lower (func $tls "[method]future-client-streams.subscribe")))
+    (core func $tls-get (canon lower (func $tls "[method]future-client-streams.get") (memory $m)))
     (core func $new-udp (canon lower (func $udp-create "create-udp-socket") (memory $m)))
     (core func $start-bind (canon lower (func $udp "[method]udp-socket.start-bind") (memory $m)))
     (core func $finish-bind (canon lower (func $udp "[method]udp-socket.finish-bind") (memory $m)))
@@ -183,6 +209,10 @@
         (import "" "start-connect" (func $start-connect (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
         (import "" "finish-connect" (func $finish-connect (param i32 i32)))
         (import "" "tcp-wait" (func $tcp-wait (param i32) (result i32)))
+        (import "" "new-handshake" (func $new-handshake (param i32 i32 i32 i32) (result i32)))
+        (import "" "finish-handshake" (func $finish-handshake (param i32) (result i32)))
+        (import "" "tls-wait" (func $tls-wait (param i32) (result i32)))
+        (import "" "tls-get" (func $tls-get (param i32 i32)))
         (import "" "new-udp" (func $new-udp (param i32 i32)))
         (import "" "start-bind" (func $start-bind (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
         (import "" "finish-bind" (func $finish-bind (param i32 i32)))
@@ -192,6 +222,7 @@
         (data (i32.const 1024) "name")
         (data (i32.const 1032) "port")
         (data (i32.const 1040) "ping")
+        (data (i32.const 1048) "tls")
 
         ;; The number that a text of digits is.
         (func $number (param $at i32) (param $length i32) (result i32) (local $number i32)
@@ -232,7 +263,18 @@
             (call $block (call $tcp-wait (local.get $socket)))
             (call $finish-connect (local.get $socket) (i32.const 256))
             (if (i32.load8_u (i32.const 256)) (then (return (i32.const 1))))
-            (call $write (i32.load offset=8 (i32.const 256)) (i32.const 1040) (i32.const 4) (i32.const 300))
+            (local.set $socket (i32.load offset=4 (i32.const 256)))
+            (local.set $stream (i32.load offset=8 (i32.const 256)))
+            (call $get-config (i32.const 1048) (i32.const 3) (i32.const 256))
+            (if (i32.load8_u offset=4 (i32.const 256)) (then
+                (local.set $socket (call $finish-handshake (call $new-handshake
+                    (i32.load offset=8 (i32.const 256)) (i32.load offset=12 (i32.const 256))
+                    (local.get $socket) (local.get $stream))))
+                (call $block (call $tls-wait (local.get $socket)))
+                (call $tls-get (local.get $socket) (i32.const 256))
+                (if (i32.load8_u offset=8 (i32.const 256)) (then (return (i32.const 1))))
+                (local.set $stream (i32.load offset=20 (i32.const 256)))))
+            (call $write (local.get $stream) (i32.const 1040) (i32.const 4) (i32.const 300))
             (if (i32.load8_u (i32.const 300)) (then (unreachable)))
 
             (call $new-udp (i32.const 0) (i32.const 256))
@@ -277,6 +319,10 @@
         (export "start-connect" (func $start-connect))
         (export "finish-connect" (func $finish-connect))
         (export "tcp-wait" (func $tcp-wait))
+        (export "new-handshake" (func $new-handshake))
+        (export "finish-handshake" (func $finish-handshake))
+        (export "tls-wait" (func $tls-wait))
+        (export "tls-get" (func $tls-get))
         (export "new-udp" (func $new-udp))
         (export "start-bind" (func $start-bind))
         (export "finish-bind" (func $finish-bind))
