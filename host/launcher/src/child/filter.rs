@@ -286,9 +286,16 @@ const OF_MACHINE_HOSTS: Conditional = &[
             &[word(1, KVM_SET_SREGS)],
             &[word(1, KVM_SET_CPUID2)],
             &[word(1, KVM_SET_XCRS)],
-            // In a TEE, memory changes hands.
+            // In a TEE, memory changes hands, and the system gets back what the guest has no more.
             &[word(1, KVM_SET_MEMORY_ATTRIBUTES)],
         ],
+    ),
+    (
+        libc::SYS_fallocate,
+        &[&[word(
+            1,
+            (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u64,
+        )]],
     ),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! **This has never run on hardware.** It is written to `Documentation/virt/kvm/api.rst` of Linux.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use enarx_wire_launch::PAGE_SIZE;
@@ -9,6 +10,7 @@ use enarx_wire_launch::vm::layout;
 use kvm_bindings::{KVM_MEMORY_ATTRIBUTE_PRIVATE, kvm_memory_attributes};
 use kvm_ioctls::{VcpuExit, VmFd};
 
+use super::guest_memory::GuestMemory;
 use super::memory::Memory;
 use super::quote_buffer;
 use super::quoting_service::QuotingService;
@@ -17,6 +19,8 @@ use super::shared_memory::SharedMemory;
 /// A machine whose memory changes hands when its guest asks for that.
 pub(super) struct Hardware {
     vm: Arc<VmFd>,
+    /// What the guest has for itself alone.
+    private: Vec<GuestMemory>,
     /// Where trust domains have what they want quoted.
     shared: SharedMemory,
     /// What quotes trust domains, if it is there.
@@ -25,9 +29,15 @@ pub(super) struct Hardware {
 
 impl Hardware {
     /// The host's side of `vm`, whose shared memory has to be there for as long.
-    pub(super) fn new(vm: Arc<VmFd>, shared: &Memory, quoting: Option<QuotingService>) -> Self {
+    pub(super) fn new(
+        vm: Arc<VmFd>,
+        private: Vec<GuestMemory>,
+        shared: &Memory,
+        quoting: Option<QuotingService>,
+    ) -> Self {
         Self {
             vm,
+            private,
             shared: SharedMemory::new(shared),
             quoting,
         }
@@ -81,7 +91,8 @@ impl Hardware {
         }
     }
 
-    /// Makes memory the guest's alone, or both's.
+    /// Makes memory the guest's alone, or both's. What the guest had there for itself alone it has not any more
+    /// then, nor does the host keep memory for it.
     fn give(&self, address: u64, size: u64, private: bool) -> Result<(), String> {
         let attributes = if private {
             KVM_MEMORY_ATTRIBUTE_PRIVATE.into()
@@ -94,8 +105,17 @@ impl Hardware {
             attributes,
             flags: 0,
         });
-        changed
-            .map_err(|error| format!("{size} bytes at {address:#x} cannot change hands: {error}"))
+        let refused = |error: &dyn Display| {
+            format!("{size} bytes at {address:#x} cannot change hands: {error}")
+        };
+        changed.map_err(|error| refused(&error))?;
+        if !private {
+            for memory in &self.private {
+                let given = memory.give_back(address, size);
+                given.map_err(|error| refused(&error))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -143,7 +163,7 @@ mod tests {
         };
         let vm = Arc::new(kvm.create_vm().unwrap());
         let shared = Memory::new(PAGE_SIZE as u64).unwrap();
-        let hardware = Hardware::new(vm, &shared, None);
+        let hardware = Hardware::new(vm, Vec::new(), &shared, None);
         for number in [0x1_0000, 0x1_0002, 0x1_0004] {
             let mut call = TdxCall {
                 number,

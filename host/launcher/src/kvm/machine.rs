@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::fd::{FromRawFd as _, IntoRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -14,6 +14,7 @@ use enarx_wire_launch::{KeepImage, PAGE_SIZE};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 
+use super::guest_memory::GuestMemory;
 use super::hardware::Hardware;
 use super::launch::{
     ConfidentialError, Contents, Kernel, Region, RegionKind, SnpLaunch, TdxLaunch,
@@ -37,7 +38,6 @@ pub(super) struct Machine {
     private: Option<Arc<Memory>>,
     /// The rest of what the machine has, kept for as long as that.
     _others: Vec<Memory>,
-    _private: Vec<OwnedFd>,
 }
 
 /// Why there is no machine.
@@ -224,7 +224,6 @@ impl Machine {
             shared,
             private: kept,
             _others: others,
-            _private: Vec::new(),
         })
     }
 
@@ -291,8 +290,18 @@ impl Machine {
             // Without it the Keep has no evidence, and its owner says so.
             HardwareTee::Tdx(_) => QuotingService::connect(Path::new(quoting_service::SOCKET)).ok(),
         };
+        // In the order in which it was given to the machine.
+        let private = regions
+            .iter()
+            .filter(|region| region.kind == RegionKind::Private);
+        let private = private.zip(made.memory).map(|(region, file)| GuestMemory {
+            first: region.address,
+            size: region.size,
+            file,
+        });
+        let hardware = Hardware::new(Arc::clone(&vm), private.collect(), &shared, quoting);
         Ok(Self {
-            hardware: Some(Arc::new(Hardware::new(Arc::clone(&vm), &shared, quoting))),
+            hardware: Some(Arc::new(hardware)),
             vm,
             offered: Offered {
                 cpuid,
@@ -304,7 +313,6 @@ impl Machine {
             shared,
             private: None,
             _others: others,
-            _private: made.memory,
         })
     }
 

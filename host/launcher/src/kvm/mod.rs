@@ -13,6 +13,7 @@
 //! protects the Keep from its host.
 
 mod backend;
+mod guest_memory;
 mod hardware;
 mod keep_process;
 mod launch;

@@ -27,7 +27,7 @@ pub(in crate::kvm) struct Made {
     pub machine: VmFd,
     /// In the order of their indices.
     pub processors: Vec<VcpuFd>,
-    /// Keeps the private memory for as long as the machine.
+    /// What the private memory comes from, in the order in which it was asked for.
     pub memory: Vec<OwnedFd>,
 }
 
