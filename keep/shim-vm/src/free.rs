@@ -1,12 +1,12 @@
 //! Pages that nobody has any more.
 
 use alloc::vec::Vec;
-use core::ops::Range;
+use core::{mem, ops::Range};
 
 /// Pages of private memory that were used and are free: numbers from 0 on.
 ///
-/// Blocks of them that are free as a whole can be returned to the host, which may have something else for
-/// them then. They are still the machine's, and can be taken like any others.
+/// Blocks of them that are free as a whole can be returned to the host. They can be taken like any others, but
+/// the first page of one is taken with the rest of it: the host may have something else for all of them.
 #[derive(Debug)]
 pub struct FreePages {
     blocks: Vec<Block>,
@@ -68,16 +68,17 @@ impl FreePages {
         self.end = self.end.max(at + 1);
     }
 
-    /// Takes the last page.
-    pub fn take(&mut self) -> Option<u64> {
+    /// Takes the last page, and says whether it is the first one of a block that was returned.
+    pub fn take(&mut self) -> Option<(u64, bool)> {
         while let Some(at) = self.end.checked_sub(1) {
             let block = &mut self.blocks[at];
             if let Some(word) = block.free.iter().rposition(|word| *word != 0) {
-                self.whole -= usize::from(block.is_whole() && !block.is_returned);
-                block.is_returned = false;
+                let was_returned = mem::take(&mut block.is_returned);
+                self.whole -= usize::from(block.is_whole() && !was_returned);
                 let bit = block.free[word].ilog2();
                 block.free[word] &= !(1 << bit);
-                return Some(at as u64 * BLOCK_PAGES + 64 * word as u64 + u64::from(bit));
+                let page = at as u64 * BLOCK_PAGES + 64 * word as u64 + u64::from(bit);
+                return Some((page, was_returned));
             }
             self.end = at;
         }
@@ -113,7 +114,7 @@ impl FreePages {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -133,9 +134,9 @@ mod tests {
     fn pages_are_taken_from_the_end_and_once() {
         let mut free = free([3, 70, 5 * BLOCK_PAGES, 2]);
         let taken: Vec<_> = core::iter::from_fn(|| free.take()).collect();
-        assert_eq!(taken, [5 * BLOCK_PAGES, 70, 3, 2]);
+        assert_eq!(taken, [5 * BLOCK_PAGES, 70, 3, 2].map(|page| (page, false)));
         free.insert(3);
-        assert_eq!((free.take(), free.take()), (Some(3), None));
+        assert_eq!((free.take(), free.take()), (Some((3, false)), None));
         assert_eq!(FreePages::new(0).take(), None);
     }
 
@@ -153,13 +154,16 @@ mod tests {
         assert_eq!(free.surplus(1, 1), Some(block(5)));
         assert_eq!(free.surplus(1, 1), None);
         // They cannot be taken meanwhile.
-        assert_eq!(free.take(), Some(block(6).end - 1));
+        assert_eq!(free.take(), Some((block(6).end - 1, false)));
         free.insert(block(6).end - 1);
         free.put_back(block(1).start..block(3).end);
         free.put_back(block(5));
-        // They can be taken then, and are returned again only when they are whole again.
-        let pages: BTreeSet<_> = core::iter::from_fn(|| free.take()).collect();
-        assert_eq!(pages.len() as u64, 5 * BLOCK_PAGES + 1);
+        // They can be taken then, each once as a whole, and are returned again only when they are whole again.
+        let taken: BTreeMap<_, _> = core::iter::from_fn(|| free.take()).collect();
+        assert_eq!(taken.len() as u64, 5 * BLOCK_PAGES + 1);
+        let returned = taken.into_iter().filter(|(_, was_returned)| *was_returned);
+        let returned: Vec<_> = returned.map(|(page, _)| page).collect();
+        assert_eq!(returned, [1, 2, 3, 5].map(|number| block(number).end - 1));
         block(1).skip(1).for_each(|page| free.insert(page));
         assert_eq!(free.surplus(1, 0), None);
         free.insert(block(1).start);

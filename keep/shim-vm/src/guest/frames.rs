@@ -3,7 +3,8 @@
 //! The shim's own memory (its heap and page tables) grows from the bottom, mapped where it lies; that of
 //! the runtime from the top, mapped where the runtime wants it, and for the shim in a place of its own
 //! ([`own`](super::paging::own)). What lies above one end and below the other was accepted, once, when that end
-//! got there, and nothing between them. Of the runtime's, what it gave back is used again, and the host is told of what is not.
+//! got there, and nothing between them. Of the runtime's, what it gave back is used again. Blocks of it that are not,
+//! the host gets back; each is accepted again, once, when the first of its pages is used.
 //!
 //! Everything comes from this one pool. The runtime is told that there is no more when it asks for pages,
 //! never when it touches them: what it was promised then the shim leaves to it.
@@ -54,10 +55,15 @@ impl Frames {
     }
 
     fn page(&mut self) -> Option<(u64, bool)> {
-        match self.free.take() {
-            Some(number) => Some((layout::PRIVATE + number * PAGE, false)),
-            None => Some((self.take(PAGE, PAGE)?, true)),
+        let Some((number, was_returned)) = self.free.take() else {
+            return Some((self.take(PAGE, PAGE)?, true));
+        };
+        let page = layout::PRIVATE + number * PAGE;
+        if was_returned {
+            let block = page / LARGE_PAGE * LARGE_PAGE;
+            tee().accept(block..block + LARGE_PAGE);
         }
+        Some((page, false))
     }
 
     fn take(&mut self, bytes: u64, alignment: u64) -> Option<u64> {

@@ -102,9 +102,12 @@ pub const DOORBELL: u64 = 0x00C0_0000;
 pub mod played {
     /// A write is WRMSR to the register `GHCB`, then VMGEXIT; a read is RDMSR.
     pub const GHCB: u64 = super::DOORBELL + 0x10;
-    /// A write is PVALIDATE of the page at an address, and of as many behind it as the lowest twelve bits
-    /// say. A read gives what it came to: in the lower half EAX, in the upper one the carry flag.
+    /// A write is PVALIDATE of the page at an address, and of as many behind it as the lowest eleven bits
+    /// say; with [`RESCIND`] in it, one that rescinds. A read gives what it came to: in the lower half EAX, in the
+    /// upper one the carry flag.
     pub const PVALIDATE: u64 = super::DOORBELL + 0x20;
+    /// The bit that says so.
+    pub const RESCIND: u64 = 1 << 11;
     /// A write is TDCALL, by the registers at [`TDX_CALL`](super::TDX_CALL) in the processor's block.
     pub const TDCALL: u64 = super::DOORBELL + 0x30;
 }

@@ -91,8 +91,11 @@ impl Hand {
         unsafe { self.shared.base.cast::<u64>().write_volatile(value) };
     }
 
-    /// Writes something to private memory, where no TEE is in the way.
+    /// Writes something to private memory, where no TEE is in the way, or to pages that the guest has not accepted.
     pub fn spoil(&self, address: u64, bytes: u64) {
+        if let Some(pages) = &self.pages {
+            return pages.spoil(address, bytes / PAGE_SIZE as u64);
+        }
         let private = self.private.unwrap();
         let (offset, bytes) = ((address - layout::PRIVATE) as usize, bytes as usize);
         assert!(offset + bytes <= private.size);

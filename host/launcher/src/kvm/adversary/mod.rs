@@ -50,6 +50,12 @@ impl Counts {
         self.count(what, end, allowed);
     }
 
+    /// The same with a program that gives [`GIVEN_BACK`] bytes back again and again.
+    fn expect_giving_back(&mut self, what: &str, act: Act, allowed: impl Fn(End) -> bool) {
+        let end = run_giving_back(self.platform, act, None, GIVEN_BACK);
+        self.count(what, end, allowed);
+    }
+
     fn count(&mut self, what: &str, end: End, allowed: impl Fn(End) -> bool) {
         assert!(allowed(end), "{what}: {end:?}");
         *self.ends.entry(format!("{end:?}")).or_default() += 1;
@@ -66,7 +72,7 @@ fn try_all(platform: Platform, own: impl FnOnce(&mut Counts)) {
         platform,
         ends: BTreeMap::new(),
     };
-    let calls = look(platform, |calls, moment, _| {
+    let calls = look(platform, 0, |calls, moment, _| {
         *calls += usize::from(is_answer(&moment));
     });
     boot_pages(&mut counts);
@@ -89,7 +95,6 @@ fn keeps_in_machines_without_a_tee_are_right_or_stop() {
 /// Memory that the Keep gives back, and what the host says to that: what comes in its place is not zeros
 /// because the host says so.
 fn given_back(counts: &mut Counts) {
-    const SIZE: u32 = 24 << 20;
     const OPERATION: u64 = 8;
     const ARGUMENTS: u64 = 24;
     const RESULT: u64 = 72;
@@ -107,15 +112,17 @@ fn given_back(counts: &mut Counts) {
                 *seen.lock().unwrap() += bytes;
             }
         });
-        let ended = run_giving_back(counts.platform, act, None, SIZE);
-        counts.count("given back", ended, |ended| ended == end);
+        counts.expect_giving_back("given back", act, |ended| ended == end);
         let given = *given.lock().unwrap();
         let rounds = if end == End::Right {
             program::ROUNDS
         } else {
             1
         };
-        assert!(given >= u64::from(rounds) * u64::from(SIZE / 2), "{given}");
+        assert!(
+            given >= u64::from(rounds) * u64::from(GIVEN_BACK / 2),
+            "{given}"
+        );
     };
     expect(0, End::Right);
     expect((-22i64).cast_unsigned(), End::Right);
@@ -123,16 +130,26 @@ fn given_back(counts: &mut Counts) {
     expect(1 << 63, End::Stopped(stop::RESULT));
 }
 
-/// What an honest host notes of a Keep.
+/// Bytes that a program gives back.
+const GIVEN_BACK: u32 = 24 << 20;
+
+/// What an honest host notes of a Keep whose program gives so many bytes back again and again.
 fn look<T: Default + Send + 'static>(
     platform: Platform,
+    given_back: u32,
     note: impl Fn(&mut T, Moment<'_>, Option<&Hand>) + Send + 'static,
 ) -> T {
     let noted = Arc::new(Mutex::new(T::default()));
     let notes = Arc::clone(&noted);
     let act: Act = Box::new(move |moment, hand| note(&mut notes.lock().unwrap(), moment, hand));
-    assert_eq!(run(platform, act, None), End::Right);
+    assert_eq!(run_giving_back(platform, act, None, given_back), End::Right);
     Arc::into_inner(noted).unwrap().into_inner().unwrap()
+}
+
+/// Of so many things, the first, the last and some between them.
+fn some(count: usize) -> impl Iterator<Item = usize> {
+    let step = (count / 4).max(1);
+    (0..count).step_by(step).chain(count.checked_sub(1))
 }
 
 /// Acts at the moment number `at` of those that `is` says.

@@ -1,12 +1,12 @@
 //! What only a host that plays SEV-SNP can do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use enarx_wire_launch::Platform;
 use enarx_wire_launch::vm::{GuestPageKind, layout};
 
-use super::host::{Act, End, Moment};
-use super::{Counts, at, is_exit, program, stop, taken_away, try_all};
+use super::host::{Act, End, Hand, Moment};
+use super::{Counts, GIVEN_BACK, at, is_exit, program, some, stop, taken_away, try_all};
 
 /// Exit codes of a GHCB.
 const PAGE_STATE_CHANGE: u64 = 0x8000_0010;
@@ -28,6 +28,7 @@ fn keeps_in_played_snp_are_right_or_stop() {
         pages(&seen, counts);
         messages(&seen, counts);
         firmware_pages(counts);
+        given_back(counts);
     });
 }
 
@@ -45,6 +46,7 @@ struct Seen {
 fn look() -> Seen {
     super::look(
         Platform::Snp,
+        0,
         |seen: &mut Seen, moment, hand| match moment {
             Moment::Read(register, _) if is_validation(register) => seen.validations += 1,
             Moment::Read(..) => seen.registers += 1,
@@ -284,4 +286,175 @@ fn firmware_pages(counts: &mut Counts) {
         }
     });
     counts.expect("other key", act, |end| end == End::Denied);
+}
+
+/// What an honest host sees of memory that the Keep gives back.
+#[derive(Debug, Clone, Default)]
+struct GivenBack {
+    /// Changes of pages, and results of PVALIDATE, so far.
+    changes: usize,
+    validations: usize,
+    /// Whether the latest change that nobody has validated yet made pages private.
+    is_private: bool,
+    /// Numbers of the results that are of pages which the guest gives up.
+    rescinded: Vec<usize>,
+    /// Numbers of the changes to shared pages, and the first page of each.
+    shared: Vec<(usize, u64)>,
+    /// Numbers of the changes by which pages that were shared become private again, and these.
+    again: Vec<(usize, u64)>,
+    pages: BTreeSet<u64>,
+}
+
+/// The pages in the list, and whether they are to be private.
+fn listed(hand: &Hand) -> (Vec<u64>, bool) {
+    let last = hand.read(LIST) >> 16 & 0xFFFF;
+    let entries: Vec<_> = (0..=last).map(|at| hand.read(LIST + 8 + 8 * at)).collect();
+    let pages = entries.iter().map(|entry| entry & 0x000F_FFFF_FFFF_F000);
+    (pages.collect(), entries[0] >> 52 & 0xF == 1)
+}
+
+fn look_at_given_back() -> GivenBack {
+    super::look(
+        Platform::Snp,
+        GIVEN_BACK,
+        |seen: &mut GivenBack, moment, hand| match moment {
+            Moment::Before(PAGE_STATE_CHANGE, _) => {
+                let (pages, is_private) = listed(hand.unwrap());
+                seen.is_private = is_private;
+                if !is_private {
+                    seen.shared.push((seen.changes, pages[0]));
+                    seen.pages.extend(pages);
+                } else if seen.pages.contains(&pages[0]) {
+                    seen.again.push((seen.changes, pages[0]));
+                }
+                seen.changes += 1;
+            }
+            Moment::Read(register, _) if is_validation(register) => {
+                if !std::mem::take(&mut seen.is_private) {
+                    seen.rescinded.push(seen.validations);
+                }
+                seen.validations += 1;
+            }
+            _ => {}
+        },
+    )
+}
+
+/// Memory that the Keep gives back: pages that were not the guest's to give up, that the host does not take, takes
+/// in part, or has validated when they are to be used again.
+fn given_back(counts: &mut Counts) {
+    let seen = look_at_given_back();
+    println!("{seen:?}");
+    assert!(seen.shared.len() >= 3 && seen.again.len() >= 8);
+    rescinded(&seen, counts);
+    shared(&seen, counts);
+    used_again(&seen, counts);
+    never_taken(counts);
+}
+
+fn rescinded(seen: &GivenBack, counts: &mut Counts) {
+    let is = |moment: &Moment<'_>| matches!(moment, Moment::Read(register, _) if is_validation(*register));
+    for index in some(seen.rescinded.len()) {
+        for lie in [1, 6, 1 << 32, u64::MAX] {
+            let act = at(seen.rescinded[index], is, move |moment, _| {
+                if let Moment::Read(_, value) = moment {
+                    *value = lie;
+                }
+            });
+            counts.expect_giving_back("rescinded", act, |end| end == End::Stopped(stop::PAGE));
+        }
+    }
+    // Another page in the place of one that the guest is to give up next: that one would stay validated.
+    let (_, first) = seen.shared[0];
+    let act = at(seen.rescinded[0], is, move |_, hand| {
+        hand.take_away(first + layout::LARGE_PAGE);
+    });
+    counts.expect_giving_back("another page", act, |end| end == End::Stopped(stop::PAGE));
+}
+
+/// The host refuses to take memory back, or says that it took more or less than it did.
+fn shared(seen: &GivenBack, counts: &mut Counts) {
+    const LARGE: u64 = 1 << 56;
+    let is_change = |moment: &Moment<'_>| matches!(moment, Moment::After(PAGE_STATE_CHANGE));
+    let is_asked = |moment: &Moment<'_>| matches!(moment, Moment::Before(PAGE_STATE_CHANGE, _));
+    let refused = |end| end == End::Stopped(stop::PAGE);
+    // What is not used again is nobody's.
+    let found = |end| matches!(end, End::Stopped(stop::PAGE) | End::Right);
+    for (index, _) in seen.shared.iter().copied() {
+        let act = at(index, is_change, |_, hand| hand.write(FIRST, 1));
+        counts.expect_giving_back("error", act, |end| end == End::Stopped(stop::TEE));
+        let act = at(index, is_change, |_, hand| hand.write(SECOND, 1));
+        counts.expect_giving_back("status", act, refused);
+        for header in [0, 0xFFFF_0000] {
+            let act = at(index, is_change, move |_, hand| hand.write(LIST, header));
+            counts.expect_giving_back("list", act, refused);
+        }
+        for change in [
+            // Others than the guest gives up, a part of them, and what they are already.
+            |entry: u64| entry + 0x1000,
+            |entry: u64| entry & !LARGE,
+            |entry: u64| entry ^ 3 << 52,
+        ] {
+            let act = at(index, is_asked, move |_, hand| {
+                hand.write(LIST + 8, change(hand.read(LIST + 8)));
+            });
+            counts.expect_giving_back("other pages", act, found);
+        }
+        let mut count = 0;
+        let act: Act = Box::new(move |moment, hand| match moment {
+            Moment::Before(PAGE_STATE_CHANGE, does) => *does = count != index,
+            Moment::After(PAGE_STATE_CHANGE) => {
+                if count == index {
+                    pretend(hand.unwrap());
+                }
+                count += 1;
+            }
+            _ => {}
+        });
+        counts.expect_giving_back("not taken", act, found);
+    }
+}
+
+/// Says that all of a list was done.
+fn pretend(hand: &Hand) {
+    hand.write(FIRST, 0);
+    hand.write(SECOND, 0);
+    hand.write(LIST, 0xFFFF);
+}
+
+/// What comes instead of memory that was given back: anything, but once.
+fn used_again(seen: &GivenBack, counts: &mut Counts) {
+    let is_change = |moment: &Moment<'_>| matches!(moment, Moment::After(PAGE_STATE_CHANGE));
+    for index in some(seen.again.len()) {
+        let (index, page) = seen.again[index];
+        let act = at(index, is_change, move |_, hand| {
+            hand.spoil(page, layout::LARGE_PAGE);
+        });
+        counts.expect_giving_back("spoilt", act, |end| end == End::Right);
+        let act = at(index, is_change, move |_, hand| hand.accept(page));
+        counts.expect_giving_back("accepted", act, |end| end == End::Stopped(stop::PAGE));
+        let act = at(index + 1, is_change, move |_, hand| hand.take_away(page));
+        counts.expect_giving_back("taken away", act, |end| {
+            matches!(end, End::Right | End::Halted | End::Stopped(stop::PAGE))
+        });
+    }
+}
+
+/// A host that takes nothing, and says of all of it that it is the guest's again: the guest finds what was there.
+fn never_taken(counts: &mut Counts) {
+    let mut kept = BTreeSet::new();
+    let mut pretends = false;
+    let act: Act = Box::new(move |moment, hand| match moment {
+        Moment::Before(PAGE_STATE_CHANGE, does) => {
+            let (pages, is_private) = listed(hand.unwrap());
+            if !is_private {
+                kept.extend(pages.iter().copied());
+            }
+            pretends = pages.iter().all(|page| kept.contains(page));
+            *does = !pretends;
+        }
+        Moment::After(PAGE_STATE_CHANGE) if pretends => pretend(hand.unwrap()),
+        _ => {}
+    });
+    counts.expect_giving_back("never taken", act, |end| end == End::Right);
 }

@@ -85,6 +85,28 @@ impl PageStates {
         .map(drop)
     }
 
+    /// Has accepted pages be private ones that are not accepted.
+    pub(in crate::kvm) fn rescind(&self, address: u64, pages: u64) -> Result<(), Refusal> {
+        let range = self.change(address, pages, |state| match state {
+            State::Shared => Err(Refusal::Shared),
+            State::Private => Err(Refusal::Private),
+            State::Accepted => Ok(State::Private),
+        })?;
+        range.permit(address, pages, false)
+    }
+
+    /// Makes private pages shared that are not accepted. What is in them is gone, and this process has no memory
+    /// for them any more.
+    pub(in crate::kvm) fn make_shared(&self, address: u64, pages: u64) -> Result<(), Refusal> {
+        let range = self.change(address, pages, |state| match state {
+            State::Shared => Err(Refusal::Shared),
+            State::Private => Ok(State::Shared),
+            State::Accepted => Err(Refusal::Accepted),
+        })?;
+        let given = range.memory.give_back(address - range.first, pages * PAGE);
+        given.map_err(|_| Refusal::Missing)
+    }
+
     /// Accepts private pages.
     pub(in crate::kvm) fn accept(&self, address: u64, pages: u64) -> Result<(), Refusal> {
         let range = self.change(address, pages, |state| match state {
@@ -92,10 +114,7 @@ impl PageStates {
             State::Private => Ok(State::Accepted),
             State::Accepted => Err(Refusal::Accepted),
         })?;
-        let permitted = range
-            .memory
-            .permit(address - range.first, pages * PAGE, true);
-        permitted.map_err(|_| Refusal::Missing)
+        range.permit(address, pages, true)
     }
 
     /// Takes a private page away from the guest and gives another one in its place, which it has not
@@ -105,10 +124,25 @@ impl PageStates {
         let Ok(range) = self.change(address, 1, |_| Ok(State::Private)) else {
             return;
         };
-        range
-            .memory
-            .permit(address - range.first, PAGE, false)
-            .unwrap();
+        range.permit(address, 1, false).unwrap();
+    }
+
+    /// Writes something to pages that the guest has not accepted.
+    #[cfg(test)]
+    pub(in crate::kvm) fn spoil(&self, address: u64, pages: u64) {
+        let range = self.change(address, pages, |state| match state {
+            State::Accepted => Err(Refusal::Accepted),
+            state => Ok(state),
+        });
+        let range = range.unwrap();
+        range.permit(address, pages, true).unwrap();
+        let (offset, bytes) = (address - range.first, pages * PAGE);
+        // SAFETY: within the memory, which is the host's for now, and has access by the lines above.
+        unsafe {
+            let start = range.memory.base().byte_add(offset as usize);
+            start.write_bytes(0xA5, bytes as usize);
+        }
+        range.permit(address, pages, false).unwrap();
     }
 
     /// Reads what the guest has at a guest physical address, within one page.
@@ -170,6 +204,16 @@ impl PageStates {
     }
 }
 
+impl Range {
+    /// Permits or forbids all access to pages of it.
+    fn permit(&self, address: u64, pages: u64, access: bool) -> Result<(), Refusal> {
+        let permitted = self
+            .memory
+            .permit(address - self.first, pages * PAGE, access);
+        permitted.map_err(|_| Refusal::Missing)
+    }
+}
+
 const PAGE: u64 = PAGE_SIZE as u64;
 
 #[cfg(test)]
@@ -198,6 +242,34 @@ mod tests {
             (0x10_0000, u64::MAX),
         ] {
             assert_eq!(states.accept(address, pages), Err(Refusal::Missing));
+        }
+    }
+
+    #[test]
+    fn pages_are_given_back_empty_and_accepted_again() {
+        const FIRST: u64 = 0x10_0000;
+        let mut states = PageStates::default();
+        let memory = Memory::new(4 * PAGE).unwrap();
+        states.add(FIRST, memory, []).unwrap();
+        let mut read = [0; 1];
+        for _ in 0..2 {
+            assert_eq!(states.make_shared(FIRST, 1), Err(Refusal::Shared));
+            assert_eq!(states.make_private(FIRST, 4), Ok(()));
+            assert_eq!(states.rescind(FIRST, 1), Err(Refusal::Private));
+            assert_eq!(states.accept(FIRST, 3), Ok(()));
+            states.read(FIRST + PAGE, &mut read).unwrap();
+            assert_eq!(read, [0]);
+            states.write(FIRST + PAGE, &[7]).unwrap();
+            // Not before the guest has given them up, all of them.
+            assert_eq!(states.make_shared(FIRST, 2), Err(Refusal::Accepted));
+            assert_eq!(states.rescind(FIRST, 4), Err(Refusal::Private));
+            assert_eq!(states.rescind(FIRST, 3), Ok(()));
+            let refused = states.read(FIRST + PAGE, &mut read);
+            assert_eq!(refused, Err(Refusal::Private));
+            assert_eq!(states.make_shared(FIRST, 4), Ok(()));
+            let refused = states.read(FIRST + PAGE, &mut read);
+            assert_eq!(refused, Err(Refusal::Shared));
+            assert_eq!(states.accept(FIRST, 1), Err(Refusal::Shared));
         }
     }
 }

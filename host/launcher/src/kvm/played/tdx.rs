@@ -188,17 +188,23 @@ impl PlayedTdx {
         Ok(shown)
     }
 
-    /// Makes pages private, no more than 2 MiB at once: as Linux does.
+    /// Makes pages private, or shared if their addresses say so, no more than 2 MiB at once: as Linux does.
     fn map(&self, address: u64, size: u64) -> Result<(u64, u64), String> {
         const RETRY: u64 = 1;
-        let whole = address.is_multiple_of(PAGE) && size.is_multiple_of(PAGE) && size != 0;
-        if !whole || address & layout::TDX_SHARED_PLAYED != 0 {
+        if !(address | size).is_multiple_of(PAGE) || size == 0 {
             return Err(format!("by mapping {size:#x} bytes at {address:#x}"));
         }
         let now = size.min(LARGE_PAGE);
-        self.pages
-            .make_private(address, now / PAGE)
-            .map_err(|refusal| format!("by mapping {address:#x}, which is {refusal:?}"))?;
+        let pages = now / PAGE;
+        let changed = match address & layout::TDX_SHARED_PLAYED {
+            0 => self.pages.make_private(address, pages),
+            mark => {
+                let address = address & !mark;
+                let taken = self.pages.rescind(address, pages);
+                taken.and_then(|()| self.pages.make_shared(address, pages))
+            }
+        };
+        changed.map_err(|refusal| format!("by mapping {address:#x}, which is {refusal:?}"))?;
         let next = address + now;
         Ok(if now == size { (0, 0) } else { (RETRY, next) })
     }
@@ -394,7 +400,30 @@ mod tests {
         for (at, size) in [(FIRST, 1), (FIRST + 1, PAGE), (FIRST, 0), (0, PAGE)] {
             assert!(map(at, size).is_err(), "{at:#x}");
         }
-        assert!(map(layout::TDX_SHARED_PLAYED | FIRST, PAGE).is_err());
+    }
+
+    #[test]
+    fn pages_that_become_shared_leave_the_domain() {
+        let (tdx, _shared) = machine();
+        let map = |at, size| ask(&tdx, host::MAP_PAGES, [at, size, 0, 0]);
+        let shared = layout::TDX_SHARED_PLAYED | FIRST;
+        assert_eq!(map(shared, 2 * PAGE), Ok((0, None)));
+        assert!(map(shared, PAGE).is_err(), "it is already");
+        assert!(accept(&tdx, FIRST).is_err(), "the host's");
+        assert_eq!(map(FIRST, 2 * PAGE), Ok((0, None)));
+        assert!(map(shared, PAGE).is_err(), "nobody has accepted it");
+        assert_eq!(accept(&tdx, FIRST), Ok(0));
+        // In goes, each of which says where the next one begins: with the mark.
+        let end = FIRST + PAGE + LARGE_PAGE;
+        assert_eq!(map(FIRST + 2 * PAGE, LARGE_PAGE - PAGE), Ok((0, None)));
+        for page in (FIRST + PAGE..end).step_by(PAGE_SIZE) {
+            assert_eq!(accept(&tdx, page), Ok(0));
+        }
+        assert_eq!(map(shared, LARGE_PAGE + PAGE), Ok((1, None)));
+        let page = layout::block(1) + layout::TDX_CALL;
+        let next = tdx.shared.read(page + 8 * 6).unwrap();
+        assert_eq!(next, shared + LARGE_PAGE);
+        assert_eq!(map(next, PAGE), Ok((0, None)));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! The measured launch page names the kind; nothing that the host says does. All else of the shim
 //! is the same everywhere: it asks [`tee`] to make memory its own, to leave the machine, and for evidence.
-//! What memory is private and what is shared never changes: the entry code marks the first page
-//! tables accordingly, and [`private`](super::tables::private) every entry that is made later.
+//! What of its memory the shim reaches as shared never changes: the entry code marks the first page
+//! tables accordingly, and [`private`](super::tables::private) every entry that is made later. What the host gets
+//! back, nothing here touches until it is private again.
 //!
 //! Where the host plays the TEE, for want of the hardware, that is measured too. All of the code is
 //! the same then but for the instructions themselves, which `layout::played` has
@@ -43,8 +44,8 @@ pub trait Tee: Sync {
     fn begin(&self) {}
 
     /// Makes memory private that the host has not loaded, with anything in it. Each page is
-    /// accepted once, before it is first used: a host that takes it away and gives it again must not
-    /// have it accepted again.
+    /// accepted once before it is used, first or after it was given back: a host that takes it away and gives it
+    /// again must not have it accepted again.
     fn accept(&self, range: Range<u64>) {
         let _ = range;
     }
@@ -54,11 +55,9 @@ pub trait Tee: Sync {
         true
     }
 
-    /// Returns accepted memory to the host, if it takes any. It is accepted all the same, and what is in it
-    /// then is the host's to choose.
-    fn give_back(&self, range: Range<u64>) {
-        let _ = range;
-    }
+    /// Returns accepted memory to the host, in blocks of 2 MiB that no processor remembers as the runtime's. It is
+    /// to be accepted before it is used again, and what is in it then is the host's to choose.
+    fn give_back(&self, range: Range<u64>);
 
     /// Leaves the machine, and shows `value` to the host.
     fn ring(&self, value: u32);

@@ -171,10 +171,13 @@ impl PlayedSnp {
         for index in next..=last {
             let entry = self.shared.read(list + 8 + 8 * index)?;
             let pages = if entry >> 56 & 1 == 1 { 512 } else { 1 };
-            let to_private = entry >> 52 & 0xF == 1;
             let page = entry & 0x000F_FFFF_FFFF_F000;
-            let changed = to_private.then(|| self.pages.make_private(page, pages));
-            if changed != Some(Ok(())) {
+            let changed = match entry >> 52 & 0xF {
+                1 => self.pages.make_private(page, pages).is_ok(),
+                2 => self.pages.make_shared(page, pages).is_ok(),
+                _ => false,
+            };
+            if !changed {
                 return Ok(INVALID_ENTRY);
             }
             self.shared.write(list, (index + 1) | last << 16)?;
@@ -216,11 +219,17 @@ impl Played for PlayedSnp {
             played::PVALIDATE => {
                 const NOT_PRIVATE: u64 = 1;
                 const UNCHANGED: u64 = 1 << 32;
-                let pages = (value & 0xFFF) + 1;
-                processor.validated = match self.pages.accept(value & !0xFFF, pages) {
+                let (page, rescinds) = (value & !0xFFF, value & played::RESCIND != 0);
+                let pages = (value & (played::RESCIND - 1)) + 1;
+                let changed = if rescinds {
+                    self.pages.rescind(page, pages)
+                } else {
+                    self.pages.accept(page, pages)
+                };
+                processor.validated = match changed {
                     Ok(()) => 0,
-                    Err(Refusal::Accepted) => UNCHANGED,
-                    Err(Refusal::Shared | Refusal::Private | Refusal::Missing) => NOT_PRIVATE,
+                    Err(Refusal::Accepted | Refusal::Private) => UNCHANGED,
+                    Err(Refusal::Shared | Refusal::Missing) => NOT_PRIVATE,
                 };
                 Ok(None)
             }

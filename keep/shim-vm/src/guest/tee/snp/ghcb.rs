@@ -45,10 +45,10 @@ impl Ghcb {
         self.exit(PORT, [what, 0], valid(field::RAX));
     }
 
-    /// Has the hypervisor make pages private (4.1.6, "SNP Page State Change").
-    pub fn make_private(&self, range: Range<u64>) {
+    /// Has the hypervisor make pages private or shared (4.1.6, "SNP Page State Change").
+    pub fn change_pages(&self, range: Range<u64>, to: PageState) {
         const PAGE_STATE_CHANGE: u64 = 0x8000_0010;
-        const PRIVATE: u64 = 1 << 52;
+        const STATE: u32 = 52;
         const LARGE: u64 = 1 << 56;
         /// Entries for which there is room.
         const MOST: u64 = 253;
@@ -62,7 +62,8 @@ impl Ghcb {
                 } else {
                     (0, PAGE_SIZE as u64)
                 };
-                self.write(field::BUFFER + 8 + 8 * count, at | PRIVATE | kind);
+                let entry = at | (to as u64) << STATE | kind;
+                self.write(field::BUFFER + 8 + 8 * count, entry);
                 (at, count) = (at + size, count + 1);
             }
             // From the first entry to the last. The hypervisor may come back before it is through.
@@ -142,6 +143,13 @@ impl Ghcb {
         // SAFETY: as in `place`.
         unsafe { ((self.block + at) as *const u64).read_volatile() }
     }
+}
+
+/// Whose pages are.
+#[derive(Debug, Clone, Copy)]
+pub enum PageState {
+    Private = 1,
+    Shared = 2,
 }
 
 /// Offsets in the page (table "GHCB Layout").

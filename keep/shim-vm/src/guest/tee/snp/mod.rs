@@ -15,7 +15,7 @@ use enarx_wire_launch::{PAGE_SIZE, vm::layout};
 use spin::Mutex;
 
 use super::{
-    super::{entry::private_bit, processor_page, stop},
+    super::{entry::private_bit, processor_page, stop, tables::LARGE_PAGE},
     Tee, accept_windows,
 };
 use crate::snp::{
@@ -23,7 +23,7 @@ use crate::snp::{
     message::{Broken, Channel, Kind, PAYLOAD, Page},
     secrets,
 };
-use ghcb::Ghcb;
+use ghcb::{Ghcb, PageState};
 
 /// That machine.
 pub struct Snp;
@@ -51,15 +51,23 @@ impl Tee for Snp {
     /// First the hypervisor makes the pages the guest's, then the guest does. What was validated before is
     /// refused: the page in that place could be another one by now.
     fn accept(&self, range: Range<u64>) {
-        Ghcb::current().make_private(range.clone());
-        if instructions::validate(range).is_err() {
-            stop(Stop::Page);
-        }
+        Ghcb::current().change_pages(range.clone(), PageState::Private);
+        set_validated(range, true);
     }
 
     /// What is in a page that is validated is what its ciphertext comes to.
     fn gives_zeros(&self) -> bool {
         false
+    }
+
+    /// First the guest gives the pages up, then the hypervisor takes them: what it reads there is ciphertext, as it
+    /// was before. A page that was not validated is refused: it could be in the place of one that would stay so,
+    /// beside the one that is validated next.
+    fn give_back(&self, range: Range<u64>) {
+        for block in range.clone().step_by(LARGE_PAGE as usize) {
+            set_validated(block..block + LARGE_PAGE, false);
+        }
+        Ghcb::current().change_pages(range, PageState::Shared);
     }
 
     fn ring(&self, value: u32) {
@@ -121,6 +129,12 @@ impl Tee for Snp {
 const COMMUNICATION: u8 = 29;
 
 static CHANNEL: Mutex<Option<Channel>> = Mutex::new(None);
+
+fn set_validated(range: Range<u64>, validated: bool) {
+    if instructions::set_validated(range, validated).is_err() {
+        stop(Stop::Page);
+    }
+}
 
 fn cpuid_page() -> CpuidPage<'static> {
     // SAFETY: the page is part of every machine of this kind, mapped where it lies, and only read.

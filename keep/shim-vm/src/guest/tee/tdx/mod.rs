@@ -39,7 +39,7 @@ impl Tee for Tdx {
     /// First the host makes the pages the domain's, then the domain does. What was accepted before is
     /// refused: the page in that place could be another one by now.
     fn accept(&self, range: Range<u64>) {
-        make_private(&range);
+        map(range.start, range.end);
         let mut at = range.start;
         while at < range.end {
             let large = at.is_multiple_of(LARGE_PAGE) && range.end - at >= LARGE_PAGE;
@@ -54,6 +54,11 @@ impl Tee for Tdx {
             };
             at = next;
         }
+    }
+
+    /// The host takes the pages out of the domain. One that stays there is refused when it is to be accepted again.
+    fn give_back(&self, range: Range<u64>) {
+        map(range.start | shared_bit(), range.end | shared_bit());
     }
 
     fn ring(&self, value: u32) {
@@ -90,15 +95,15 @@ impl Tee for Tdx {
 /// Where reports are made: private memory at an address that the module takes.
 static PLACE: Mutex<calls::ReportPlace> = Mutex::new(calls::ReportPlace::EMPTY);
 
-/// Has the host make pages private (GHCI, `TDG.VP.VMCALL<MapGPA>`); it may do so in several goes.
-fn make_private(range: &Range<u64>) {
+/// Has the host make pages private, or shared if their addresses say so (GHCI, `TDG.VP.VMCALL<MapGPA>`); it may
+/// do so in several goes.
+fn map(mut at: u64, end: u64) {
     const DONE: u64 = 0;
     const RETRY: u64 = 1;
-    let mut at = range.start;
     loop {
-        match calls::ask(HostCall::MapPages, [at, range.end - at, 0, 0]) {
+        match calls::ask(HostCall::MapPages, [at, end - at, 0, 0]) {
             (DONE, _) => return,
-            (RETRY, next) if at < next && next < range.end => at = next,
+            (RETRY, next) if at < next && next < end => at = next,
             _ => stop(Stop::Page),
         }
     }
